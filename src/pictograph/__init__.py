@@ -1,0 +1,69 @@
+"""Pictograph: find the images of a vision dataset by likeness, by tag, by words.
+
+    >>> from pictograph import Client
+    >>> client = Client()                                        # doctest: +SKIP
+    >>> client.search.by_tag(objects=["car"], limit=10)          # doctest: +SKIP
+
+Names are loaded when first used, so that neither the worker pays for the SDK nor the SDK for the worker.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pictograph.version import __version__
+
+if TYPE_CHECKING:
+    from pictograph.client import AsyncClient, Client
+    from pictograph.errors import (
+        ApiError,
+        AuthError,
+        BadImage,
+        ConfigurationError,
+        ConflictError,
+        ConnectionFailed,
+        EmbeddingFailed,
+        EmbeddingPending,
+        ForbiddenError,
+        NotFoundError,
+        PictographError,
+        RateLimitError,
+        ServerError,
+        SpaceMismatch,
+        TooLarge,
+        Unavailable,
+        UnsupportedFormat,
+        ValidationError,
+    )
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "AuthError",
+    "BadImage",
+    "Client",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionFailed",
+    "EmbeddingFailed",
+    "EmbeddingPending",
+    "ForbiddenError",
+    "NotFoundError",
+    "PictographError",
+    "RateLimitError",
+    "ServerError",
+    "SpaceMismatch",
+    "TooLarge",
+    "Unavailable",
+    "UnsupportedFormat",
+    "ValidationError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'pictograph' has no attribute {name!r}")
+    home = "pictograph.client" if name in ("Client", "AsyncClient") else "pictograph.errors"
+    return getattr(import_module(home), name)

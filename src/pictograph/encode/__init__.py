@@ -1,0 +1,1 @@
+"""Journey, step 4: pictures and words -> unit vectors. Pure: no database, no network."""

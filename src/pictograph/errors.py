@@ -1,0 +1,201 @@
+"""Every error, drawn once. The worker reads `retryable`, the server `status` and `code`, the SDK raises these classes.
+
+    PictographError
+    ├── ConfigurationError              before any request: no key, no server, a bad setting
+    ├── ApiError                        an answer that is not a success
+    │   ├── AuthError             401
+    │   ├── ForbiddenError        403
+    │   ├── NotFoundError         404
+    │   ├── ConflictError         409   the name is taken
+    │   │   ├── EmbeddingFailed         the reference image could not be embedded
+    │   │   └── SpaceMismatch           two models' vectors would be compared
+    │   ├── ValidationError       422   (and 400) a value is wrong; the message names it and the fix
+    │   │   ├── BadImage                these bytes are not a picture we can read
+    │   │   ├── UnsupportedFormat 415
+    │   │   └── TooLarge          413   bytes or pixels above the limit
+    │   ├── RateLimitError        429   carries `retry_after_s`
+    │   └── ServerError           5xx
+    │       ├── EmbeddingPending  503   the reference image is still in the queue
+    │       └── Unavailable       503   the database or the blob store cannot be reached
+    └── ConnectionFailed                the server could not be reached, or did not answer in time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+
+class PictographError(Exception):
+    """Anything that went wrong here; the message says what and what to do."""
+
+    code: ClassVar[str] = "error"
+    """Stable word to test for; the text may change, this does not."""
+    retryable: ClassVar[bool] = False
+    """True if the same call may succeed later unchanged."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ConfigurationError(PictographError):
+    """A setting is missing or wrong; nothing was sent."""
+
+    code = "configuration"
+
+
+class ConnectionFailed(PictographError):
+    """The server could not be reached, or did not answer in time."""
+
+    code = "connection_failed"
+    retryable = True
+
+
+class ApiError(PictographError):
+    """An answer that is not a success. Subclasses tell which."""
+
+    code = "api_error"
+    status: ClassVar[int] = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        details: dict[str, Any] | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = self.status if status_code is None else status_code
+        self.details = details or {}
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"{self.message} (request {self.request_id})" if self.request_id else self.message
+
+
+class AuthError(ApiError):
+    """No key, or one this server does not know."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class ForbiddenError(ApiError):
+    """The key is known, but its role may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFoundError(ApiError):
+    """No such thing, or it belongs to another organization: the two look the same."""
+
+    code = "not_found"
+    status = 404
+
+
+class ConflictError(ApiError):
+    """The name is already taken, or the state forbids it."""
+
+    code = "conflict"
+    status = 409
+
+
+class EmbeddingFailed(ConflictError):
+    """The reference image could not be embedded; the message carries the reason."""
+
+    code = "embedding_failed"
+
+
+class SpaceMismatch(ConflictError):
+    """The data was embedded by another model than the one running now."""
+
+    code = "space_mismatch"
+
+
+class ValidationError(ApiError):
+    """A value is wrong; `field_errors` names each."""
+
+    code = "validation_error"
+    status = 422
+
+    @property
+    def field_errors(self) -> list[dict[str, Any]]:
+        """One `{"loc": [...], "msg": "..."}` per wrong value."""
+        errors = self.details.get("errors")
+        return errors if isinstance(errors, list) else []
+
+
+class BadImage(ValidationError):
+    """These bytes are not a picture we can read."""
+
+    code = "bad_image"
+
+
+class UnsupportedFormat(ValidationError):
+    """The bytes are of a kind we do not read."""
+
+    code = "unsupported_format"
+    status = 415
+
+
+class TooLarge(ValidationError):
+    """More bytes or pixels than the server takes."""
+
+    code = "too_large"
+    status = 413
+
+
+class RateLimitError(ApiError):
+    """Too much at once; wait `retry_after_s` seconds."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+
+class ServerError(ApiError):
+    """The server failed, or answered with something that is not its protocol."""
+
+    code = "server_error"
+    status = 500
+    retryable = True
+
+
+class EmbeddingPending(ServerError):
+    """The reference image is still being embedded; the SDK asks again by itself."""
+
+    code = "embedding_pending"
+    status = 503
+
+
+class Unavailable(ServerError):
+    """The database or the blob store cannot be reached just now."""
+
+    code = "unavailable"
+    status = 503
+
+
+def api_error_classes() -> Iterator[type[ApiError]]:
+    """Every class an answer can become, the general before the special."""
+    waiting: list[type[ApiError]] = [ApiError]
+    while waiting:
+        error_class = waiting.pop(0)
+        yield error_class
+        waiting.extend(error_class.__subclasses__())
+
+
+def error_class_for(status_code: int, code: str | None) -> type[ApiError]:
+    """The class of an answer: by its code if we know it, else by its status."""
+    by_code = {error_class.code: error_class for error_class in api_error_classes()}
+    if code in by_code:
+        return by_code[code]
+    if status_code >= 500:
+        return ServerError
+    if status_code in (400, 413, 415):
+        return ValidationError
+    return next((c for c in api_error_classes() if c is not ApiError and c.status == status_code), ApiError)

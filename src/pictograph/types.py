@@ -1,0 +1,52 @@
+"""The words every part shares: ids, states, tags, limits. Imports nothing heavy: the SDK reads this too."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, Literal, NewType, TypeAlias
+from uuid import UUID
+
+OrganizationId = NewType("OrganizationId", UUID)
+DatasetId = NewType("DatasetId", UUID)
+ImageId = NewType("ImageId", UUID)
+SpaceId = NewType("SpaceId", int)
+Sha256 = NewType("Sha256", bytes)
+"""32 bytes: the SHA-256 of an uploaded file, which names its blob and its encoding."""
+
+DIMENSION: Final = 1152
+"""Width of every stored vector; narrower encoders are zero-padded, which keeps every cosine."""
+
+DEFAULT_THRESHOLD: Final = 0.6
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 500
+MAX_OFFSET: Final = 1_000_000
+
+TagCategory: TypeAlias = Literal["objects", "scenes", "attributes"]
+TAG_CATEGORIES: Final[tuple[TagCategory, ...]] = ("objects", "scenes", "attributes")
+Tags: TypeAlias = dict[TagCategory, list[str]]
+"""Labels of one image, best first: `{"objects": ["car"], "scenes": ["street"], "attributes": []}`."""
+
+TagMatch: TypeAlias = Literal["any", "all"]
+"""How the tags inside one category combine; across categories they are always AND'd."""
+
+Role: TypeAlias = Literal["viewer", "member", "admin", "owner"]
+ROLES: Final[tuple[Role, ...]] = ("viewer", "member", "admin", "owner")
+"""Rising: each may do what the ones before it may. Viewers read, members upload, admins delete datasets and make keys."""
+
+
+class ImageState(StrEnum):
+    """How far an image has come on its way to being found."""
+
+    RECEIVED = "received"
+    """Stored, and its job is queued: nothing can be lost from here on."""
+    EMBEDDED = "embedded"
+    """Found by likeness; its encoder brings no tagger, or its tags are still to come."""
+    TAGGED = "tagged"
+    """Found by likeness and by tag."""
+    FAILED = "failed"
+    """Could not be processed; `reason` says why. Its bytes are kept."""
+
+
+def empty_tags() -> Tags:
+    """The tags of an image that has none."""
+    return {"objects": [], "scenes": [], "attributes": []}
