@@ -1,0 +1,99 @@
+"""Runs one PostgreSQL program as an account it accepts, and never lets a server outlive the service.
+
+A script of its own, standard library only, started with `python -I -S launch.py`: what it does (changing user, raising a
+capability, asking for a signal at the parent's death) must happen in a process without threads.
+
+    launch.py run   UID GID -- initdb ...      becomes the program
+    launch.py guard UID GID -- postgres ...    starts the server and waits; ends it when standard input closes
+
+PostgreSQL refuses to run as root. As root we become an ordinary account, which then may not enter a private folder such
+as /root. Instead of opening that folder to everybody, the account keeps one capability, CAP_DAC_OVERRIDE, as an ambient
+one (capabilities(7)): the server reaches its own files, and nobody's permissions change. UID -1 keeps the user as is.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+CAP_DAC_OVERRIDE = 1
+CAPABILITY_VERSION_3 = 0x20080522
+SHUTDOWN_GRACE_S = 60
+
+
+class CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class CapabilityData(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+def become(uid: int, gid: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+    if libc:
+        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+    if libc:
+        keep_access_to_private_folders(libc)
+
+
+def keep_access_to_private_folders(libc: ctypes.CDLL) -> None:
+    """Best effort: where the capability cannot be had, PostgreSQL names the path it may not enter."""
+    mask = 1 << CAP_DAC_OVERRIDE
+    header = CapabilityHeader(CAPABILITY_VERSION_3, 0)
+    data = (CapabilityData * 2)(CapabilityData(mask, mask, mask), CapabilityData(0, 0, 0))
+    if libc.capset(ctypes.byref(header), data) == 0:
+        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
+
+
+def end_with_parent(parent: int) -> None:
+    """SIGINT is PostgreSQL's fast shutdown: sessions are ended, nothing committed is lost."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+    if os.getppid() != parent:  # the parent died before the request was made
+        os._exit(1)
+
+
+def guard(command: list[str]) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        end_with_parent(parent)
+        os.execv(command[0], command)
+    readable, _, _ = select.select([sys.stdin.fileno(), woken], [], [])
+    if woken not in readable:
+        os.kill(child, signal.SIGINT)
+        if not select.select([woken], [], [], SHUTDOWN_GRACE_S)[0]:
+            os.kill(child, signal.SIGQUIT)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main(arguments: list[str]) -> int:
+    mode, uid, gid, _, *command = arguments
+    if int(uid) >= 0:
+        become(int(uid), int(gid))
+    if mode == "guard":
+        return guard(command)
+    os.execv(command[0], command)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

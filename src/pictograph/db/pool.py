@@ -1,0 +1,74 @@
+"""Connections to PostgreSQL, and the border where its errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeAlias
+
+import psycopg
+from pgvector.psycopg import register_vector_async
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from pictograph.errors import Unavailable
+
+Connection: TypeAlias = AsyncConnection[Any]
+
+SESSION_OPTIONS = "-c plan_cache_mode=force_custom_plan -c jit=off -c timezone=UTC -c application_name=pictograph"
+"""Custom plans, because a generic plan cannot know how many rows a tag or a folder has."""
+POOL_TIMEOUT_S = 15.0
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Lost connections and exhausted servers become `Unavailable`, which is worth a retry. The rest is a bug: it passes."""
+    try:
+        yield
+    except (PoolTimeout, TooManyRequests) as error:
+        raise Unavailable("The database is busy. Try again in a moment.", retry_after_s=1) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolClosed) as error:
+        raise Unavailable(f"The database cannot be reached: {first_line(error)}", retry_after_s=2) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, without the server's context lines."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class Database:
+    """A pool of connections to one database. Opened once, in services.py, and handed to whoever writes SQL."""
+
+    def __init__(self, conninfo: str, *, max_connections: int = 10) -> None:
+        self.conninfo = conninfo
+        self._pool = AsyncConnectionPool(
+            conninfo,
+            min_size=1,
+            max_size=max_connections,
+            timeout=POOL_TIMEOUT_S,
+            open=False,
+            configure=register_vector_async,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={"options": SESSION_OPTIONS, "autocommit": True, "connect_timeout": 10},
+        )
+
+    async def open(self) -> None:
+        """Connects; raises Unavailable if that does not succeed."""
+        with database_errors():
+            await self._pool.open(wait=True, timeout=POOL_TIMEOUT_S)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit: for one statement."""
+        with database_errors():
+            async with self._pool.connection() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside one transaction: all of it is committed at the end, or none."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
