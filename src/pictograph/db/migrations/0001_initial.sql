@@ -109,12 +109,18 @@ CREATE INDEX image_embedding_by_scope ON image_embedding (space_id, dataset_id, 
 -- becomes ready again by itself, and no other process has to notice.
 CREATE TABLE job (
     image_id uuid PRIMARY KEY REFERENCES image ON DELETE CASCADE,
+    sha256   bytea NOT NULL,
     priority smallint NOT NULL DEFAULT 0,
     ready_at timestamptz NOT NULL DEFAULT now(),
     attempts smallint NOT NULL DEFAULT 0,
     claim    uuid
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX job_next ON job (priority DESC, ready_at);
+CREATE INDEX job_next ON job (priority DESC, ready_at) WHERE attempts < 2;
+-- Jobs that failed, or whose worker died, more than once: they are processed one at a time, apart from healthy ones.
+CREATE INDEX job_suspect ON job (ready_at) WHERE attempts >= 2;
+CREATE INDEX job_by_sha256 ON job (sha256);
+-- The same bytes are never encoded by two workers at once: the database itself refuses it.
+CREATE UNIQUE INDEX job_one_claim_per_sha256 ON job (sha256) WHERE claim IS NOT NULL;
 
 -- Permission to PUT the bytes of one file; only the hash of its token is kept.
 CREATE TABLE upload_ticket (

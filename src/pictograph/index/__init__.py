@@ -1,0 +1,1 @@
+"""Journey, step 6: vectors and tags -> searchable rows. Spaces, nearest neighbours, tag containment."""

@@ -1,0 +1,86 @@
+"""Images by tag: JSONB containment over `image_auto_tags`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from pictograph.db.pool import Connection
+from pictograph.types import DatasetId, ImageId, TagCategory, TagMatch, Tags
+
+# One OR of containments per category, AND between them. Not `@> ANY (array)`: a GIN index cannot answer that.
+SELECT: Final = """
+SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, i.created_at
+FROM image i JOIN folder f ON f.id = i.folder_id
+WHERE i.dataset_id = ANY(%(datasets)s) AND i.archived_at IS NULL"""
+CONTAINS: Final = "i.image_auto_tags @> %({name})s::jsonb"
+# created_at falls and id rises, which one row comparison says with the two sides crossed over
+AFTER: Final = " AND (i.created_at, %(after_id)s::uuid) < (%(after_time)s::timestamptz, i.id)"
+PAGE: Final = " ORDER BY i.created_at DESC, i.id LIMIT %(limit)s OFFSET %(offset)s"
+DATASETS: Final = "SELECT id FROM dataset WHERE organization_id = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class TagHit:
+    """One found image."""
+
+    id: ImageId
+    filename: str
+    folder_path: str
+    dataset_id: DatasetId
+    tags: Tags
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The last row of the page before: the next page begins behind it, whatever was added meanwhile."""
+
+    created_at: datetime
+    id: ImageId
+
+
+async def datasets_of(connection: Connection, organization: UUID) -> list[DatasetId]:
+    """All datasets an organization sees."""
+    return [row[0] for row in await (await connection.execute(DATASETS, [organization])).fetchall()]
+
+
+async def find_by_tags(
+    connection: Connection,
+    datasets: Sequence[DatasetId],
+    filters: dict[TagCategory, Sequence[str]],
+    *,
+    match: TagMatch,
+    limit: int,
+    offset: int = 0,
+    after: After | None = None,
+) -> list[TagHit]:
+    """Images that satisfy every category in `filters`, newest first, then by id. Archived ones are left out.
+
+    A category with no labels matches nothing.
+    """
+    statement = SELECT
+    values: dict[str, object] = {"datasets": list(datasets), "limit": limit, "offset": offset}
+    for category, labels in filters.items():
+        documents = containment(category, labels, match)
+        names = {f"{category}_{number}": document for number, document in enumerate(documents)}
+        statement += f" AND ({' OR '.join(CONTAINS.format(name=name) for name in names) or 'false'})"
+        values |= names
+    if after:
+        statement += AFTER
+        values |= {"after_time": after.created_at, "after_id": after.id}
+    async with connection.cursor(row_factory=class_row(TagHit)) as cursor:
+        return await (await cursor.execute((statement + PAGE).encode(), values)).fetchall()
+
+
+def containment(category: TagCategory, labels: Sequence[str], match: TagMatch) -> list[str]:
+    """Documents of which an image must contain one: `{"objects": ["car"]}` each, or one document with all labels."""
+    if match == "all" and labels:
+        return [json.dumps({category: list(labels)})]
+    return [json.dumps({category: [label]}) for label in labels]

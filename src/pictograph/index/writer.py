@@ -1,0 +1,101 @@
+"""Writes what the encoder and the tagger found, and ends the jobs, in ONE transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+from pgvector import HalfVector
+from psycopg.types.json import Jsonb
+
+from pictograph.db.pool import Connection
+from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
+
+KNOWN: Final = "SELECT sha256 FROM encoding WHERE space_id = %s AND sha256 = ANY(%s)"
+SAVE: Final = """
+INSERT INTO encoding (space_id, sha256, vector, tagger, tags, tag_scores)
+VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (space_id, sha256) DO NOTHING"""
+# Every waiting job of the same bytes ends here too: the encoding serves all of them. A job that another worker claimed
+# meanwhile (our lease ran out) is left to that worker. Images are locked before embeddings are written, so that an
+# image archived at the same time is seen either before or after, never in between.
+FINISH: Final = """
+WITH ended AS (
+    DELETE FROM job WHERE sha256 = ANY(%(sha256s)s) AND (claim = %(claim)s OR claim IS NULL) RETURNING image_id
+), done AS (
+    UPDATE image SET state = CASE WHEN encoding.tags IS NULL THEN 'embedded' ELSE 'tagged' END, reason = NULL,
+        image_auto_tags = coalesce(encoding.tags, image_auto_tags), updated_at = now()
+    FROM ended, encoding
+    WHERE image.id = ended.image_id AND encoding.space_id = %(space)s AND encoding.sha256 = image.sha256
+    RETURNING image.id, image.dataset_id, image.folder_id, image.archived_at, encoding.vector
+), placed AS (
+    INSERT INTO image_embedding (space_id, image_id, dataset_id, folder_id, vector)
+    SELECT %(space)s, id, dataset_id, folder_id, vector FROM done WHERE archived_at IS NULL
+    ORDER BY dataset_id, folder_id
+    ON CONFLICT (space_id, image_id) DO UPDATE SET folder_id = excluded.folder_id, vector = excluded.vector
+)
+SELECT count(*) FROM done"""
+FAIL: Final = """
+WITH ended AS (
+    DELETE FROM job WHERE sha256 = %(sha256)s AND (claim = %(claim)s OR claim IS NULL) RETURNING image_id
+)
+UPDATE image SET state = 'failed', reason = %(reason)s, updated_at = now() FROM ended WHERE image.id = ended.image_id"""
+REMOVE: Final = "DELETE FROM image_embedding WHERE image_id = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What a model made of some bytes: the same for every image that has them."""
+
+    sha256: Sha256
+    vector: npt.NDArray[np.float32]
+    """float32 (1152,), length 1; stored as float16."""
+    tagger: str | None
+    """Which taxonomy and method gave the tags; None if the encoder brings no tagger."""
+    tags: Tags | None
+    tag_scores: dict[str, float] | None
+
+
+async def known_encodings(connection: Connection, space: SpaceId, sha256s: Sequence[Sha256]) -> set[Sha256]:
+    """Those of these bytes that never have to be encoded again."""
+    rows = await (await connection.execute(KNOWN, [space, list(sha256s)])).fetchall()
+    return {Sha256(bytes(row[0])) for row in rows}
+
+
+async def save_encodings(connection: Connection, space: SpaceId, encodings: Sequence[Encoding]) -> None:
+    """Keeps new encodings; ones that are there already stay as they are."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(SAVE, [encoding_values(space, encoding) for encoding in encodings])
+
+
+def encoding_values(space: SpaceId, encoding: Encoding) -> list[object]:
+    if encoding.vector.shape != (DIMENSION,):
+        raise ValueError(f"an encoding has shape ({DIMENSION},), not {encoding.vector.shape}")
+    return [
+        space,
+        encoding.sha256,
+        HalfVector(encoding.vector),
+        encoding.tagger,
+        Jsonb(encoding.tags) if encoding.tags is not None else None,
+        Jsonb(encoding.tag_scores) if encoding.tag_scores is not None else None,
+    ]
+
+
+async def finish_images(connection: Connection, space: SpaceId, claim: UUID, sha256s: Sequence[Sha256]) -> int:
+    """Makes every image with these bytes findable and ends its job; how many there were."""
+    values = {"space": space, "claim": claim, "sha256s": list(sha256s)}
+    row = await (await connection.execute(FINISH, values)).fetchone()
+    return int(row[0])
+
+
+async def fail_images(connection: Connection, claim: UUID, sha256: Sha256, reason: str) -> None:
+    """Gives up every image with these bytes, with the reason a person will read."""
+    await connection.execute(FAIL, {"claim": claim, "sha256": sha256, "reason": reason})
+
+
+async def remove_from_index(connection: Connection, image: ImageId) -> None:
+    """The image is found no more; its encoding is kept."""
+    await connection.execute(REMOVE, [image])

@@ -1,0 +1,132 @@
+"""The queue: a narrow table beside the images (docs/decisions/0002-queue.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.rows import class_row
+
+from pictograph.db.pool import Connection, Database
+from pictograph.types import ImageId, Sha256
+
+CHANNEL: Final = "pictograph_job"
+URGENT: Final = 10
+"""Priority of a job that somebody is waiting for."""
+
+ENQUEUE: Final = """
+INSERT INTO job (image_id, sha256) SELECT id, sha256 FROM image WHERE id = %s
+ON CONFLICT (image_id) DO UPDATE SET ready_at = now(), attempts = 0, claim = NULL"""
+WAKE: Final = f"NOTIFY {CHANNEL}"
+# NOT EXISTS spares the unique index a violation in the usual case; the index decides when two claims race.
+CLAIM: Final = """
+WITH ready AS (
+    SELECT image_id, sha256 FROM job
+    WHERE ready_at <= now() AND attempts < 2
+      AND NOT EXISTS (SELECT FROM job same WHERE same.sha256 = job.sha256 AND same.claim IS NOT NULL
+                                             AND same.image_id <> job.image_id)
+    ORDER BY priority DESC, ready_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), one_of_each AS (
+    SELECT DISTINCT ON (sha256) image_id FROM ready
+)
+UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s
+FROM one_of_each WHERE job.image_id = one_of_each.image_id
+RETURNING job.image_id, job.sha256, job.attempts"""
+CLAIM_SUSPECT: Final = """
+UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s
+WHERE image_id = (
+    SELECT image_id FROM job
+    WHERE ready_at <= now() AND attempts >= 2
+      AND NOT EXISTS (SELECT FROM job same WHERE same.sha256 = job.sha256 AND same.claim IS NOT NULL
+                                             AND same.image_id <> job.image_id)
+    ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING job.image_id, job.sha256, job.attempts"""
+HEARTBEAT: Final = "UPDATE job SET ready_at = now() + %(lease)s WHERE claim = %(claim)s"
+RETRY: Final = "UPDATE job SET claim = NULL, ready_at = now() + %(delay)s WHERE image_id = %(image)s AND claim = %(claim)s"
+RELEASE: Final = "UPDATE job SET claim = NULL, ready_at = now(), attempts = attempts - 1 WHERE claim = %s"
+HURRY: Final = """
+UPDATE job SET priority = %s, ready_at = least(ready_at, now()) WHERE image_id = %s AND claim IS NULL AND attempts = 0"""
+DEPTH: Final = "SELECT count(*), count(*) FILTER (WHERE claim IS NOT NULL) FROM job"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image that a worker has taken on."""
+
+    image_id: ImageId
+    sha256: Sha256
+    attempts: int
+    """This attempt included: 1 the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Some jobs, ours until the lease runs out; heartbeats prolong it."""
+
+    id: UUID
+    jobs: list[Job]
+
+
+class Queue:
+    """Claims jobs. Whoever is killed with a claim in hand loses nothing: after the lease, others may claim it."""
+
+    def __init__(self, database: Database, lease: timedelta = timedelta(seconds=60)) -> None:
+        self._database = database
+        self.lease = lease
+
+    async def claim(self, limit: int) -> Claim:
+        """Up to `limit` jobs, urgent first, then oldest; of several images with the same bytes only one.
+
+        Jobs that already failed or lost their worker twice are left to `claim_suspect`.
+        """
+        return await self._claim(CLAIM, limit)
+
+    async def claim_suspect(self) -> Claim:
+        """At most one job that may be the kind that ends its worker: alone, it takes no other with it."""
+        return await self._claim(CLAIM_SUSPECT, 1)
+
+    async def _claim(self, statement: str, limit: int) -> Claim:
+        values = {"claim": uuid4(), "limit": limit, "lease": self.lease}
+        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Job)) as cursor:
+            try:
+                jobs = await (await cursor.execute(statement, values)).fetchall()
+            except psycopg.errors.UniqueViolation:  # another worker took the same bytes this very moment
+                jobs = []
+        return Claim(values["claim"], jobs)
+
+    async def heartbeat(self, claim: Claim) -> None:
+        """Prolongs the lease of all jobs of the claim that are still open."""
+        async with self._database.connection() as connection:
+            await connection.execute(HEARTBEAT, {"claim": claim.id, "lease": self.lease})
+
+    async def release(self, claim: Claim) -> None:
+        """Gives the jobs back untouched, as when the worker is asked to stop."""
+        async with self._database.connection() as connection:
+            await connection.execute(RELEASE, [claim.id])
+            await connection.execute(WAKE)
+
+    async def hurry(self, image: ImageId) -> None:
+        """Moves the image to the front of the queue, if it still waits there."""
+        async with self._database.connection() as connection:
+            await connection.execute(HURRY, [URGENT, image])
+            await connection.execute(WAKE)
+
+    async def depth(self) -> tuple[int, int]:
+        """How many jobs there are, and how many of them are being worked on."""
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(DEPTH)).fetchone()
+        return row[0], row[1]
+
+
+async def enqueue(connection: Connection, image: ImageId) -> None:
+    """Queues the image and wakes a worker, both when the transaction commits."""
+    await connection.execute(ENQUEUE, [image])
+    await connection.execute(WAKE)
+
+
+async def retry_later(connection: Connection, claim: Claim, job: Job, delay: timedelta) -> None:
+    """Gives one job back, to be ready after `delay`."""
+    await connection.execute(RETRY, {"image": job.image_id, "claim": claim.id, "delay": delay})

@@ -1,0 +1,1 @@
+"""Journey, step 7: a question -> ranked images."""

@@ -1,0 +1,107 @@
+"""The questions people may ask, checked when they are made."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pictograph.errors import ValidationError
+from pictograph.index.tags import After, TagHit
+from pictograph.store.names import canonical_folder
+from pictograph.types import (
+    DEFAULT_LIMIT,
+    DEFAULT_THRESHOLD,
+    MAX_LIMIT,
+    MAX_OFFSET,
+    TAG_CATEGORIES,
+    ImageId,
+    TagCategory,
+    TagMatch,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarQuery:
+    """Which images look like this one?"""
+
+    image_id: ImageId
+    threshold: float = DEFAULT_THRESHOLD
+    limit: int = DEFAULT_LIMIT
+    folder_path: str | None = None
+    """None inherits the reference image's folder; `/` is the whole dataset. Folders below are included."""
+
+    def __post_init__(self) -> None:
+        check_limit(self.limit)
+        if math.isnan(self.threshold) or not 0 <= self.threshold <= 1:
+            raise wrong_value("threshold", f"threshold must be between 0 and 1, not {self.threshold}.")
+        if self.folder_path is not None:
+            object.__setattr__(self, "folder_path", canonical_folder(self.folder_path))
+
+
+@dataclass(frozen=True, slots=True)
+class TagQuery:
+    """Which images carry these tags? OR inside a category (AND with `match="all"`), AND across categories."""
+
+    objects: Sequence[str] | None = None
+    scenes: Sequence[str] | None = None
+    attributes: Sequence[str] | None = None
+    dataset: str | None = None
+    """Name or id; None asks the whole organization."""
+    match: TagMatch = "any"
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+    after: After | None = None
+
+    def __post_init__(self) -> None:
+        check_limit(self.limit)
+        if not 0 <= self.offset <= MAX_OFFSET:
+            raise wrong_value("offset", f"offset must be between 0 and {MAX_OFFSET}, not {self.offset}. Use the cursor.")
+        if self.match not in ("any", "all"):
+            raise wrong_value("match", f"match must be 'any' or 'all', not {self.match!r}.")
+        if not self.filters:
+            raise wrong_value(
+                "objects",
+                "Pass at least one of objects, scenes, attributes: a search without any tag would find everything.",
+            )
+
+    @property
+    def filters(self) -> dict[TagCategory, list[str]]:
+        """The categories that filter, their labels lower case and each once; `[]` matches nothing."""
+        given = {category: getattr(self, category) for category in TAG_CATEGORIES}
+        return {category: normalized(labels) for category, labels in given.items() if labels is not None}
+
+
+def normalized(labels: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(label.strip().lower() for label in labels))
+
+
+def check_limit(limit: int) -> None:
+    if not 1 <= limit <= MAX_LIMIT:
+        raise wrong_value("limit", f"limit must be between 1 and {MAX_LIMIT} (the most one answer holds), not {limit}.")
+
+
+def cursor_after(hit: TagHit) -> str:
+    """An opaque cursor: the place behind this row."""
+    place = json.dumps([hit.created_at.isoformat(), str(hit.id)])
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def parse_cursor(cursor: str) -> After:
+    """The place a cursor names. Raises ValidationError if it is none of ours."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        created_at, image = json.loads(base64.urlsafe_b64decode(padded.encode()))
+        return After(datetime.fromisoformat(created_at), ImageId(UUID(image)))
+    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+        raise wrong_value("cursor", "This cursor is not one of ours. Pass `next_cursor` of the page before, unchanged.") from error
+
+
+def wrong_value(field: str, message: str) -> ValidationError:
+    """422 that names the field."""
+    return ValidationError(message, details={"errors": [{"loc": [field], "msg": message}]})

@@ -1,0 +1,1 @@
+"""Journey, step 2: a checked upload -> a blob and a row. Organizations, keys, datasets, folders, images."""

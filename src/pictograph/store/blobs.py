@@ -1,0 +1,133 @@
+"""Bytes by their SHA-256: on local disk by default, on S3, GCS or Azure by URL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from pictograph.errors import ConfigurationError, Unavailable
+from pictograph.types import Sha256
+
+
+class BlobMissing(Unavailable):
+    """A row names bytes that the store does not have; retried, because a store may lag behind."""
+
+    code = "blob_missing"
+
+
+@contextmanager
+def blob_errors(name: str) -> Iterator[None]:
+    """The store's exceptions become ours."""
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise BlobMissing(f"The blob store has no object {name}.") from error
+    except (BaseError, OSError) as error:
+        raise Unavailable(f"The blob store failed on {name}: {error}", retry_after_s=2) from error
+
+
+class BlobStore:
+    """Content-addressed and write-once, so writing twice is harmless and nothing is ever half there.
+
+    Objects are `ab/cd/abcd...` for originals and `derived/<kind>/ab/abcd...` for what can be made again from them.
+    """
+
+    def __init__(self, store: ObjectStore, root: Path | None = None) -> None:
+        self._store = store
+        self._root = root
+
+    @classmethod
+    def open(cls, location: str | Path) -> BlobStore:
+        """A folder, or a URL: `s3://bucket/prefix`, `gs://...`, `az://...`; credentials come from the environment."""
+        if isinstance(location, str) and "://" in location:
+            try:
+                return cls(from_url(location))
+            except (BaseError, ValueError) as error:
+                raise ConfigurationError(f"The blob store {location!r} cannot be opened: {error}") from error
+        root = Path(location)
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return cls(LocalStore(root, mkdir=True), root)
+
+    async def put(self, sha256: Sha256, data: bytes) -> None:
+        """Stores the bytes; when this returns they survive a power cut. Does nothing if they are there already."""
+        name = original_name(sha256)
+        with blob_errors(name):
+            if await self._size_of(name) != len(data):
+                await self._write(name, data)
+
+    async def get(self, sha256: Sha256) -> bytes:
+        """The bytes. Raises BlobMissing (retryable)."""
+        return await self._read(original_name(sha256))
+
+    async def delete(self, sha256: Sha256) -> None:
+        """Removes the bytes and all that was made from them; nothing happens if they are gone already."""
+        names = [original_name(sha256), derived_name("thumbnail", sha256)]
+        for name in names:
+            try:
+                with blob_errors(name):
+                    await obstore.delete_async(self._store, name)
+            except BlobMissing:
+                continue
+
+    async def get_derived(self, kind: str, sha256: Sha256) -> bytes | None:
+        """What was kept by `put_derived`, or None."""
+        try:
+            return await self._read(derived_name(kind, sha256))
+        except BlobMissing:
+            return None
+
+    async def put_derived(self, kind: str, sha256: Sha256, data: bytes) -> None:
+        """Keeps something that can be made again from the original, a thumbnail for instance."""
+        name = derived_name(kind, sha256)
+        with blob_errors(name):
+            await obstore.put_async(self._store, name, data)
+
+    async def _read(self, name: str) -> bytes:
+        with blob_errors(name):
+            answer = await obstore.get_async(self._store, name)
+            return bytes(await answer.bytes_async())
+
+    async def _size_of(self, name: str) -> int | None:
+        try:
+            return int((await obstore.head_async(self._store, name))["size"])
+        except (NotFoundError, FileNotFoundError):
+            return None
+
+    async def _write(self, name: str, data: bytes) -> None:
+        await obstore.put_async(self._store, name, data)
+        if self._root is not None:
+            await asyncio.to_thread(flush_to_disk, self._root / name, self._root)
+
+
+def original_name(sha256: Sha256) -> str:
+    name = sha256.hex()
+    return f"{name[:2]}/{name[2:4]}/{name}"
+
+
+def derived_name(kind: str, sha256: Sha256) -> str:
+    name = sha256.hex()
+    return f"derived/{kind}/{name[:2]}/{name}"
+
+
+def flush_to_disk(file: Path, root: Path) -> None:
+    """The store renames into place but does not flush; the folders on the way may be new too."""
+    flush(file)
+    folder = file.parent
+    while folder != root.parent:
+        flush(folder)
+        folder = folder.parent
+
+
+def flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

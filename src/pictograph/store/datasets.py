@@ -1,0 +1,174 @@
+"""Datasets: named sets of images, each in one organization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+from uuid_utils.compat import uuid7
+
+from pictograph.db.pool import Connection, Database
+from pictograph.errors import ConflictError, NotFoundError
+from pictograph.store.names import checked_dataset_name
+from pictograph.types import DatasetId, ImageState, OrganizationId
+
+SELECT_DATASET: Final = """
+SELECT d.id, d.organization_id, d.name, d.description, d.created_at, d.updated_at,
+       n.image_count, n.archived_image_count, n.total_size
+FROM dataset d
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE archived_at IS NULL) AS image_count,
+           count(*) FILTER (WHERE archived_at IS NOT NULL) AS archived_image_count,
+           coalesce(sum(file_size), 0)::bigint AS total_size
+    FROM image WHERE dataset_id = d.id
+) n
+WHERE d.organization_id = %(organization)s"""
+BY_ID: Final = SELECT_DATASET + " AND d.id = %(id)s"
+LIST: Final = SELECT_DATASET + " ORDER BY d.created_at DESC, d.id LIMIT %(limit)s OFFSET %(offset)s"
+COUNT: Final = "SELECT count(*) FROM dataset WHERE organization_id = %s"
+ID_BY_NAME: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND name = %(name)s"
+ID_BY_ID: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND id = %(id)s"
+CREATE: Final = """
+INSERT INTO dataset (id, organization_id, name, description, idempotency_key)
+VALUES (%(id)s, %(organization)s, %(name)s, %(description)s, %(idempotency_key)s)"""
+SAME_CALL: Final = """
+SELECT id FROM dataset WHERE organization_id = %(organization)s AND name = %(name)s AND idempotency_key = %(idempotency_key)s"""
+UPDATE: Final = """
+UPDATE dataset SET name = coalesce(%(name)s, name), description = coalesce(%(description)s, description), updated_at = now()
+WHERE id = %(id)s"""
+# Images before folders, which they refer to; search rows, jobs and folders follow by themselves.
+DELETE_IMAGES: Final = "DELETE FROM image WHERE dataset_id = %s"
+DELETE: Final = "DELETE FROM dataset WHERE id = %s"
+PROGRESS: Final = "SELECT state, count(*) FROM image WHERE dataset_id = %s GROUP BY state"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A named set of images."""
+
+    id: DatasetId
+    organization_id: OrganizationId
+    name: str
+    description: str | None
+    created_at: datetime
+    updated_at: datetime
+    image_count: int
+    archived_image_count: int
+    total_size: int
+    """Bytes of all files, archived ones included."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedDataset:
+    """What went with a dataset."""
+
+    id: DatasetId
+    name: str
+    images_deleted: int
+
+
+class Datasets:
+    """Everything about datasets that needs the database. An organization sees only its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(
+        self, organization: OrganizationId, name: str, description: str | None = None, idempotency_key: str | None = None
+    ) -> Dataset:
+        """A new, empty dataset. Raises ConflictError if the name is taken, unless the same call made it."""
+        values = {
+            "id": uuid7(),
+            "organization": organization,
+            "name": checked_dataset_name(name),
+            "description": description,
+            "idempotency_key": idempotency_key,
+        }
+        async with self._database.connection() as connection:
+            try:
+                await connection.execute(CREATE, values)
+            except psycopg.errors.UniqueViolation as error:
+                if not await (await connection.execute(SAME_CALL, values)).fetchone():
+                    raise name_taken(name) from error
+            return await fetch_dataset(connection, organization, name)
+
+    async def get(self, organization: OrganizationId, reference: str) -> Dataset:
+        """By id or by name. Raises NotFoundError."""
+        async with self._database.connection() as connection:
+            return await fetch_dataset(connection, organization, reference)
+
+    async def id_of(self, organization: OrganizationId, reference: str) -> DatasetId:
+        """The id alone, without counting images. Raises NotFoundError."""
+        async with self._database.connection() as connection:
+            return await resolve_dataset(connection, organization, reference)
+
+    async def list(self, organization: OrganizationId, *, limit: int, offset: int) -> tuple[list[Dataset], int]:
+        """One page, newest first, and how many there are in all."""
+        values = {"organization": organization, "limit": limit, "offset": offset}
+        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Dataset)) as cursor:
+            page = await (await cursor.execute(LIST, values)).fetchall()
+            total = await (await connection.execute(COUNT, [organization])).fetchone()
+        return page, total[0]
+
+    async def update(
+        self, organization: OrganizationId, reference: str, *, name: str | None = None, description: str | None = None
+    ) -> Dataset:
+        """Renames or describes; None leaves as is. Raises ConflictError if the new name is taken."""
+        new_name = checked_dataset_name(name) if name is not None else None
+        async with self._database.connection() as connection:
+            dataset = await resolve_dataset(connection, organization, reference)
+            try:
+                await connection.execute(UPDATE, {"id": dataset, "name": new_name, "description": description})
+            except psycopg.errors.UniqueViolation as error:
+                raise name_taken(name or "") from error
+            return await fetch_dataset(connection, organization, str(dataset))
+
+    async def delete(self, organization: OrganizationId, reference: str) -> DeletedDataset:
+        """The dataset, its images and their search rows. Blobs that nothing else uses are swept later."""
+        async with self._database.transaction() as connection:
+            dataset = await fetch_dataset(connection, organization, reference)
+            images = await connection.execute(DELETE_IMAGES, [dataset.id])
+            await connection.execute(DELETE, [dataset.id])
+        return DeletedDataset(dataset.id, dataset.name, images.rowcount)
+
+    async def progress(self, dataset: DatasetId) -> dict[ImageState, int]:
+        """How many images are in each state; every state is a key."""
+        async with self._database.connection() as connection:
+            rows = await (await connection.execute(PROGRESS, [dataset])).fetchall()
+        return dict.fromkeys(ImageState, 0) | {ImageState(state): count for state, count in rows}
+
+
+def as_uuid(reference: str) -> UUID | None:
+    """The id, if the text has the shape 8-4-4-4-12; else it is a name."""
+    try:
+        return UUID(reference) if len(reference) == 36 else None
+    except ValueError:
+        return None
+
+
+async def resolve_dataset(connection: Connection, organization: OrganizationId, reference: str) -> DatasetId:
+    """Id of the dataset with this id or name. Raises NotFoundError."""
+    values = {"organization": organization, "id": as_uuid(reference), "name": reference}
+    if "\x00" not in reference:
+        for statement in [ID_BY_ID, ID_BY_NAME] if values["id"] else [ID_BY_NAME]:
+            row = await (await connection.execute(statement, values)).fetchone()
+            if row:
+                return DatasetId(row[0])
+    raise NotFoundError(f"There is no dataset {reference!r}.")
+
+
+async def fetch_dataset(connection: Connection, organization: OrganizationId, reference: str) -> Dataset:
+    dataset = await resolve_dataset(connection, organization, reference)
+    async with connection.cursor(row_factory=class_row(Dataset)) as cursor:
+        found = await (await cursor.execute(BY_ID, {"organization": organization, "id": dataset})).fetchone()
+    if found is None:
+        raise NotFoundError(f"There is no dataset {reference!r}.")
+    return found
+
+
+def name_taken(name: str) -> ConflictError:
+    return ConflictError(f"There is already a dataset named {name!r}. Choose another name, or use that one.")

@@ -1,0 +1,254 @@
+"""Image rows: what is known of each picture, apart from its bytes and its vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+from uuid_utils.compat import uuid7
+
+from pictograph.db.pool import Connection, Database
+from pictograph.errors import ConflictError, NotFoundError
+from pictograph.store.names import folder_and_ancestors
+from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, Sha256, Tags, empty_tags
+from pictograph.upload.picture import PictureFacts
+
+COLUMNS: Final = """
+i.id, i.dataset_id, f.path AS folder_path, i.filename, i.sha256, i.content_type, i.width, i.height, i.file_size,
+i.state, i.reason, i.image_auto_tags AS tags, i.created_at, i.updated_at, i.archived_at"""
+SELECT: Final = f"""
+SELECT {COLUMNS} FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d ON d.id = i.dataset_id
+WHERE d.organization_id = %(organization)s"""  # noqa: S608
+BY_ID: Final = SELECT + " AND i.id = %(id)s"
+BY_PATH: Final = SELECT + " AND i.dataset_id = %(dataset)s AND f.path = %(folder)s AND i.filename = %(filename)s"
+PAGE: Final = (
+    SELECT
+    + """ AND i.dataset_id = %(dataset)s
+  AND (%(folder)s::text IS NULL OR f.path = %(folder)s)
+  AND (%(filename)s::text IS NULL OR i.filename = %(filename)s)
+  AND (%(state)s::text IS NULL OR i.state = %(state)s)
+  AND (%(archived)s OR i.archived_at IS NULL)"""
+)
+LIST: Final = PAGE + " ORDER BY i.created_at DESC, i.id LIMIT %(limit)s OFFSET %(offset)s"
+COUNT: Final = f"SELECT count(*) FROM ({PAGE}) page"  # noqa: S608
+FOLDER: Final = "SELECT id FROM folder WHERE dataset_id = %s AND path = %s"
+MAKE_FOLDERS: Final = """
+INSERT INTO folder (dataset_id, path) SELECT %s, unnest(%s::text[]) ON CONFLICT (dataset_id, path) DO NOTHING"""
+HOLD_BLOB: Final = """
+INSERT INTO blob (sha256, size_bytes) VALUES (%s, %s) ON CONFLICT (sha256) DO UPDATE SET touched_at = now()"""
+INSERT: Final = """
+INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, image_auto_tags,
+                   idempotency_key)
+VALUES (%(id)s, %(dataset)s, %(folder)s, %(filename)s, %(sha256)s, %(content_type)s, %(width)s, %(height)s,
+        %(file_size)s, %(tags)s, %(idempotency_key)s)
+ON CONFLICT (folder_id, filename) DO NOTHING"""
+TAKEN: Final = """
+SELECT i.id, i.sha256, i.idempotency_key FROM image i JOIN folder f ON f.id = i.folder_id
+WHERE f.dataset_id = %s AND f.path = %s AND i.filename = %s"""
+ARCHIVE: Final = "UPDATE image SET archived_at = now(), updated_at = now() WHERE id = %s AND archived_at IS NULL"
+RESTORE: Final = """
+UPDATE image SET archived_at = NULL, updated_at = now(), state = 'received', reason = NULL
+WHERE id = %s AND archived_at IS NOT NULL"""
+DELETE: Final = "DELETE FROM image WHERE id = %s"
+# A blob goes when no image and no upload in progress refers to it and nobody held it in the last hour.
+SWEEP: Final = """
+DELETE FROM blob WHERE sha256 IN (
+    SELECT sha256 FROM blob b WHERE touched_at < now() - %(grace)s
+      AND NOT EXISTS (SELECT FROM image i WHERE i.sha256 = b.sha256)
+      AND NOT EXISTS (SELECT FROM upload_ticket t WHERE t.sha256 = b.sha256)
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING sha256"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image is to be: a dataset, a canonical folder path in it, and a name."""
+
+    dataset_id: DatasetId
+    folder_path: str
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A checked file on its way to becoming an image."""
+
+    place: Place
+    sha256: Sha256
+    size_bytes: int
+    facts: PictureFacts
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One row."""
+
+    id: ImageId
+    dataset_id: DatasetId
+    folder_path: str
+    filename: str
+    sha256: Sha256
+    content_type: str
+    width: int
+    height: int
+    file_size: int
+    state: ImageState
+    reason: str | None
+    tags: Tags
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFilter:
+    """Which images of a dataset to list; None does not filter."""
+
+    folder_path: str | None = None
+    """Exactly this folder, not what is below it."""
+    filename: str | None = None
+    state: ImageState | None = None
+    include_archived: bool = False
+
+
+class Images:
+    """Everything about image rows that needs the database. An organization sees only its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, organization: OrganizationId, image: ImageId) -> Image:
+        """Archived ones too. Raises NotFoundError."""
+        values = {"organization": organization, "id": image}
+        async with self._database.connection() as connection:
+            found = await fetch_image(connection, BY_ID, values)
+        if found is None:
+            raise NotFoundError(f"There is no image {image}.")
+        return found
+
+    async def find(self, organization: OrganizationId, place: Place) -> Image:
+        """The image at this place. Raises NotFoundError."""
+        values = {
+            "organization": organization,
+            "dataset": place.dataset_id,
+            "folder": place.folder_path,
+            "filename": place.filename,
+        }
+        async with self._database.connection() as connection:
+            found = await fetch_image(connection, BY_PATH, values)
+        if found is None:
+            raise NotFoundError(f"There is no image {place.filename!r} in folder {place.folder_path!r} of this dataset.")
+        return found
+
+    async def list(
+        self, organization: OrganizationId, dataset: DatasetId, wanted: ImageFilter, *, limit: int, offset: int
+    ) -> tuple[list[Image], int]:
+        """One page, newest first, and how many match in all."""
+        values = {
+            "organization": organization,
+            "dataset": dataset,
+            "folder": wanted.folder_path,
+            "filename": wanted.filename,
+            "state": wanted.state,
+            "archived": wanted.include_archived,
+            "limit": limit,
+            "offset": offset,
+        }
+        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Image)) as cursor:
+            page = await (await cursor.execute(LIST, values)).fetchall()
+            total = await (await connection.execute(COUNT, values)).fetchone()
+        return page, total[0]
+
+    async def require_free(self, place: Place, idempotency_key: str | None = None) -> None:
+        """Raises ConflictError if the place is taken, unless by the same call."""
+        async with self._database.connection() as connection:
+            taken = await (await connection.execute(TAKEN, place_values(place))).fetchone()
+        if taken and (idempotency_key is None or taken[2] != idempotency_key):
+            raise place_taken(place)
+
+    async def hold_blob(self, sha256: Sha256, size_bytes: int) -> None:
+        """Keeps the sweeper away from these bytes for an hour. To be called before they are written."""
+        async with self._database.connection() as connection:
+            await connection.execute(HOLD_BLOB, [sha256, size_bytes])
+
+    async def sweep_blobs(self, grace_s: float, limit: int = 500) -> list[Sha256]:
+        """Forgets blobs that nothing refers to; the caller then deletes their bytes."""
+        async with self._database.connection() as connection:
+            interval = f"{grace_s} seconds"
+            rows = await (await connection.execute(SWEEP, {"grace": interval, "limit": limit})).fetchall()
+        return [Sha256(row[0]) for row in rows]
+
+
+async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId, bool]:
+    """The id of the image at this place, and whether this call made it.
+
+    Raises ConflictError if another call took the place, NotFoundError if the dataset is gone.
+    """
+    values = {
+        "id": uuid7(),
+        "dataset": upload.place.dataset_id,
+        "folder": await ensure_folder(connection, upload.place),
+        "filename": upload.place.filename,
+        "sha256": upload.sha256,
+        "content_type": upload.facts.content_type,
+        "width": upload.facts.width,
+        "height": upload.facts.height,
+        "file_size": upload.size_bytes,
+        "tags": Jsonb(empty_tags()),
+        "idempotency_key": upload.idempotency_key,
+    }
+    if (await connection.execute(INSERT, values)).rowcount == 1:
+        return ImageId(values["id"]), True
+    taken = await (await connection.execute(TAKEN, place_values(upload.place))).fetchone()
+    if taken and upload.idempotency_key is not None and taken[2] == upload.idempotency_key:
+        return ImageId(taken[0]), False
+    raise place_taken(upload.place)
+
+
+async def ensure_folder(connection: Connection, place: Place) -> int:
+    """Id of the folder, made with its ancestors where missing."""
+    key = [place.dataset_id, place.folder_path]
+    row = await (await connection.execute(FOLDER, key)).fetchone()
+    if row is None:
+        try:
+            await connection.execute(MAKE_FOLDERS, [place.dataset_id, folder_and_ancestors(place.folder_path)])
+        except psycopg.errors.ForeignKeyViolation as error:
+            raise NotFoundError("The dataset was deleted during the upload.") from error
+        row = await (await connection.execute(FOLDER, key)).fetchone()
+    return int(row[0])
+
+
+async def archive_image(connection: Connection, image: ImageId) -> bool:
+    """Hides the image; False if it was hidden already."""
+    return (await connection.execute(ARCHIVE, [image])).rowcount == 1
+
+
+async def restore_image(connection: Connection, image: ImageId) -> bool:
+    """Shows the image again, as one that is still to be processed; False if it was not hidden."""
+    return (await connection.execute(RESTORE, [image])).rowcount == 1
+
+
+async def delete_image(connection: Connection, image: ImageId) -> None:
+    """The row, and with it its job and its search rows. The bytes are swept later."""
+    await connection.execute(DELETE, [image])
+
+
+async def fetch_image(connection: Connection, statement: str, values: dict[str, object]) -> Image | None:
+    async with connection.cursor(row_factory=class_row(Image)) as cursor:
+        return await (await cursor.execute(statement, values)).fetchone()
+
+
+def place_values(place: Place) -> list[object]:
+    return [place.dataset_id, place.folder_path, place.filename]
+
+
+def place_taken(place: Place) -> ConflictError:
+    return ConflictError(
+        f"There is already an image {place.filename!r} in folder {place.folder_path!r} of this dataset. "
+        "Use another filename or folder, or delete that image first."
+    )

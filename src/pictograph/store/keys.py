@@ -1,0 +1,152 @@
+"""Organizations and their API keys. A key is shown once, when it is made; only its hash is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from psycopg.rows import class_row
+from uuid_utils.compat import uuid7
+
+from pictograph.db.pool import Connection, Database
+from pictograph.errors import NotFoundError, ValidationError
+from pictograph.store.names import checked_segment
+from pictograph.types import ROLES, OrganizationId, Role
+
+KEY_PREFIX: Final = "pk_live_"
+DEFAULT_ORGANIZATION: Final = "default"
+
+CREATE_ORGANIZATION: Final = "INSERT INTO organization (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
+ORGANIZATION_BY_NAME: Final = "SELECT id FROM organization WHERE name = %s"
+ORGANIZATION: Final = "SELECT id, name, created_at FROM organization WHERE id = %s"
+CREATE_KEY: Final = """
+INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role)
+VALUES (%(id)s, %(organization)s, %(name)s, %(prefix)s, %(hash)s, %(role)s)
+RETURNING id, organization_id, name, key_prefix, role, created_at, last_used_at, revoked_at"""
+KEY_COLUMNS: Final = "id, organization_id, name, key_prefix, role, created_at, last_used_at, revoked_at"
+LIST_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM api_key WHERE organization_id = %s ORDER BY created_at, id"  # noqa: S608
+# last_used_at moves once a minute at most, so that reading does not become writing
+IDENTIFY: Final = """
+WITH known AS (
+    SELECT id, organization_id, role, last_used_at FROM api_key WHERE key_hash = %(hash)s AND revoked_at IS NULL
+), touched AS (
+    UPDATE api_key SET last_used_at = now()
+    WHERE id IN (SELECT id FROM known WHERE last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+)
+SELECT id, organization_id, role FROM known"""
+REVOKE_KEY: Final = """
+UPDATE api_key SET revoked_at = now() WHERE id = %(id)s AND organization_id = %(organization)s AND revoked_at IS NULL
+RETURNING id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: what every store and search method wants to know first."""
+
+    key_id: UUID
+    organization_id: OrganizationId
+    role: Role
+
+    def may(self, role: Role) -> bool:
+        """True if the caller's role is at least `role`."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A customer of this installation."""
+
+    id: OrganizationId
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret."""
+
+    id: UUID
+    organization_id: OrganizationId
+    name: str
+    key_prefix: str
+    role: Role
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+def new_secret() -> str:
+    """`pk_live_` and 64 hexadecimal digits: 256 bits of randomness, so a plain hash of it cannot be guessed."""
+    return KEY_PREFIX + secrets.token_hex(32)
+
+
+def hash_of(secret: str) -> bytes:
+    """What is stored: SHA-256. A slow hash protects weak passwords; this secret has none of their weakness."""
+    return hashlib.sha256(secret.strip().encode("utf-8", "surrogateescape")).digest()
+
+
+class Keys:
+    """Makes, lists, revokes and recognizes keys."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def ensure_organization(self, name: str = DEFAULT_ORGANIZATION) -> OrganizationId:
+        """The organization's id; it is made if it is not there."""
+        async with self._database.transaction() as connection:
+            await connection.execute(CREATE_ORGANIZATION, [uuid7(), name])
+            row = await (await connection.execute(ORGANIZATION_BY_NAME, [name])).fetchone()
+            return OrganizationId(row[0])
+
+    async def organization(self, organization: OrganizationId) -> Organization:
+        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Organization)) as cursor:
+            found = await (await cursor.execute(ORGANIZATION, [organization])).fetchone()
+        if found is None:
+            raise NotFoundError(f"There is no organization {organization}.")
+        return found
+
+    async def create(self, organization: OrganizationId, name: str, role: Role) -> tuple[ApiKey, str]:
+        """A new key and its secret, which nothing can show again."""
+        if role not in ROLES:
+            raise ValidationError(f"role is one of {', '.join(ROLES)}, not {role!r}.")
+        secret = new_secret()
+        values = {
+            "id": uuid7(),
+            "organization": organization,
+            "name": checked_segment(name, field="name", what="A key's name"),
+            "prefix": secret[:12],
+            "hash": hash_of(secret),
+            "role": role,
+        }
+        async with self._database.connection() as connection:
+            return await insert_key(connection, values), secret
+
+    async def list(self, organization: OrganizationId) -> list[ApiKey]:
+        """Oldest first, revoked ones included."""
+        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(ApiKey)) as cursor:
+            return await (await cursor.execute(LIST_KEYS, [organization])).fetchall()
+
+    async def identify(self, secret: str) -> Caller | None:
+        """Who holds this secret, or None if nobody does (any more)."""
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(IDENTIFY, {"hash": hash_of(secret)})).fetchone()
+        return Caller(row[0], OrganizationId(row[1]), row[2]) if row else None
+
+    async def revoke(self, organization: OrganizationId, key_id: UUID) -> None:
+        """The key stops working at once. Raises NotFoundError."""
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(REVOKE_KEY, {"id": key_id, "organization": organization})).fetchone()
+        if row is None:
+            raise NotFoundError(f"There is no working API key {key_id}.")
+
+
+async def insert_key(connection: Connection, values: dict[str, object]) -> ApiKey:
+    async with connection.cursor(row_factory=class_row(ApiKey)) as cursor:
+        made = await (await cursor.execute(CREATE_KEY, values)).fetchone()
+    if made is None:
+        raise NotFoundError("The organization is gone.")
+    return made

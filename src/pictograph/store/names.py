@@ -1,0 +1,61 @@
+"""Which names people may give, and the one way each is written down."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from pictograph.errors import ValidationError
+
+MAX_NAME: Final = 255
+"""Characters in a dataset's name or a filename."""
+MAX_FOLDER_PATH: Final = 1024
+"""Characters in a folder path."""
+
+
+def checked_dataset_name(name: str) -> str:
+    """The name as given, if a URL path segment can hold it: no slash, nothing invisible, 1 to 255 characters."""
+    return checked_segment(name, field="name", what="A dataset's name")
+
+
+def checked_filename(filename: str) -> str:
+    """The filename as given: no slash, nothing invisible, 1 to 255 characters; emoji and blanks inside are fine."""
+    return checked_segment(filename, field="filename", what="A filename")
+
+
+def canonical_folder(path: str) -> str:
+    """`/`, or `/a/b`: one leading slash, none at the end, none doubled. `a/b/` and `/a//b` mean `/a/b`."""
+    if len(path) > MAX_FOLDER_PATH:
+        raise name_error("folder_path", f"A folder path has at most {MAX_FOLDER_PATH} characters; this one has {len(path)}.")
+    segments = [segment for segment in path.split("/") if segment]
+    for segment in segments:
+        checked_segment(segment, field="folder_path", what="A folder's name")
+    return "/" + "/".join(segments)
+
+
+def folder_and_ancestors(path: str) -> list[str]:
+    """`/a/b` -> `["/", "/a", "/a/b"]`."""
+    segments = [segment for segment in path.split("/") if segment]
+    return ["/"] + ["/" + "/".join(segments[:depth]) for depth in range(1, len(segments) + 1)]
+
+
+def checked_segment(segment: str, *, field: str, what: str) -> str:
+    if not segment.strip():
+        raise name_error(field, f"{what} must not be empty.")
+    if segment != segment.strip():
+        raise name_error(field, f"{what} must not begin or end with a blank: {segment!r}.")
+    if len(segment) > MAX_NAME:
+        raise name_error(field, f"{what} has at most {MAX_NAME} characters; this one has {len(segment)}.")
+    if "/" in segment or segment in (".", ".."):
+        raise name_error(field, f"{what} must not be '.' or '..' or contain '/': {segment!r}.")
+    for character in segment:
+        # Cc: control, Cs: lone surrogates (not storable as UTF-8), Zl/Zp: line separators
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+            raise name_error(field, f"{what} must not contain control characters: {segment!r}.")
+    return segment
+
+
+def name_error(field: str, message: str) -> ValidationError:
+    """422 that names the field."""
+    printable = message.encode("utf-8", "backslashreplace").decode()
+    return ValidationError(printable, details={"errors": [{"loc": [field], "msg": printable}]})
