@@ -1,0 +1,123 @@
+"""The tag directory that TIFF files and EXIF blocks share, read without decoding anything."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from io import SEEK_CUR, BytesIO
+from typing import BinaryIO, Final, TypeAlias
+
+from pictograph.errors import BadImage
+
+ORIENTATION: Final = 0x0112
+_EXIF_START: Final = b"Exif\0\0"
+_MAX_TAGS: Final = 4096
+_INTEGERS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One row of a directory."""
+
+    type: int
+    """TIFF 6.0 section 2: 1 byte, 2 text, 3 short, 4 long, 5 rational, 7 raw bytes, ..."""
+    count: int
+    """How many values it says it has."""
+    value: int | None
+    """Its first value if that is a whole number stored in the row itself, else None."""
+
+    @property
+    def is_numbers(self) -> bool:
+        """True if a reader turns it into `count` numbers, False for text and raw bytes."""
+        return self.type not in (1, 2, 6, 7)
+
+
+Directory: TypeAlias = dict[int, Tag]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How the numbers of this file are written: TIFF has four dialects."""
+
+    order: str
+    is_big: bool
+
+    @property
+    def offset(self) -> struct.Struct:
+        return struct.Struct(self.order + ("Q" if self.is_big else "I"))
+
+    @property
+    def tag_count(self) -> struct.Struct:
+        return struct.Struct(self.order + ("Q" if self.is_big else "H"))
+
+    @property
+    def row(self) -> struct.Struct:
+        return struct.Struct(self.order + ("HHQ8s" if self.is_big else "HHI4s"))
+
+
+def read_directory(file: BinaryIO) -> Directory:
+    """The first directory of a TIFF or BigTIFF that starts where `file` stands; the last of two equal tags counts.
+
+    Raises BadImage if it is cut short or absurd.
+    """
+    start = file.tell()
+    layout = _read_layout(file)
+    (offset,) = _unpack(file, layout.offset)
+    file.seek(start + min(offset, 2**62))
+    (count,) = _unpack(file, layout.tag_count)
+    if not 0 < count <= _MAX_TAGS:
+        raise BadImage(f"Its tag directory is broken: it says it has {count} tags.")
+    return _read_tags(file, layout, count)
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The EXIF orientation, 1 to 8; 1 (upright) if the block does not say or is broken, as browsers do."""
+    try:
+        orientation = read_directory(BytesIO(exif.removeprefix(_EXIF_START))).get(ORIENTATION)
+    except BadImage:
+        return 1
+    return orientation_of(orientation)
+
+
+def orientation_of(tag: Tag | None) -> int:
+    """The value of an orientation tag, 1 to 8; anything else counts as 1."""
+    return tag.value if tag and tag.value and 1 <= tag.value <= 8 else 1
+
+
+def _read_layout(file: BinaryIO) -> _Layout:
+    magic = file.read(4)
+    order = {b"II": "<", b"MM": ">"}.get(magic[:2])
+    if order is None or magic[2:] not in (b"*\0", b"\0*", b"+\0", b"\0+"):
+        raise BadImage("Its tag directory is broken: it does not start like TIFF.")
+    is_big = b"+" in magic
+    if is_big:
+        file.seek(4, SEEK_CUR)
+    return _Layout(order, is_big)
+
+
+def _read_tags(file: BinaryIO, layout: _Layout, count: int) -> Directory:
+    row = layout.row
+    rows = file.read(row.size * count)
+    if len(rows) < row.size * count:
+        raise BadImage("Its tag directory is cut short.")
+    return {
+        number: Tag(kind, values, _first_integer(layout, kind, values, inline))
+        for number, kind, values, inline in row.iter_unpack(rows)
+    }
+
+
+def _first_integer(layout: _Layout, kind: int, count: int, inline: bytes) -> int | None:
+    if kind not in _INTEGERS or count < 1:
+        return None
+    shape = struct.Struct(layout.order + _INTEGERS[kind])
+    if count * shape.size > len(inline):
+        return None
+    value: int = shape.unpack_from(inline)[0]
+    return value
+
+
+def _unpack(file: BinaryIO, shape: struct.Struct) -> tuple[int, ...]:
+    packed = file.read(shape.size)
+    if len(packed) < shape.size:
+        raise BadImage("Its tag directory is cut short.")
+    return shape.unpack(packed)

@@ -1,0 +1,157 @@
+"""A file -> a Pillow picture whose header is checked and whose pixels are not yet decoded."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import SEEK_END
+from typing import BinaryIO, Final
+
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+from pillow_heif import HeifImageFile
+
+from pictograph.errors import BadImage
+from pictograph.upload.directory import exif_orientation
+from pictograph.upload.headers import Header, read_header
+from pictograph.upload.limits import PictureLimits, check_bytes, check_size
+from pictograph.upload.picture import PictureFacts
+from pictograph.upload.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_format
+
+# Pillow's own limit is one number for the process; ours come with each call, and are checked before Pillow decodes.
+Image.MAX_IMAGE_PIXELS = None
+# 1 MB by default, and a PNG with a larger colour profile or workflow text would be refused as broken.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
+# About metadata we never read: a picture with an odd EXIF block is a picture all the same.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+MAX_RLE_PIXELS: Final = 16_000_000
+MAX_RLE_BYTES: Final = 8_000_000
+_RLE_COMPRESSIONS: Final = (1, 2)
+
+
+class _JpegFile(JpegImageFile):
+    def _read_dpi_from_exif(self) -> None:
+        """Nothing: nobody asks for dots per inch, and parsing EXIF for them costs more than the rest of the header."""
+
+
+# These classes are called directly, never Image.open: no other decoder (EPS runs Ghostscript) can be reached.
+_FILES: Final[dict[PictureFormat, type[ImageFile]]] = {
+    "JPEG": _JpegFile,  # also for MPO, whose first picture is an ordinary JPEG
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "GIF": GifImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+    "HEIF": HeifImageFile,
+    "AVIF": AvifImageFile,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPicture:
+    """A file that has passed every check its header allows."""
+
+    image: ImageFile
+    """Not decoded; its pixels lie as stored."""
+    orientation: int
+    """The EXIF turn still to be made after decoding, 1 to 8."""
+    facts: PictureFacts
+
+
+def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
+    """Open a seekable file that holds one picture; nothing is decoded, and `file` must outlive the result.
+
+    Raises TooLarge, UnsupportedFormat or BadImage.
+    """
+    size_bytes = file.seek(0, SEEK_END)
+    check_bytes(size_bytes, limits)
+    file.seek(0)
+    start = file.read(SNIFF_BYTES)
+    picture_format = sniff_format(start)
+    header = read_header(picture_format, file, limits)
+    with library_errors_as_bad_image():
+        image = _open_image(picture_format, file)
+        orientation = _orientation(picture_format, image, header)
+    check_size(*image.size, limits)
+    _check_run_length(picture_format, image, size_bytes)
+    width, height = image.size if orientation < 5 else image.size[::-1]
+    return OpenPicture(
+        image, orientation, PictureFacts(picture_format, content_type_of(picture_format, start), width, height)
+    )
+
+
+@contextmanager
+def library_errors_as_bad_image() -> Iterator[None]:
+    """Turns whatever Pillow and its codecs raise about broken bytes into BadImage with a short reason.
+
+    The list was found by feeding them broken files; `Warning` is for processes that run with `-W error`.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise BadImage("This picture could not be decoded: it needs more memory than there is.") from error
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        LookupError,
+        ArithmeticError,
+        EOFError,
+        RuntimeError,
+        BufferError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+        ImageCms.PyCMSError,
+        Warning,
+    ) as error:
+        raise BadImage(f"This picture could not be decoded: {_reason(error)}.") from error
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    if "truncated" in text.lower() or "not enough" in text.lower():
+        return f"it is cut short ({text[:120]})"
+    return text[:200] or type(error).__name__
+
+
+def _open_image(picture_format: PictureFormat, file: BinaryIO) -> ImageFile:
+    file.seek(0)
+    image = _FILES[picture_format](file)
+    if picture_format == "TIFF":
+        # The decoder turns TIFFs itself; it must see the tag its size was read by, and not a second one in the XMP.
+        image.info.pop("xmp", None)
+    return image
+
+
+def _orientation(picture_format: PictureFormat, image: ImageFile, header: Header | None) -> int:
+    """The turn still to be made: HEIF and TIFF decoders turn by themselves, AVIF only reports its turn."""
+    if picture_format == "AVIF" and "exif" in image.info:
+        turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return turn if turn in range(1, 9) else 1
+    if picture_format == "WEBP" and "exif" in image.info:
+        return exif_orientation(image.info["exif"])
+    return header.orientation if header else 1
+
+
+def _check_run_length(picture_format: PictureFormat, image: ImageFile, size_bytes: int) -> None:
+    # Pillow undoes run lengths in Python, a pixel at a time.
+    if picture_format != "BMP" or image.info.get("compression") not in _RLE_COMPRESSIONS:
+        return
+    if image.width * image.height > MAX_RLE_PIXELS or size_bytes > MAX_RLE_BYTES:
+        raise BadImage("Run-length BMPs are read up to 16 megapixels and 8 MB; save it as PNG instead.")
