@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from pictograph.errors import ValidationError
+from pictograph.errors import NotFoundError, ValidationError
 from pictograph.index.tags import After, TagHit
 from pictograph.store.names import canonical_folder
 from pictograph.types import (
@@ -75,6 +75,15 @@ class TagQuery:
         """The categories that filter, their labels lower case and each once; `[]` matches nothing."""
         given = {category: getattr(self, category) for category in TAG_CATEGORIES}
         return {category: normalized(labels) for category, labels in given.items() if labels is not None}
+
+
+def parse_image_id(text: str) -> ImageId:
+    """The id. Raises NotFoundError for what is no UUID: no image can have it."""
+    try:
+        return ImageId(UUID(text))
+    except ValueError as error:
+        printable = text.encode("utf-8", "backslashreplace").decode()
+        raise NotFoundError(f"There is no image {printable!r}: an image id is a UUID.") from error
 
 
 def normalized(labels: Sequence[str]) -> list[str]:

@@ -54,6 +54,8 @@ RESTORE: Final = """
 UPDATE image SET archived_at = NULL, updated_at = now(), state = 'received', reason = NULL
 WHERE id = %s AND archived_at IS NOT NULL"""
 DELETE: Final = "DELETE FROM image WHERE id = %s"
+TAG_SCORES: Final = """
+SELECT e.tag_scores FROM encoding e JOIN space s ON s.id = e.space_id AND s.active WHERE e.sha256 = %s"""
 # A blob goes when no image and no upload in progress refers to it and nobody held it in the last hour.
 SWEEP: Final = """
 DELETE FROM blob WHERE sha256 IN (
@@ -163,6 +165,12 @@ class Images:
             page = await (await cursor.execute(LIST, values)).fetchall()
             total = await (await connection.execute(COUNT, values)).fetchone()
         return page, total[0]
+
+    async def tag_scores(self, image: Image) -> dict[str, float] | None:
+        """`{"objects/car": 0.93}`: what its tags were decided by; None if it has not been tagged."""
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(TAG_SCORES, [image.sha256])).fetchone()
+        return row[0] if row else None
 
     async def require_free(self, place: Place, idempotency_key: str | None = None) -> None:
         """Raises ConflictError if the place is taken, unless by the same call."""

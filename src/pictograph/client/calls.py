@@ -1,0 +1,243 @@
+"""What each method sends and what it makes of the answer: shared by the two clients, which add only the waiting."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+import pydantic
+
+from pictograph import wire
+from pictograph.client.retry import parse_retry_after
+from pictograph.errors import ApiError, ServerError, ValidationError, error_class_for
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+
+Result = TypeVar("Result")
+Query = Sequence[tuple[str, str]]
+WRITING = frozenset({"POST", "PATCH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Result]):
+    """One request, and how to read its answer."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], Result]
+    query: Query = ()
+    json: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = None
+    file: tuple[str, bytes] | None = None
+    """Filename and bytes of the picture in a form."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def with_idempotency_key(self) -> Call[Result]:
+        """The same key on every retry, so that a write whose answer was lost is not done twice."""
+        if self.method not in WRITING:
+            return self
+        headers = {**self.headers, "Idempotency-Key": uuid.uuid4().hex}
+        return Call(self.method, self.path, self.read, self.query, self.json, self.form, self.file, headers)
+
+    def arguments(self) -> dict[str, Any]:
+        """For httpx's `request`."""
+        arguments: dict[str, Any] = {"params": list(self.query), "headers": dict(self.headers)}
+        if self.json is not None:
+            arguments["json"] = self.json
+        if self.file is not None:
+            arguments |= {"data": dict(self.form or {}), "files": {"file": self.file}}
+        return arguments
+
+
+def by_similarity(
+    image_id: str,
+    threshold: float = DEFAULT_THRESHOLD,
+    limit: int = DEFAULT_LIMIT,
+    folder_path: str | None = None,
+) -> Call[list[wire.SimilarImage]]:
+    query = [("image_id", str(image_id)), ("threshold", repr(float(threshold))), ("limit", str(limit))]
+    if folder_path is not None:
+        query.append(("directory_path", folder_path))
+    return Call("GET", api("search", "similar"), lambda r: parse(wire.SimilarAnswer, r).results, query)
+
+
+def by_tag(
+    objects: Sequence[str] | None,
+    scenes: Sequence[str] | None,
+    attributes: Sequence[str] | None,
+    dataset_name: str | None,
+    match: TagMatch,
+    limit: int,
+    offset: int = 0,
+    cursor: str | None = None,
+) -> Call[wire.TagAnswer]:
+    query = [("limit", str(limit)), ("offset", str(offset)), ("match", match)]
+    for category, labels in (("objects", objects), ("scenes", scenes), ("attributes", attributes)):
+        if labels is not None:
+            query += [(category, label) for label in checked_labels(category, labels)] or [(category, "")]
+    query += [(name, value) for name, value in (("dataset_name", dataset_name), ("cursor", cursor)) if value is not None]
+    return Call("GET", api("search", "by-tags"), lambda r: parse(wire.TagAnswer, r), query)
+
+
+def checked_labels(category: str, labels: Sequence[str]) -> list[str]:
+    """A lone string is a sequence of letters to Python and a mistake to people."""
+    if isinstance(labels, str):
+        message = f"{category} must be a list of tags, not the text {labels!r}: pass [{labels!r}]."
+        raise ValidationError(message, details={"errors": [{"loc": [category], "msg": message}]})
+    return list(labels)
+
+
+def list_datasets(limit: int, offset: int) -> Call[wire.Page[wire.Dataset]]:
+    return Call("GET", api("datasets", ""), lambda r: parse(wire.Page[wire.Dataset], r), paging(limit, offset))
+
+
+def create_dataset(name: str, description: str | None) -> Call[wire.Dataset]:
+    body = {"name": name, "description": description}
+    return Call("POST", api("datasets", ""), lambda r: parse(wire.Data[wire.Dataset], r).data, json=body)
+
+
+def get_dataset(dataset: str) -> Call[wire.Dataset]:
+    return Call("GET", api("datasets", dataset), lambda r: parse(wire.Data[wire.Dataset], r).data)
+
+
+def update_dataset(dataset: str, new_name: str | None, description: str | None) -> Call[wire.Dataset]:
+    body = {key: value for key, value in (("new_name", new_name), ("description", description)) if value is not None}
+    return Call("PATCH", api("datasets", dataset), lambda r: parse(wire.Data[wire.Dataset], r).data, json=body)
+
+
+def delete_dataset(dataset: str) -> Call[wire.DeletedDataset]:
+    return Call("DELETE", api("datasets", dataset), lambda r: parse(wire.Data[wire.DeletedDataset], r).data)
+
+
+def dataset_progress(dataset: str) -> Call[wire.Progress]:
+    return Call("GET", api("datasets", dataset, "progress"), lambda r: parse(wire.Data[wire.Progress], r).data)
+
+
+def upload_image(dataset: str, filename: str, folder_path: str, data: bytes) -> Call[wire.Image]:
+    form = {"dataset": dataset, "directory_path": folder_path, "filename": filename}
+    return Call("POST", api("images", "upload"), lambda r: parse(wire.Data[wire.Image], r).data, form=form, file=("file", data))
+
+
+def list_images(
+    dataset: str,
+    folder_path: str | None,
+    filename: str | None,
+    state: ImageState | None,
+    include_archived: bool,
+    limit: int,
+    offset: int,
+) -> Call[wire.Page[wire.Image]]:
+    query = [("dataset", dataset), *paging(limit, offset)]
+    optional = (("directory_path", folder_path), ("filename", filename), ("state", state))
+    query += [(name, str(value)) for name, value in optional if value is not None]
+    query += [("include_archived", "true")] if include_archived else []
+    return Call("GET", api("images", ""), lambda r: parse(wire.Page[wire.Image], r), query)
+
+
+def get_image(image_id: str) -> Call[wire.Image]:
+    return Call("GET", image_path(image_id, "metadata"), lambda r: parse(wire.Data[wire.Image], r).data)
+
+
+def download_image(image_id: str) -> Call[bytes]:
+    return Call("GET", image_path(image_id), lambda r: r.content)
+
+
+def thumbnail_of_image(image_id: str) -> Call[bytes]:
+    return Call("GET", image_path(image_id, "thumbnail"), lambda r: r.content)
+
+
+def delete_image(image_id: str, permanent: bool) -> Call[None]:
+    query = [("permanent", "true")] if permanent else []
+    return Call("DELETE", image_path(image_id), lambda _: None, query)
+
+
+def restore_image(image_id: str) -> Call[wire.Image]:
+    return Call("POST", image_path(image_id, "restore"), lambda r: parse(wire.Data[wire.Image], r).data)
+
+
+def list_keys() -> Call[list[wire.ApiKey]]:
+    return Call("GET", f"{wire.KEYS_PREFIX}/", lambda r: [validated(wire.ApiKey, row, r) for row in answer(r)["api_keys"]])
+
+
+def create_key(name: str, role: Role) -> Call[wire.CreatedApiKey]:
+    return Call("POST", f"{wire.KEYS_PREFIX}/", lambda r: parse(wire.CreatedApiKey, r), json={"name": name, "role": role})
+
+
+def revoke_key(key_id: str) -> Call[None]:
+    return Call("DELETE", f"{wire.KEYS_PREFIX}/{quote(key_id, safe='')}", lambda _: None)
+
+
+def ready() -> Call[wire.Health]:
+    return Call("GET", "/ready", lambda r: parse(wire.Health, r))
+
+
+def api(*segments: str) -> str:
+    """The path with every segment percent-encoded, `/` included: names may hold anything but a slash."""
+    return "/".join([wire.API_PREFIX, *(quote(str(segment), safe="") for segment in segments)])
+
+
+def image_path(image_id: str, *rest: str) -> str:
+    """Path of one image. Raises ValidationError for what cannot be an id, before anything is sent."""
+    try:
+        return api("images", str(uuid.UUID(str(image_id))), *rest)
+    except ValueError as error:
+        message = f"image_id must be a UUID, as every row carries it, not {image_id!r}."
+        raise ValidationError(message, details={"errors": [{"loc": ["image_id"], "msg": message}]}) from error
+
+
+def missing_filename() -> ValidationError:
+    message = "filename is needed when the picture is given as bytes."
+    return ValidationError(message, details={"errors": [{"loc": ["filename"], "msg": message}]})
+
+
+def paging(limit: int, offset: int) -> list[tuple[str, str]]:
+    return [("limit", str(limit)), ("offset", str(offset))]
+
+
+def parse(model: type[Result], response: httpx.Response) -> Result:
+    """The answer as a model. Raises ServerError if it is not what the protocol promises."""
+    return validated(model, answer(response), response)
+
+
+def answer(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        raise not_the_protocol(response, "it is not JSON") from error
+
+
+def validated(model: type[Result], content: Any, response: httpx.Response) -> Result:
+    try:
+        return pydantic.TypeAdapter(model).validate_python(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise not_the_protocol(response, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def not_the_protocol(response: httpx.Response, why: str) -> ServerError:
+    return ServerError(
+        f"The answer of {response.request.url} is not that of a Pictograph server: {why}. Check base_url.",
+        status_code=response.status_code,
+        request_id=response.headers.get("x-request-id"),
+    )
+
+
+def error_of(response: httpx.Response) -> ApiError:
+    """The exception that an answer other than 2xx stands for."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    error = body.get("error") if isinstance(body, dict) else None
+    error = error if isinstance(error, dict) else {}
+    error_class = error_class_for(response.status_code, error.get("code"))
+    return error_class(
+        error.get("message") or f"HTTP {response.status_code} from {response.request.url}",
+        status_code=response.status_code,
+        details=error.get("details"),
+        request_id=error.get("request_id") or response.headers.get("x-request-id"),
+        retry_after_s=parse_retry_after(response.headers.get("retry-after")),
+    )

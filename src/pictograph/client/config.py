@@ -1,0 +1,70 @@
+"""Where the service is and with which key: keyword beats environment beats `$PICTOGRAPH_HOME/config.toml`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pictograph.errors import ConfigurationError
+from pictograph.localconfig import LocalConfig, config_path, read_config
+
+DEFAULT_TIMEOUT_S: Final = 30.0
+DEFAULT_MAX_RETRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """How to reach a service."""
+
+    base_url: str
+    api_key: str
+    timeout_s: float
+    max_retries: int
+
+
+def resolve_config(
+    api_key: str | None,
+    base_url: str | None,
+    timeout: float | None,
+    max_retries: int | None,
+    environment: Mapping[str, str] = os.environ,
+) -> ClientConfig:
+    """Fills in what was not given. Raises ConfigurationError, with the fix, if no key or no address is found."""
+    given_key = api_key or environment.get("PICTOGRAPH_API_KEY")
+    given_url = base_url or environment.get("PICTOGRAPH_BASE_URL")
+    local = read_config() if not (given_key and given_url) else LocalConfig()
+    key, url = given_key or local.api_key, given_url or local.base_url
+    if not url or not url.startswith(("http://", "https://")):
+        raise ConfigurationError(missing("address", url, "base_url=", "PICTOGRAPH_BASE_URL"))
+    if not key or not key.strip():
+        raise ConfigurationError(missing("API key", None, "api_key=", "PICTOGRAPH_API_KEY"))
+    return ClientConfig(
+        base_url=url.rstrip("/"),
+        api_key=key.strip(),
+        timeout_s=number("timeout", timeout, environment.get("PICTOGRAPH_TIMEOUT"), DEFAULT_TIMEOUT_S, above_zero=True),
+        max_retries=int(number("max_retries", max_retries, environment.get("PICTOGRAPH_MAX_RETRIES"), DEFAULT_MAX_RETRIES)),
+    )
+
+
+def missing(what: str, got: str | None, keyword: str, variable: str) -> str:
+    problem = f"{got!r} is no {what}" if got else f"no {what} is known"
+    return (
+        f"Cannot reach a Pictograph service: {problem}. Start one on this machine with `pictograph serve`, which writes "
+        f"{config_path()}; or pass {keyword}; or set {variable}."
+    )
+
+
+def number(
+    name: str, given: float | None, from_environment: str | None, default: float, *, above_zero: bool = False
+) -> float:
+    """The first of the three that is there. Raises ConfigurationError if it is no number, or too small."""
+    value = given if given is not None else from_environment or default
+    try:
+        result = float(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} must be a number, not {value!r}.") from error
+    if not 0 <= result < float("inf") or (above_zero and result == 0):
+        raise ConfigurationError(f"{name} must be {'above 0' if above_zero else '0 or more'}, not {value!r}.")
+    return result

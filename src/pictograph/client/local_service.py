@@ -1,0 +1,110 @@
+"""A service for this process alone, as a child process: what `Client.embedded` starts."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from pictograph.errors import ConfigurationError
+from pictograph.localconfig import LocalConfig, config_path, parse_config
+
+START_TIMEOUT_S: Final = 120.0
+STOP_TIMEOUT_S: Final = 40.0
+
+
+@dataclass(slots=True)
+class LocalService:
+    """A service that runs on one data folder: joined, or started and then ours to end."""
+
+    base_url: str
+    api_key: str
+    _process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def join_or_start(cls, data_dir: Path, *, encoder: str | None = None) -> LocalService:
+        """The service on this folder. Raises ConfigurationError if there is none and none can be started."""
+        data_dir = data_dir.expanduser().resolve()
+        running = find_running(data_dir)
+        return running or start(data_dir, encoder)
+
+    def stop(self) -> None:
+        """Ends the service if this object started it; returns when it is gone."""
+        if self._process is None:
+            return
+        atexit.unregister(self.stop)
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+def find_running(data_dir: Path) -> LocalService | None:
+    """The service that says it serves this folder, if it answers to the key it wrote down."""
+    for path in (data_dir / "config.toml", config_path()):
+        config = config_for(path, data_dir)
+        if config and config.base_url and config.api_key and answers(config.base_url, config.api_key):
+            return LocalService(config.base_url, config.api_key)
+    return None
+
+
+def config_for(path: Path, data_dir: Path) -> LocalConfig | None:
+    with contextlib.suppress(OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        config = parse_config(path.read_text(encoding="utf-8"))
+        return config if config.data_dir == str(data_dir) else None
+    return None
+
+
+def answers(base_url: str, api_key: str) -> bool:
+    try:
+        answer = httpx.get(f"{base_url}/api/v1/developer/datasets/", headers={"X-API-Key": api_key}, timeout=5)
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 200
+
+
+def start(data_dir: Path, encoder: str | None) -> LocalService:
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = data_dir / "service.log"
+    command = [sys.executable, "-m", "pictograph", "serve", "--exit-with-parent", "--port", "0", "--data-dir", str(data_dir)]
+    command += ["--encoder", encoder] if encoder else []
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PICTOGRAPH_HOME": str(data_dir)},
+            start_new_session=True,  # Ctrl-C in a notebook interrupts the cell, not the service
+        )
+    return wait_until_ready(process, data_dir, log)
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> LocalService:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        running = find_running(data_dir)
+        if running:
+            running._process = process
+            atexit.register(running.stop)
+            return running
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    end = log.read_bytes()[-1500:].decode(errors="replace").strip()
+    raise ConfigurationError(f"The embedded service did not start. The end of {log}:\n{end}")

@@ -1,0 +1,479 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import httpx
+
+from pictograph import wire
+from pictograph.client import calls
+from pictograph.client.config import ClientConfig, resolve_config
+from pictograph.client.directory import LocalFile, Progress, local_files, settle
+from pictograph.client.local_service import LocalService
+from pictograph.client.results import UploadReport
+from pictograph.client.retry import wait_before_retry
+from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+from pictograph.version import __version__
+
+Result = TypeVar("Result")
+POLL_S = 0.25
+
+
+class Client:
+    """A Pictograph service. Thread-safe; keeps connections open until `close`, so make one and share it.
+
+        with Client() as client:
+            for image in client.search.by_tag(objects=["car"], dataset_name="street"):
+                print(image.image_id, image.filename)
+
+    api_key, base_url, timeout (seconds, of one attempt), max_retries: else from PICTOGRAPH_API_KEY,
+    PICTOGRAPH_BASE_URL, PICTOGRAPH_TIMEOUT, PICTOGRAPH_MAX_RETRIES; else address and key from
+    `~/.pictograph/config.toml`, which `pictograph serve` writes. http_client: one of your own, which stays yours to close.
+    Raises ConfigurationError if no key or no address is known.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        self._transport = Transport(resolve_config(api_key, base_url, timeout, max_retries), http_client)
+        self._service: LocalService | None = None
+        self.search = Search(self._transport)
+        """Find images by likeness or by tag."""
+        self.datasets = Datasets(self._transport)
+        """Named sets of images."""
+        self.images = Images(self._transport)
+        """Upload, list, fetch, archive."""
+        self.keys = Keys(self._transport)
+        """API keys of your organization."""
+
+    @classmethod
+    def embedded(cls, data_dir: str | PathLike[str], *, encoder: str | None = None) -> Client:
+        """A client of a service of its own on this machine, for notebooks and scripts.
+
+        Joins the service that runs on `data_dir`, or starts one, which then ends with this client or with this process.
+        Needs `pip install "pictograph[server]"`. Raises ConfigurationError if the service does not start.
+        """
+        service = LocalService.join_or_start(Path(data_dir), encoder=encoder)
+        client = cls(service.api_key, base_url=service.base_url)
+        client._service = service
+        return client
+
+    @property
+    def base_url(self) -> str:
+        """Address of the service."""
+        return self._transport.config.base_url
+
+    def ready(self) -> wire.Health:
+        """Which encoder runs and how many images wait. Raises ServerError (503) while the service is not ready."""
+        return self._transport.send(calls.ready())
+
+    def close(self) -> None:
+        """Closes the connections, and ends the service that `embedded` started."""
+        self._transport.close()
+        if self._service:
+            self._service.stop()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Transport:
+    """Sends calls, again where that is safe."""
+
+    def __init__(self, config: ClientConfig, http_client: httpx.Client | None) -> None:
+        self.config = config
+        self._owned = http_client is None
+        self._http = http_client or httpx.Client(limits=httpx.Limits(max_connections=64, max_keepalive_connections=32))
+        self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python/{__version__}"}
+
+    def send(self, call: calls.Call[Result]) -> Result:
+        """The answer, read. Raises ApiError by its class, ConnectionFailed if there was none."""
+        call = call.with_idempotency_key()
+        attempt = 0
+        while True:
+            outcome = self._attempt(call)
+            if isinstance(outcome, httpx.Response) and outcome.is_success:
+                return call.read(outcome)
+            pause_s = self._pause(outcome, attempt)
+            if pause_s is None:
+                raise failure_of(outcome)
+            time.sleep(pause_s)
+            attempt += 1
+
+    def _attempt(self, call: calls.Call[Result]) -> httpx.Response | ConnectionFailed:
+        arguments = call.arguments()
+        arguments["headers"] |= self._headers
+        url = self.config.base_url + call.path
+        try:
+            return self._http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
+        except httpx.TransportError as error:
+            return unreachable(self.config.base_url, error)
+
+    def _pause(self, outcome: httpx.Response | ConnectionFailed, attempt: int) -> float | None:
+        if attempt >= self.config.max_retries:
+            return None
+        status, headers = (outcome.status_code, outcome.headers) if isinstance(outcome, httpx.Response) else (None, {})
+        return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))  # noqa: S311
+
+    def close(self) -> None:
+        if self._owned:
+            self._http.close()
+
+
+def failure_of(outcome: httpx.Response | ConnectionFailed) -> PictographError:
+    return calls.error_of(outcome) if isinstance(outcome, httpx.Response) else outcome
+
+
+def unreachable(base_url: str, error: httpx.TransportError) -> ConnectionFailed:
+    failed = ConnectionFailed(
+        f"No answer from {base_url}: {error or type(error).__name__}. Is the service running (`pictograph serve`)?"
+    )
+    failed.__cause__ = error
+    return failed
+
+
+class Search:
+    """Find images. Searching is free: everything was computed when the images were uploaded."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def by_similarity(
+        self,
+        image_id: str,
+        *,
+        threshold: float = DEFAULT_THRESHOLD,
+        limit: int = DEFAULT_LIMIT,
+        folder_path: str | None = None,
+    ) -> list[wire.SimilarImage]:
+        """Images that look like the one with this id, by falling similarity; the reference itself is left out.
+
+        threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
+        folder_path: the folder to search, with everything below it; None inherits the reference's, "/" is its whole dataset.
+        Raises NotFoundError (no such image), ValidationError, EmbeddingFailed; waits for an image not yet embedded, and
+        raises EmbeddingPending if that takes too long.
+        """
+        return self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path))
+
+    def by_tag(
+        self,
+        *,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        dataset_name: str | None = None,
+        match: TagMatch = "any",
+        limit: int = DEFAULT_LIMIT,
+        offset: int = 0,
+    ) -> list[wire.TaggedImage]:
+        """Images whose automatic tags match, newest first.
+
+        Tags in one category are OR'd (AND'd with match="all"), categories are AND'd. At least one must be given; an
+        empty list matches nothing. dataset_name: None searches the whole organization. limit: 1 to 500.
+        Raises ValidationError (no category given), NotFoundError (no such dataset).
+        """
+        return self.by_tag_page(
+            objects=objects,
+            scenes=scenes,
+            attributes=attributes,
+            dataset_name=dataset_name,
+            match=match,
+            limit=limit,
+            offset=offset,
+        ).results
+
+    def by_tag_page(
+        self,
+        *,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        dataset_name: str | None = None,
+        match: TagMatch = "any",
+        limit: int = DEFAULT_LIMIT,
+        offset: int = 0,
+        cursor: str | None = None,
+    ) -> wire.TagAnswer:
+        """As `by_tag`, with what the answer says beside its rows: unknown tags, and the cursor of the next page."""
+        call = calls.by_tag(objects, scenes, attributes, dataset_name, match, limit, offset, cursor)
+        return self._transport.send(call)
+
+    def iterate_by_tag(
+        self,
+        *,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        dataset_name: str | None = None,
+        match: TagMatch = "any",
+        page_size: int = 500,
+    ) -> Iterator[wire.TaggedImage]:
+        """Every matching image, however many, page by page; none is skipped or repeated when images are added meanwhile."""
+        cursor: str | None = None
+        while True:
+            page = self._transport.send(
+                calls.by_tag(objects, scenes, attributes, dataset_name, match, page_size, 0, cursor)
+            )
+            yield from page.results
+            cursor = page.pagination.next_cursor
+            if cursor is None:
+                return
+
+
+class Datasets:
+    """Named sets of images. Wherever a dataset is asked for, its name or its UUID will do."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, name: str, *, description: str | None = None) -> wire.Dataset:
+        """A new, empty dataset. Raises ConflictError if the name is taken."""
+        return self._transport.send(calls.create_dataset(name, description))
+
+    def list(self, *, limit: int = 100, offset: int = 0) -> list[wire.Dataset]:
+        """One page of your datasets, newest first. limit: 1 to 1000."""
+        return self._transport.send(calls.list_datasets(limit, offset)).data
+
+    def get(self, dataset: str) -> wire.Dataset:
+        """One dataset. Raises NotFoundError."""
+        return self._transport.send(calls.get_dataset(dataset))
+
+    def rename(self, dataset: str, new_name: str) -> wire.Dataset:
+        """The dataset under its new name. Raises NotFoundError, ConflictError."""
+        return self._transport.send(calls.update_dataset(dataset, new_name, None))
+
+    def describe(self, dataset: str, description: str) -> wire.Dataset:
+        """The dataset with its new description. Raises NotFoundError."""
+        return self._transport.send(calls.update_dataset(dataset, None, description))
+
+    def delete(self, dataset: str) -> wire.DeletedDataset:
+        """Removes the dataset with all its images, for good. Raises NotFoundError, ForbiddenError (below admin)."""
+        return self._transport.send(calls.delete_dataset(dataset))
+
+    def progress(self, dataset: str) -> wire.Progress:
+        """How many of its images wait, are findable, or failed. Raises NotFoundError."""
+        return self._transport.send(calls.dataset_progress(dataset))
+
+    def wait_until_processed(
+        self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None
+    ) -> wire.Progress:
+        """Returns when no image of the dataset waits any more.
+
+        timeout: seconds; None waits for ever. progress: called with each count, four times a second.
+        Raises TimeoutError, NotFoundError.
+        """
+        deadline = time.monotonic() + timeout if timeout is not None else float("inf")
+        while True:
+            counts = self.progress(dataset)
+            if progress:
+                progress(counts)
+            if counts.done:
+                return counts
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{counts.received} images of {dataset!r} still wait after {timeout} s.")
+            time.sleep(POLL_S)
+
+
+class Images:
+    """Pictures in datasets."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(
+        self,
+        dataset_name: str,
+        file: str | PathLike[str] | bytes,
+        *,
+        folder_path: str = "/",
+        filename: str | None = None,
+    ) -> wire.Image:
+        """Stores one picture; when this returns, it cannot be lost, and is found once it is processed.
+
+        file: a path, or the bytes (then `filename` is needed). The format is read from the bytes, not from the name.
+        Raises ConflictError (name taken in that folder), UnsupportedFormat, BadImage, TooLarge, NotFoundError (dataset).
+        """
+        data, name = read_file(file, filename)
+        return self._transport.send(calls.upload_image(dataset_name, name, folder_path, data))
+
+    def upload_from_directory(
+        self,
+        dataset_name: str,
+        directory: str | PathLike[str],
+        *,
+        folder_path: str = "/",
+        preserve_structure: bool = True,
+        create_if_missing: bool = True,
+        skip_existing: bool = True,
+        workers: int = 8,
+        progress: Progress | None = None,
+    ) -> UploadReport:
+        """Uploads every picture below a directory; run it again to go on where it stopped.
+
+        preserve_structure: sub-directories become folders. skip_existing: a file whose folder and name are taken is
+        skipped. workers: uploads at a time. progress: called after each file, in this thread, with how many are done,
+        how many there are, and the name. A file that is refused is in the report's `failures` and stops nothing else.
+        Raises ValidationError (no such directory, no pictures), AuthError, ConnectionFailed, ...
+        """
+        files = local_files(Path(directory), folder_path, preserve_structure=preserve_structure)
+        if create_if_missing:
+            self._ensure_dataset(dataset_name)
+        report = UploadReport(dataset_name, attempted=len(files))
+        existing = self._existing(dataset_name) if skip_existing else set()
+        waiting = []
+        for file in files:
+            if (file.folder_path, file.filename) in existing:
+                report.skipped.append(file.path)
+            else:
+                waiting.append(file)
+        if progress and report.skipped:
+            progress(len(report.skipped), len(files), report.skipped[-1].name)
+        for file, outcome in self._upload_all(dataset_name, waiting, workers):
+            settle(report, file, outcome, skip_existing=skip_existing)
+            if progress:
+                done = len(report.uploaded) + len(report.skipped) + len(report.failures)
+                progress(done, len(files), file.filename)
+        return report
+
+    def _ensure_dataset(self, dataset_name: str) -> None:
+        try:
+            self._transport.send(calls.get_dataset(dataset_name))
+        except NotFoundError:
+            self._transport.send(calls.create_dataset(dataset_name, None))
+
+    def _existing(self, dataset_name: str) -> set[tuple[str, str]]:
+        """Folders and names that are taken: asking once beats sending bytes that come back as a conflict."""
+        images = self.iterate(dataset_name, include_archived=True)
+        return {(image.folder_path, image.filename) for image in images}
+
+    def _upload_all(
+        self, dataset_name: str, files: Sequence[LocalFile], workers: int
+    ) -> Iterator[tuple[LocalFile, wire.Image | Exception]]:
+        """Outcomes as they come; never more than `workers` files in memory."""
+        with ThreadPoolExecutor(max(1, workers), "upload") as pool:
+            waiting = iter(files)
+            running: dict[Future[wire.Image | Exception], LocalFile] = {}
+            try:
+                while True:
+                    for file in waiting:
+                        running[pool.submit(self._try_upload, dataset_name, file)] = file
+                        if len(running) >= workers:
+                            break
+                    if not running:
+                        return
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        yield running.pop(future), future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _try_upload(self, dataset_name: str, file: LocalFile) -> wire.Image | Exception:
+        try:
+            return self.upload(dataset_name, file.path, folder_path=file.folder_path, filename=file.filename)
+        except (PictographError, OSError) as error:
+            return error
+
+    def list(
+        self,
+        dataset_name: str,
+        *,
+        folder_path: str | None = None,
+        filename: str | None = None,
+        state: ImageState | None = None,
+        include_archived: bool = False,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[wire.Image]:
+        """One page of a dataset's images, newest first.
+
+        folder_path: exactly this folder. state: "failed" tells what could not be processed; each says why in `reason`.
+        limit: 1 to 1000. Raises NotFoundError.
+        """
+        call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset)
+        return self._transport.send(call).data
+
+    def iterate(
+        self,
+        dataset_name: str,
+        *,
+        folder_path: str | None = None,
+        state: ImageState | None = None,
+        include_archived: bool = False,
+    ) -> Iterator[wire.Image]:
+        """Every image of a dataset, page by page."""
+        offset = 0
+        while True:
+            call = calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, offset)
+            page = self._transport.send(call)
+            yield from page.data
+            offset += len(page.data)
+            if not page.pagination.has_more:
+                return
+
+    def get(self, image_id: str) -> wire.Image:
+        """All that is known of one image, the scores of its tags included. Raises NotFoundError."""
+        return self._transport.send(calls.get_image(image_id))
+
+    def download(self, image_id: str) -> bytes:
+        """The file, exactly as it was uploaded. Raises NotFoundError."""
+        return self._transport.send(calls.download_image(image_id))
+
+    def thumbnail(self, image_id: str) -> bytes:
+        """A small upright JPEG of it, 320 px on its longer side. Raises NotFoundError, BadImage."""
+        return self._transport.send(calls.thumbnail_of_image(image_id))
+
+    def delete(self, image_id: str, *, permanent: bool = False) -> None:
+        """Archives the image: no search finds it, and `restore` brings it back. permanent=True removes it for good."""
+        self._transport.send(calls.delete_image(image_id, permanent))
+
+    def restore(self, image_id: str) -> wire.Image:
+        """Brings an archived image back into every search. Raises NotFoundError."""
+        return self._transport.send(calls.restore_image(image_id))
+
+
+def read_file(file: str | PathLike[str] | bytes, filename: str | None) -> tuple[bytes, str]:
+    """Bytes and name of an upload."""
+    if isinstance(file, bytes):
+        if filename is None:
+            raise calls.missing_filename()
+        return file, filename
+    path = Path(file)
+    return path.read_bytes(), filename or path.name
+
+
+class Keys:
+    """API keys of your organization. Needs an admin key."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> list[wire.ApiKey]:
+        """All keys, revoked ones included, without their secrets."""
+        return self._transport.send(calls.list_keys())
+
+    def create(self, name: str, *, role: Role = "member") -> wire.CreatedApiKey:
+        """A new key. Keep its `api_key`: nothing can show it again."""
+        return self._transport.send(calls.create_key(name, role))
+
+    def revoke(self, key_id: str) -> None:
+        """The key stops working at once. Raises NotFoundError."""
+        self._transport.send(calls.revoke_key(key_id))

@@ -1,0 +1,113 @@
+"""The worker's loop: claim, process, again. It is given its handler and knows nothing of pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import psycopg
+
+from pictograph.db.pool import Database
+from pictograph.errors import PictographError
+from pictograph.jobs.queue import CHANNEL, Claim, Queue
+
+logger = logging.getLogger(__name__)
+
+POLL_S: Final = 1.0
+"""The safety net under NOTIFY; also how soon a job whose retry time has come is seen."""
+TROUBLE_PAUSE_S: Final = 2.0
+"""Pause after the database failed us."""
+
+Handler = Callable[[Claim], Awaitable[None]]
+
+
+class Worker:
+    """Runs `lanes` batches at a time, so that one is decoded or written while another is in the forward pass."""
+
+    def __init__(self, database: Database, queue: Queue, handler: Handler, *, batch: int, lanes: int = 2) -> None:
+        self._database = database
+        self._queue = queue
+        self._handler = handler
+        self._batch = batch
+        self._lanes = lanes
+        self._wake = asyncio.Condition()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set; then the batches at hand are finished first."""
+        async with asyncio.TaskGroup() as group:
+            listener = group.create_task(self._listen())
+            lanes = [group.create_task(self._lane(stop)) for _ in range(self._lanes)]
+            await stop.wait()
+            listener.cancel()
+            async with self._wake:
+                self._wake.notify_all()
+            await asyncio.wait(lanes)
+
+    async def _lane(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                if not await self.work_once():
+                    await self._pause(stop)
+            except PictographError as error:
+                logger.warning("The worker pauses for %.0f s: %s", TROUBLE_PAUSE_S, error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), TROUBLE_PAUSE_S)
+
+    async def work_once(self) -> bool:
+        """Processes one claim; False if there was nothing to do."""
+        healthy = await self._queue.claim(self._batch)
+        suspect = await self._queue.claim_suspect()
+        for claim in (healthy, suspect):
+            if claim.jobs:
+                async with self._kept_alive(claim):
+                    await self._handler(claim)
+        return bool(healthy.jobs or suspect.jobs)
+
+    async def _pause(self, stop: asyncio.Event) -> None:
+        if stop.is_set():
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S), self._wake:
+                await self._wake.wait()
+
+    @asynccontextmanager
+    async def _kept_alive(self, claim: Claim) -> AsyncIterator[None]:
+        heartbeat = asyncio.create_task(self._beat(claim))
+        try:
+            yield
+        except asyncio.CancelledError:
+            await asyncio.shield(self._queue.release(claim))
+            raise
+        finally:
+            heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await heartbeat
+
+    async def _beat(self, claim: Claim) -> None:
+        while True:
+            await asyncio.sleep(self._queue.lease.total_seconds() / 3)
+            try:
+                await self._queue.heartbeat(claim)
+            except PictographError as error:
+                logger.warning("A heartbeat was missed: %s", error)
+
+    async def _listen(self) -> None:
+        """Wakes the lanes at every NOTIFY; while it cannot listen, polling goes on."""
+        while True:
+            try:
+                await self._wake_on_notify()
+            except (psycopg.Error, OSError) as error:
+                logger.warning("Listening for new jobs was interrupted: %s", error)
+                await asyncio.sleep(TROUBLE_PAUSE_S)
+
+    async def _wake_on_notify(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(self._database.conninfo, autocommit=True)
+        async with connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            async for _ in connection.notifies():
+                async with self._wake:
+                    self._wake.notify_all()

@@ -1,0 +1,244 @@
+"""The write path on one screen: what happens to an upload, and what a worker does with it later.
+
+    Intake      bytes -> checked -> blob kept -> [image row + job: ONE transaction]
+    Processor   claim -> blob -> decode -> encode -> tag -> [encoding + search rows + job done: ONE transaction]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from pictograph.db.pool import Connection, Database
+from pictograph.encode.batching import encode_isolating
+from pictograph.encode.protocol import Encoded, Encoder, FloatArray
+from pictograph.errors import PictographError
+from pictograph.index.writer import (
+    Encoding,
+    fail_images,
+    finish_images,
+    known_encodings,
+    remove_from_index,
+    save_encodings,
+)
+from pictograph.jobs.queue import Claim, Job, enqueue, retry_later
+from pictograph.jobs.retry import MAX_ATTEMPTS, delay_before_retry
+from pictograph.store.blobs import BlobStore
+from pictograph.store.images import (
+    Image,
+    Images,
+    Place,
+    Upload,
+    archive_image,
+    delete_image,
+    insert_image,
+    restore_image,
+)
+from pictograph.store.tickets import Tickets
+from pictograph.tag.measures import measure_picture
+from pictograph.tag.protocol import Tagger
+from pictograph.types import ImageId, OrganizationId, Sha256, SpaceId
+from pictograph.upload.decode import decode_picture
+from pictograph.upload.facts import read_facts
+from pictograph.upload.limits import PictureLimits
+from pictograph.upload.picture import PictureFacts
+
+logger = logging.getLogger(__name__)
+
+SWEEP_GRACE_S = 3600.0
+WORKING_SIDE_PX = 384
+"""Pictures are decoded no smaller than this on their short side: pixel measures need about that much."""
+
+
+class Intake:
+    """The half of the write path that the uploader waits for. When it returns, the image can no longer be lost."""
+
+    def __init__(self, database: Database, blobs: BlobStore, images: Images, tickets: Tickets, limits: PictureLimits) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._images = images
+        self._tickets = tickets
+        self._limits = limits
+
+    async def receive(
+        self, organization: OrganizationId, place: Place, data: bytes, idempotency_key: str | None = None
+    ) -> Image:
+        """One file, in one step. Raises ConflictError, BadImage, UnsupportedFormat, TooLarge."""
+        await self._images.require_free(place, idempotency_key)
+        sha256, facts = await asyncio.to_thread(self._check, data)
+        await self._keep(sha256, data)
+        return await self._accept(organization, Upload(place, sha256, len(data), facts, idempotency_key))
+
+    async def stage(self, token: str, data: bytes) -> None:
+        """The bytes behind an upload URL; `register` makes them an image."""
+        sha256, _ = await asyncio.to_thread(self._check, data)
+        await self._keep(sha256, data)
+        await self._tickets.fill(token, sha256)
+
+    async def register(self, organization: OrganizationId, place: Place, idempotency_key: str | None = None) -> Image:
+        """Makes an image of the bytes that were staged for this place."""
+        await self._images.require_free(place, idempotency_key)
+        sha256, size_bytes = await self._tickets.redeem(place)
+        facts = await asyncio.to_thread(read_facts, await self._blobs.get(sha256), self._limits)
+        await self._images.hold_blob(sha256, size_bytes)
+        return await self._accept(organization, Upload(place, sha256, size_bytes, facts, idempotency_key))
+
+    async def archive(self, image: ImageId) -> None:
+        """Takes the image out of every search; everything is kept."""
+        async with self._database.transaction() as connection:
+            if await archive_image(connection, image):
+                await remove_from_index(connection, image)
+
+    async def restore(self, image: ImageId) -> None:
+        """Brings an archived image back; its encoding is known, so this takes no forward pass."""
+        async with self._database.transaction() as connection:
+            if await restore_image(connection, image):
+                await enqueue(connection, image)
+
+    async def delete(self, image: ImageId) -> None:
+        """Removes the image for good; its bytes go with the next sweep if nothing else has them."""
+        async with self._database.transaction() as connection:
+            await delete_image(connection, image)
+
+    async def sweep(self, grace_s: float = SWEEP_GRACE_S) -> int:
+        """Deletes the bytes that no image and no upload refers to; how many files went."""
+        await self._tickets.sweep()
+        unused = await self._images.sweep_blobs(grace_s)
+        for sha256 in unused:
+            await self._blobs.delete(sha256)
+        return len(unused)
+
+    def _check(self, data: bytes) -> tuple[Sha256, PictureFacts]:
+        return Sha256(hashlib.sha256(data).digest()), read_facts(data, self._limits)
+
+    async def _keep(self, sha256: Sha256, data: bytes) -> None:
+        await self._images.hold_blob(sha256, len(data))
+        await self._blobs.put(sha256, data)
+
+    async def _accept(self, organization: OrganizationId, upload: Upload) -> Image:
+        async with self._database.transaction() as connection:
+            image, is_new = await insert_image(connection, upload)
+            if is_new:
+                await enqueue(connection, image)
+        return await self._images.get(organization, image)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A picture that only waits for the forward pass."""
+
+    prepared: FloatArray
+    measures: FloatArray
+    """float32 (M,): see tag/measures.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What processing needs beside the database: made once, in services.py."""
+
+    encoder: Encoder
+    tagger: Tagger | None
+    space: SpaceId
+
+
+class Processor:
+    """The half of the write path that the worker does."""
+
+    def __init__(self, database: Database, blobs: BlobStore, model: Model, limits: PictureLimits, *, threads: int) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._model = model
+        self._limits = limits
+        self._decoders = ThreadPoolExecutor(threads, "decode")
+        self._forward = ThreadPoolExecutor(1, "forward")
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._decoders.shutdown()
+        self._forward.shutdown()
+
+    async def process(self, claim: Claim) -> None:
+        """Makes every image of the claim findable, or records why not. A bad picture fails only itself."""
+        async with self._database.connection() as connection:
+            known = await known_encodings(connection, self._model.space, [job.sha256 for job in claim.jobs])
+        new = [job for job in claim.jobs if job.sha256 not in known]
+        outcomes = dict(zip((job.sha256 for job in new), await self._encode(new), strict=True))
+        encodings = [outcome for outcome in outcomes.values() if isinstance(outcome, Encoding)]
+        failures = [(job, error) for job in new if isinstance(error := outcomes[job.sha256], BaseException)]
+        async with self._database.transaction() as connection:
+            await save_encodings(connection, self._model.space, encodings)
+            done = [*known, *(encoding.sha256 for encoding in encodings)]
+            await finish_images(connection, self._model.space, claim.id, done)
+            for job, error in failures:
+                await self._retry_or_fail(connection, claim, job, error)
+
+    async def _encode(self, jobs: Sequence[Job]) -> list[Encoding | Exception]:
+        """One outcome per job, in order."""
+        if not jobs:
+            return []
+        prepared = await asyncio.gather(*(self._prepare(job) for job in jobs))
+        ready = [(job.sha256, item) for job, item in zip(jobs, prepared, strict=True) if isinstance(item, Ready)]
+        loop = asyncio.get_running_loop()
+        encoded = iter(await loop.run_in_executor(self._forward, self._encode_and_tag, ready))
+        return [next(encoded) if isinstance(item, Ready) else item for item in prepared]
+
+    async def _prepare(self, job: Job) -> Ready | Exception:
+        try:
+            if job.attempts > MAX_ATTEMPTS:
+                raise WorkerLost(f"The worker ended {MAX_ATTEMPTS} times while it processed this image.")
+            data = await self._blobs.get(job.sha256)
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, self._decode, data)
+        except Exception as error:  # noqa: BLE001 - the per-job edge: whatever it is, it fails this picture alone
+            return error
+
+    def _decode(self, data: bytes) -> Ready:
+        side_px = max(WORKING_SIDE_PX, self._model.encoder.spec.input_px)
+        picture = decode_picture(data, at_least_px=side_px, limits=self._limits)
+        return Ready(self._model.encoder.prepare(picture), measure_picture(picture))
+
+    def _encode_and_tag(self, ready: Sequence[tuple[Sha256, Ready]]) -> list[Encoding | Exception]:
+        encoder, tagger = self._model.encoder, self._model.tagger
+        outcomes: list[Encoding | Exception] = []
+        results = encode_isolating(encoder, [item.prepared for _, item in ready])
+        for (sha256, item), result in zip(ready, results, strict=True):
+            if isinstance(result, Exception):
+                outcomes.append(result)
+            else:
+                outcomes.append(describe(sha256, result, item.measures, tagger))
+        return outcomes
+
+    async def _retry_or_fail(self, connection: Connection, claim: Claim, job: Job, error: BaseException) -> None:
+        delay = delay_before_retry(error, job.attempts, random.random())  # noqa: S311 - jitter, not a secret
+        if delay is None:
+            await fail_images(connection, claim.id, job.sha256, reason_of(error))
+            logger.info("Image %s failed: %s", job.image_id, reason_of(error))
+        else:
+            await retry_later(connection, claim, job, delay)
+            logger.warning("Image %s waits %.0f s for another attempt: %s", job.image_id, delay.total_seconds(), error)
+
+
+class WorkerLost(PictographError):
+    """The process ended, again and again, while it held this job."""
+
+    code = "worker_lost"
+
+
+def describe(sha256: Sha256, encoded: Encoded, measures: FloatArray, tagger: Tagger | None) -> Encoding:
+    """encoded: a batch of one. The encoding with its tags, or without any if the encoder brings no tagger."""
+    vector = encoded.vectors[0]
+    if tagger is None:
+        return Encoding(sha256, vector, None, None, None)
+    tagged = tagger.tag(encoded, measures[np.newaxis])[0]
+    return Encoding(sha256, vector, tagger.version, tagged.tags, tagged.scores)
+
+
+def reason_of(error: BaseException) -> str:
+    """What a person reads at the failed image."""
+    return str(error) or type(error).__name__

@@ -1,0 +1,78 @@
+"""Every failure leaves in one shape, with a status, a code and a request id."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from pictograph.errors import ApiError, PictographError, ServerError, ValidationError, error_class_for
+
+logger = logging.getLogger(__name__)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """One answer for errors of ours, of the framework, and for bugs."""
+
+    @app.exception_handler(ApiError)
+    async def on_api_error(request: Request, error: ApiError) -> JSONResponse:
+        return answer(request, error)
+
+    @app.exception_handler(PictographError)
+    async def on_other_error(request: Request, error: PictographError) -> JSONResponse:
+        return answer(request, ServerError(error.message))
+
+    @app.exception_handler(RequestValidationError)
+    async def on_wrong_value(request: Request, error: RequestValidationError) -> JSONResponse:
+        return answer(request, wrong_values(error))
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+        error_class = error_class_for(error.status_code, None)
+        return answer(request, error_class(describe_http(request, error), status_code=error.status_code))
+
+    @app.exception_handler(Exception)
+    async def on_bug(request: Request, error: Exception) -> JSONResponse:
+        logger.exception("Unexpected error in %s %s", request.method, request.url.path, exc_info=error)
+        return answer(request, ServerError("The server failed unexpectedly. Its log has the details under this request id."))
+
+
+def answer(request: Request, error: ApiError) -> JSONResponse:
+    """The one shape; headers tell when to come back."""
+    request_id = getattr(request.state, "request_id", None)
+    body = {"code": error.code, "message": error.message, "request_id": request_id, "details": error.details}
+    headers = {"X-Request-Id": request_id} if request_id else {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    content = {"error": jsonable_encoder(body), "detail": error.message}
+    return JSONResponse(content, status_code=error.status_code, headers=headers)
+
+
+def wrong_values(error: RequestValidationError) -> ValidationError:
+    """`limit: Input should be less than or equal to 500 (got '501')`, for each wrong value."""
+    errors = [{"loc": [str(part) for part in item["loc"]], "msg": item["msg"]} for item in error.errors()]
+    message = "; ".join(describe_value(item) for item in error.errors())
+    return ValidationError(printable(message), details={"errors": errors})
+
+
+def describe_value(item: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0])
+    got = "" if item["type"] in ("missing", "json_invalid") else f" (got {str(item['input'])[:100]!r})"
+    return f"{where}: {item['msg']}{got}"
+
+
+def printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def describe_http(request: Request, error: HTTPException) -> str:
+    if error.status_code == 404:
+        return f"There is no endpoint {request.method} {printable(request.url.path)}. /docs lists them all."
+    if error.status_code == 405:
+        return f"{request.method} is not allowed on {printable(request.url.path)}. /docs lists what is."
+    return str(error.detail)

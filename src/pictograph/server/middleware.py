@@ -1,0 +1,79 @@
+"""What happens to every request: an id, its duration, and a bound on its body."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pictograph.errors import TooLarge
+
+FORM_OVERHEAD_BYTES: Final = 1_000_000
+"""What a multipart form may have around the file."""
+JSON_BYTES: Final = 10_000_000
+
+
+class RequestMarks:
+    """Adds `X-Request-Id` (the caller's, if it sent a sane one) and `Server-Timing` to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = sane_id(Headers(scope=scope).get("x-request-id")) or uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["Server-Timing"] = f"total;dur={(time.perf_counter() - started) * 1000:.2f}"
+            await send(message)
+
+        await self._app(scope, receive, send_marked)
+
+
+def sane_id(value: str | None) -> str | None:
+    """Letters, digits, `-` and `_`, at most 64: nothing that could break a log line."""
+    return value if value and len(value) <= 64 and value.replace("-", "").replace("_", "").isalnum() and value.isascii() else None
+
+
+class BodyLimit:
+    """Refuses a body that is too large before it is read, or, if its length was not told, while it is."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._limit = max(max_bytes + FORM_OVERHEAD_BYTES, JSON_BYTES)
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        seen = 0
+
+        async def receive_bounded() -> Message:
+            nonlocal seen
+            if declared.isdigit() and int(declared) > self._limit:
+                raise self._too_large()
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, receive_bounded, send)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            f"The request is larger than the server takes: a file may have at most {self._max_bytes} bytes "
+            "(setting max_bytes)."
+        )

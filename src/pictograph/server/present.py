@@ -1,0 +1,107 @@
+"""Rows of the database -> models of the wire."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from fastapi import Request
+
+from pictograph import wire
+from pictograph.index.nearest import Neighbour
+from pictograph.index.tags import TagHit
+from pictograph.store.datasets import Dataset, DeletedDataset
+from pictograph.store.images import Image
+from pictograph.store.keys import ApiKey
+from pictograph.types import ImageState
+
+
+def base_url(request: Request, public_url: str | None) -> str:
+    """The address the caller used, unless a proxy hides it and the settings name the public one."""
+    return (public_url or str(request.base_url)).rstrip("/")
+
+
+def similar_row(row: Neighbour) -> wire.SimilarImage:
+    return wire.SimilarImage(
+        image_id=str(row.id),
+        filename=row.filename,
+        folder_path=row.folder_path,
+        dataset_id=str(row.dataset_id),
+        tags=row.tags,
+        similarity=row.similarity,
+    )
+
+
+def tagged_row(row: TagHit) -> wire.TaggedImage:
+    return wire.TaggedImage(
+        image_id=str(row.id),
+        filename=row.filename,
+        folder_path=row.folder_path,
+        dataset_id=str(row.dataset_id),
+        tags=row.tags,
+    )
+
+
+def dataset(row: Dataset) -> wire.Dataset:
+    return wire.Dataset(
+        id=str(row.id),
+        organization_id=str(row.organization_id),
+        name=row.name,
+        description=row.description,
+        image_count=row.image_count,
+        archived_image_count=row.archived_image_count,
+        total_size=row.total_size,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def deleted_dataset(row: DeletedDataset) -> wire.DeletedDataset:
+    return wire.DeletedDataset(id=str(row.id), name=row.name, images_deleted=row.images_deleted)
+
+
+def progress(dataset_id: str, counts: dict[ImageState, int]) -> wire.Progress:
+    return wire.Progress(
+        dataset_id=dataset_id,
+        total=sum(counts.values()),
+        received=counts[ImageState.RECEIVED],
+        embedded=counts[ImageState.EMBEDDED],
+        tagged=counts[ImageState.TAGGED],
+        failed=counts[ImageState.FAILED],
+    )
+
+
+def image(row: Image, base: str, tag_scores: dict[str, float] | None = None) -> wire.Image:
+    address = f"{base}{wire.API_PREFIX}/images/{quote(str(row.id))}"
+    return wire.Image(
+        id=str(row.id),
+        dataset_id=str(row.dataset_id),
+        filename=row.filename,
+        folder_path=row.folder_path,
+        state=ImageState(row.state),
+        reason=row.reason,
+        content_type=row.content_type,
+        width=row.width,
+        height=row.height,
+        file_size=row.file_size,
+        sha256=row.sha256.hex(),
+        image_auto_tags=row.tags,
+        tag_scores=tag_scores,
+        image_url=address,
+        thumbnail_url=f"{address}/thumbnail",
+        is_archived=row.archived_at is not None,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def api_key(row: ApiKey) -> wire.ApiKey:
+    return wire.ApiKey(
+        id=str(row.id),
+        organization_id=str(row.organization_id),
+        name=row.name,
+        key_prefix=row.key_prefix,
+        role=row.role,
+        is_active=row.revoked_at is None,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+    )

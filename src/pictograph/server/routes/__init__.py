@@ -1,0 +1,1 @@
+"""One module per group of endpoints. A route parses, calls one method, and returns a wire model."""

@@ -1,0 +1,68 @@
+"""`/datasets`: create, list, get, rename, delete, progress."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from pictograph import wire
+from pictograph.server import present
+from pictograph.server.access import Admin, IdempotencyKey, Member, ServicesDep, Viewer
+
+router = APIRouter(prefix=f"{wire.API_PREFIX}/datasets", tags=["datasets"])
+
+DatasetPage = wire.Page[wire.Dataset]
+OneDataset = wire.Data[wire.Dataset]
+
+
+@router.get("/")
+async def list_datasets(
+    services: ServicesDep,
+    caller: Viewer,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> DatasetPage:
+    """Your datasets, newest first."""
+    rows, total = await services.datasets.list(caller.organization_id, limit=limit, offset=offset)
+    pagination = wire.Pagination(limit=limit, offset=offset, total=total, has_more=offset + len(rows) < total)
+    return DatasetPage(data=[present.dataset(row) for row in rows], pagination=pagination)
+
+
+@router.post("/", status_code=201)
+async def create_dataset(
+    services: ServicesDep, caller: Member, body: wire.DatasetCreate, idempotency_key: IdempotencyKey = None
+) -> OneDataset:
+    """A new, empty dataset. 409 if the name is taken."""
+    row = await services.datasets.create(caller.organization_id, body.name, body.description, idempotency_key)
+    return OneDataset(data=present.dataset(row))
+
+
+@router.get("/{dataset}")
+async def get_dataset(services: ServicesDep, caller: Viewer, dataset: str) -> OneDataset:
+    """One dataset, by name or UUID."""
+    return OneDataset(data=present.dataset(await services.datasets.get(caller.organization_id, dataset)))
+
+
+@router.patch("/{dataset}")
+async def update_dataset(services: ServicesDep, caller: Member, dataset: str, body: wire.DatasetUpdate) -> OneDataset:
+    """Renames or describes a dataset. 409 if the new name is taken."""
+    row = await services.datasets.update(
+        caller.organization_id, dataset, name=body.new_name, description=body.description
+    )
+    return OneDataset(data=present.dataset(row))
+
+
+@router.delete("/{dataset}")
+async def delete_dataset(services: ServicesDep, caller: Admin, dataset: str) -> wire.Data[wire.DeletedDataset]:
+    """Removes a dataset with all its images, for good."""
+    row = await services.datasets.delete(caller.organization_id, dataset)
+    return wire.Data[wire.DeletedDataset](data=present.deleted_dataset(row))
+
+
+@router.get("/{dataset}/progress")
+async def dataset_progress(services: ServicesDep, caller: Viewer, dataset: str) -> wire.Data[wire.Progress]:
+    """How many of its images wait, are findable, or failed."""
+    dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
+    counts = await services.datasets.progress(dataset_id)
+    return wire.Data[wire.Progress](data=present.progress(str(dataset_id), counts))

@@ -1,0 +1,38 @@
+"""`/health`: the process lives. `/ready`: it can answer searches and process uploads."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from pictograph import wire
+from pictograph.errors import PictographError
+from pictograph.server.access import services_of
+from pictograph.version import __version__
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health")
+async def health() -> wire.Health:
+    """200 as long as the process answers."""
+    return wire.Health(status="ok", version=__version__)
+
+
+@router.get("/ready")
+async def ready(request: Request, response: Response) -> wire.Health:
+    """200 if the database answers and workers run; else 503 with what is missing."""
+    services, workers = services_of(request), request.app.state.workers
+    problems, queue = list(workers.problems), None
+    try:
+        queue, _ = await services.queue.depth()
+    except PictographError as error:
+        problems.append(error.message)
+    response.status_code = 503 if problems else 200
+    return wire.Health(
+        status="not_ready" if problems else "ok",
+        version=__version__,
+        encoder=services.space.encoder,
+        queue=queue,
+        workers=workers.alive,
+        problems=problems,
+    )

@@ -1,0 +1,185 @@
+"""`/images`: upload in one step or three, list, metadata, bytes, thumbnail, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+
+from pictograph import wire
+from pictograph.errors import ValidationError
+from pictograph.server import present
+from pictograph.server.access import IdempotencyKey, Member, ServicesDep, Viewer
+from pictograph.services import Services
+from pictograph.store.images import Image, ImageFilter, Place
+from pictograph.store.keys import Caller
+from pictograph.store.names import canonical_folder, checked_filename
+from pictograph.types import ImageId, ImageState
+
+router = APIRouter(prefix=f"{wire.API_PREFIX}/images", tags=["images"])
+uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"])
+
+OneImage = wire.Data[wire.Image]
+ImagePage = wire.Page[wire.Image]
+BYTES = {200: {"content": {"image/*": {}}, "description": "The picture."}}
+
+
+async def place_of(services: Services, caller: Caller, dataset: str, folder_path: str, filename: str) -> Place:
+    """Where an upload is to go, with every name checked."""
+    dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
+    return Place(dataset_id, canonical_folder(folder_path), checked_filename(filename))
+
+
+def shown(request: Request, services: Services, image: Image, tag_scores: dict[str, float] | None = None) -> OneImage:
+    base = present.base_url(request, services.settings.public_url)
+    return OneImage(data=present.image(image, base, tag_scores))
+
+
+@router.post("/upload", status_code=201)
+async def upload_image(
+    request: Request,
+    services: ServicesDep,
+    caller: Member,
+    dataset: Annotated[str, Form(description="Name or UUID.")],
+    file: Annotated[UploadFile, File(description="The picture.")],
+    directory_path: Annotated[str, Form()] = "/",
+    filename: Annotated[str | None, Form(description="Absent: the file's own name.")] = None,
+    idempotency_key: IdempotencyKey = None,
+) -> OneImage:
+    """One picture in one step: when this answers 201, the image can no longer be lost."""
+    place = await place_of(services, caller, dataset, directory_path, filename or file.filename or "")
+    async with request.app.state.upload_slots:
+        data = await file.read()
+        image = await services.intake.receive(caller.organization_id, place, data, idempotency_key)
+    return shown(request, services, image)
+
+
+@router.post("/upload-url")
+async def create_upload_url(
+    request: Request, services: ServicesDep, caller: Member, body: wire.UploadUrlRequest
+) -> wire.Data[wire.UploadUrl]:
+    """Step 1 of 3: where to PUT the bytes. 409 if the name is taken."""
+    place = await place_of(services, caller, body.dataset, body.directory_path, body.filename)
+    await services.images.require_free(place)
+    token = await services.tickets.create(place)
+    address = f"{present.base_url(request, services.settings.public_url)}{wire.UPLOADS_PREFIX}/{token}"
+    return wire.Data[wire.UploadUrl](data=wire.UploadUrl(upload_url=address))
+
+
+@uploads.put("/{token}", status_code=200)
+async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict[str, bool]:
+    """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here."""
+    await services.tickets.require_valid(token)
+    async with request.app.state.upload_slots:
+        await services.intake.stage(token, await request.body())
+    return {"stored": True}
+
+
+@router.post("/register", status_code=201)
+async def register_image(
+    request: Request,
+    services: ServicesDep,
+    caller: Member,
+    body: wire.RegisterRequest,
+    idempotency_key: IdempotencyKey = None,
+) -> OneImage:
+    """Step 3 of 3: makes an image of the bytes that were PUT."""
+    place = await place_of(services, caller, body.dataset, body.directory_path, body.filename)
+    return shown(request, services, await services.intake.register(caller.organization_id, place, idempotency_key))
+
+
+@router.get("/")
+async def list_images(
+    request: Request,
+    services: ServicesDep,
+    caller: Viewer,
+    dataset: Annotated[str, Query(description="Name or UUID.")],
+    directory_path: Annotated[str | None, Query(description="Exactly this folder.")] = None,
+    folder_path: Annotated[str | None, Query(description="`directory_path`, as older clients call it.")] = None,
+    filename: Annotated[str | None, Query(description="Exactly this name.")] = None,
+    state: Annotated[ImageState | None, Query(description="`failed` tells what could not be processed, and why.")] = None,
+    include_archived: bool = False,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> ImagePage:
+    """Images of a dataset, newest first."""
+    dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
+    folder = directory_path if directory_path is not None else folder_path
+    wanted = ImageFilter(canonical_folder(folder) if folder is not None else None, filename, state, include_archived)
+    rows, total = await services.images.list(caller.organization_id, dataset_id, wanted, limit=limit, offset=offset)
+    base = present.base_url(request, services.settings.public_url)
+    pagination = wire.Pagination(limit=limit, offset=offset, total=total, has_more=offset + len(rows) < total)
+    return ImagePage(data=[present.image(row, base) for row in rows], pagination=pagination)
+
+
+@router.get("/{image_id:uuid}/metadata")
+async def image_metadata(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> OneImage:
+    """All that is known of one image, the scores of its tags included."""
+    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    return shown(request, services, image, await services.images.tag_scores(image))
+
+
+@router.get("/{image_id:uuid}/thumbnail", responses=BYTES, response_class=Response)
+async def image_thumbnail(services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
+    """A small upright JPEG of it."""
+    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    return picture_response(await services.thumbnails.of(image.sha256), "image/jpeg", image)
+
+
+@router.post("/{image_id:uuid}/restore")
+async def restore_image(request: Request, services: ServicesDep, caller: Member, image_id: UUID) -> OneImage:
+    """Brings an archived image back into every search."""
+    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    await services.intake.restore(image.id)
+    return shown(request, services, await services.images.get(caller.organization_id, image.id))
+
+
+@router.get("/{image_id:uuid}", responses=BYTES, response_class=Response)
+async def image_bytes(services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
+    """The file, exactly as it was uploaded."""
+    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    return picture_response(await services.blobs.get(image.sha256), image.content_type, image)
+
+
+@router.delete("/{image_id:uuid}")
+async def delete_image(services: ServicesDep, caller: Member, image_id: UUID, permanent: bool = False) -> dict[str, object]:
+    """Archives the image: no search finds it, nothing is lost. With `permanent=true` it is removed for good."""
+    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    await (services.intake.delete(image.id) if permanent else services.intake.archive(image.id))
+    return {"data": {"id": str(image.id), "deleted": permanent, "archived": not permanent}}
+
+
+async def at_path(services: Services, caller: Caller, dataset: str, path: str) -> Image:
+    """The image that `/images/{dataset}/{folder/.../filename}` names."""
+    folder, _, filename = path.rpartition("/")
+    if not filename:
+        raise ValidationError("The path must end in a filename: /images/{dataset}/{folder/filename}.")
+    place = await place_of(services, caller, dataset, folder, filename)
+    return await services.images.find(caller.organization_id, place)
+
+
+@router.get("/{dataset}/{path:path}", responses=BYTES, response_class=Response)
+async def image_bytes_by_path(services: ServicesDep, caller: Viewer, dataset: str, path: str) -> Response:
+    """The file, by dataset, folder and name."""
+    image = await at_path(services, caller, dataset, path)
+    return picture_response(await services.blobs.get(image.sha256), image.content_type, image)
+
+
+@router.delete("/{dataset}/{path:path}")
+async def delete_image_by_path(
+    services: ServicesDep, caller: Member, dataset: str, path: str, permanent: bool = False
+) -> dict[str, object]:
+    """As `DELETE /images/{image_id}`, by dataset, folder and name."""
+    image = await at_path(services, caller, dataset, path)
+    return await delete_image(services, caller, image.id, permanent)
+
+
+def picture_response(data: bytes, content_type: str, image: Image) -> Response:
+    """Content never changes under an id, so it may be cached; it is never run as a page."""
+    headers = {
+        "Cache-Control": "private, max-age=86400",
+        "ETag": f'"{image.sha256.hex()}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(data, media_type=content_type, headers=headers)

@@ -1,0 +1,41 @@
+"""`/api-keys`: make, list, revoke; and whose key this is."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from pictograph import wire
+from pictograph.server import present
+from pictograph.server.access import Admin, ServicesDep, require_role
+
+router = APIRouter(prefix=wire.KEYS_PREFIX, tags=["api keys"])
+
+
+@router.get("/")
+async def list_keys(services: ServicesDep, caller: Admin) -> dict[str, list[wire.ApiKey]]:
+    """Keys of your organization, revoked ones included; without their secrets."""
+    return {"api_keys": [present.api_key(row) for row in await services.keys.list(caller.organization_id)]}
+
+
+@router.post("/", status_code=201)
+async def create_key(services: ServicesDep, caller: Admin, body: wire.ApiKeyCreate) -> wire.CreatedApiKey:
+    """A new key. Its secret is in this answer and nowhere else."""
+    require_role(caller, body.role)
+    key, secret = await services.keys.create(caller.organization_id, body.name, body.role)
+    return wire.CreatedApiKey(
+        key_id=str(key.id),
+        api_key=secret,
+        key_prefix=key.key_prefix,
+        name=key.name,
+        role=key.role,
+        created_at=key.created_at,
+    )
+
+
+@router.delete("/{key_id}")
+async def revoke_key(services: ServicesDep, caller: Admin, key_id: UUID) -> dict[str, str]:
+    """The key stops working at once."""
+    await services.keys.revoke(caller.organization_id, key_id)
+    return {"revoked": str(key_id)}

@@ -1,0 +1,157 @@
+"""`pictograph serve` and `pictograph worker`: processes, signals, and the first start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+
+from pictograph.errors import ConfigurationError
+from pictograph.localconfig import LocalConfig, config_path, read_config, write_config
+from pictograph.server.app import create_app
+from pictograph.services import Services, open_worker, running_database
+from pictograph.settings import Settings
+from pictograph.store.keys import Keys
+from pictograph.db.pool import Database
+
+logger = logging.getLogger(__name__)
+
+MACHINE_KEY_NAME = "this machine"
+
+
+def serve(settings: Settings, *, announce: Callable[[str, LocalConfig], None], exit_with_parent: bool = False) -> None:
+    """Runs the service until it is asked to stop (SIGINT, SIGTERM).
+
+    announce(base_url, config) is called when requests are about to be taken; exit_with_parent: also stop when standard
+    input closes. Raises ConfigurationError if it cannot start.
+    """
+    listener = bind(settings.host, settings.port)
+    address = address_of(settings.host, listener)
+    with listener, running_database(settings) as conninfo:
+        config = asyncio.run(first_start(settings, conninfo, address))
+        app = create_app(settings, conninfo, on_ready=lambda _: announce(address, config))
+        server = uvicorn.Server(uvicorn_config(app, settings))
+        if exit_with_parent:
+            when_parent_ends(lambda: setattr(server, "should_exit", True))
+        server.run(sockets=[listener])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The listening socket, before anything slow: a port in use is said at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port (0 takes a free one)."
+        ) from error
+    listener.listen(1024)
+    return listener
+
+
+def address_of(host: str, listener: socket.socket) -> str:
+    """What a client on this machine types."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
+
+
+def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=settings.log_level == "debug",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=15,
+    )
+
+
+async def first_start(settings: Settings, conninfo: str, address: str) -> LocalConfig:
+    """Makes the organization and, where this machine has no working key, an admin key; says where the service is.
+
+    The config file names one service, the one whose data folder it carries. A service with another data folder leaves
+    it alone as long as that folder exists, and answers with a key of its own once, at its first start.
+    """
+    known = read_config()
+    ours = names_this_service(known, settings)
+    database = Database(conninfo, max_connections=1)
+    await database.open()
+    try:
+        keys = Keys(database)
+        organization = await keys.ensure_organization()
+        if ours and known.api_key and await keys.identify(known.api_key):
+            key: str | None = known.api_key
+        elif ours or not await keys.list(organization):
+            _, key = await keys.create(organization, MACHINE_KEY_NAME, "admin")
+        else:
+            key = None
+    finally:
+        await database.close()
+    config = LocalConfig(base_url=settings.public_url or address, api_key=key, data_dir=str(settings.data_folder))
+    if ours:
+        write_config(config)
+    else:
+        logger.warning("%s belongs to the service in %s and stays as it is", config_path(), known.data_dir)
+    return config
+
+
+def names_this_service(known: LocalConfig, settings: Settings) -> bool:
+    """True if the config file is ours to write: there is none, it names our data folder, or one that is gone."""
+    if known.data_dir is None:
+        return known == LocalConfig()
+    return known.data_dir == str(settings.data_folder) or not os.path.isdir(known.data_dir)
+
+
+def when_parent_ends(stop: Callable[[], object]) -> None:
+    """Calls `stop` when standard input closes, which the kernel does for us however the parent ends."""
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        stop()
+
+    threading.Thread(target=wait, daemon=True, name="parent").start()
+
+
+def work(settings: Settings, *, exit_with_parent: bool = False) -> None:
+    """Runs one worker until it is asked to stop; batches at hand are finished first."""
+    if not settings.database_url:
+        raise ConfigurationError(
+            "A worker needs the database of its service: pass --database-url. "
+            "A service with an embedded database runs its own workers (pictograph serve --workers N)."
+        )
+    asyncio.run(run_worker(settings, settings.database_url, exit_with_parent=exit_with_parent))
+
+
+async def run_worker(settings: Settings, conninfo: str, *, exit_with_parent: bool) -> None:
+    async with stopping(exit_with_parent=exit_with_parent) as stop, open_worker(settings, conninfo) as worker:
+        logger.info("Ready, with encoder %s and %d threads", settings.encoder, settings.threads)
+        await worker.run(stop)
+
+
+@asynccontextmanager
+async def stopping(*, exit_with_parent: bool) -> AsyncIterator[asyncio.Event]:
+    """An event that SIGINT, SIGTERM and, if asked for, the parent's end set."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if exit_with_parent:
+        when_parent_ends(lambda: loop.call_soon_threadsafe(stop.set))
+    try:
+        yield stop
+    finally:
+        with contextlib.suppress(RuntimeError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)

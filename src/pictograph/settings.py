@@ -1,0 +1,119 @@
+"""Every setting of the service: one frozen object, made once at start and passed in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pictograph.errors import ConfigurationError
+from pictograph.localconfig import home
+
+ENV_PREFIX: Final = "PICTOGRAPH_"
+DEFAULT_PORT: Final = 8765
+
+
+def setting(default: Any, help_text: str, *, unit: str = "", secret: bool = False) -> Any:
+    """A field with what the documentation says of it."""
+    return field(default=default, metadata={"help": help_text, "unit": unit, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Option beats environment (`PICTOGRAPH_` and the name in capitals) beats default."""
+
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every network this machine is on.")
+    port: int = setting(DEFAULT_PORT, "Port to listen on; 0 takes a free one.")
+    public_url: str | None = setting(None, "Address that clients use, if a proxy stands between; else taken from the request.")
+    data_dir: Path | None = setting(None, "Folder for the embedded database and the images. Default: $PICTOGRAPH_HOME/data.")
+    database_url: str | None = setting(
+        None, "PostgreSQL >= 16 with pgvector >= 0.8.4 to use instead of the embedded one.", secret=True
+    )
+    blob_url: str | None = setting(None, "Where image files go: a folder, s3://, gs:// or az://. Default: data_dir/blobs.")
+    encoder: str = setting("offline", "Which model embeds and tags: `offline` (the demo encoder that needs no download).")
+    workers: int = setting(1, "Worker processes to run here; 0 if they run elsewhere.")
+    worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")
+    worker_threads: int = setting(0, "Threads for decoding and for the network, each; 0 = the processor's cores.")
+    lease_s: float = setting(60.0, "How long a claimed image waits for a worker that died.", unit="seconds")
+    max_bytes: int = setting(100_000_000, "Largest file taken.", unit="bytes")
+    max_pixels: int = setting(100_000_000, "Largest picture taken, width x height; decoding needs 4 bytes each.", unit="pixels")
+    max_uploads: int = setting(16, "Uploads read into memory at the same time; more wait.")
+    max_connections: int = setting(10, "Database connections of the server process.")
+    log_level: str = setting("info", "debug, info, warning or error.")
+
+    @classmethod
+    def load(cls, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+        """options: values by name; None means not given. Raises ConfigurationError that names the wrong value."""
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            value = options.get(item.name)
+            if value is None:
+                value = environment.get(ENV_PREFIX + item.name.upper()) or None
+            if value is not None:
+                values[item.name] = convert(item.name, value, type(item.default))
+        settings = cls(**values)
+        settings.check()
+        return replace(settings, data_dir=Path(settings.data_dir or home() / "data").expanduser().resolve())
+
+    def check(self) -> None:
+        """Raises ConfigurationError for values that cannot work."""
+        for name in ("worker_batch", "max_bytes", "max_pixels", "max_uploads", "max_connections", "lease_s"):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"{name} must be above 0, not {getattr(self, name)}.")
+        for name in ("port", "workers", "worker_threads"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{name} must not be negative, as {getattr(self, name)} is.")
+        if self.port > 65_535:
+            raise ConfigurationError(f"port must be at most 65535, not {self.port}.")
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise ConfigurationError(f"log_level must be debug, info, warning or error, not {self.log_level!r}.")
+
+    @property
+    def data_folder(self) -> Path:
+        """`data_dir` with its default filled in."""
+        return self.data_dir or home() / "data"
+
+    @property
+    def blob_location(self) -> str | Path:
+        """`blob_url` with its default filled in."""
+        return self.blob_url or self.data_folder / "blobs"
+
+    @property
+    def threads(self) -> int:
+        """`worker_threads` with its default filled in."""
+        return self.worker_threads or available_cores()
+
+    def environment(self) -> dict[str, str]:
+        """These settings as variables, for a process of ours; secrets do not belong on a command line."""
+        return {
+            ENV_PREFIX + item.name.upper(): str(value)
+            for item in fields(self)
+            if (value := getattr(self, item.name)) is not None
+        }
+
+    def shown(self) -> dict[str, str]:
+        """Name to value, secrets hidden."""
+        return {item.name: "(hidden)" if item.metadata["secret"] and getattr(self, item.name) else str(getattr(self, item.name))
+                for item in fields(self)}
+
+
+def convert(name: str, value: Any, kind: type) -> Any:
+    """Text from the environment becomes the type of the default."""
+    if kind not in (int, float) or isinstance(value, kind):
+        return value
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} must be a number, not {value!r}.") from error
+
+
+def help_of(name: str) -> str:
+    """One line for `--help` and for the documentation."""
+    return next(str(item.metadata["help"]) for item in fields(Settings) if item.name == name)
+
+
+def available_cores() -> int:
+    """Cores this process may use; a container may have fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

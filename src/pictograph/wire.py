@@ -1,0 +1,404 @@
+"""The HTTP protocol's models: what the server sends is what the SDK returns.
+
+Each row has one set of names of ours, with docstrings; the properties below them are the names that the published
+`pictograph` clients read, so that those work against this server unmodified. They are sent, and ignored when read.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from pictograph.types import ImageState, Role, TagMatch
+
+API_PREFIX = "/api/v1/developer"
+KEYS_PREFIX = "/api/v1/api-keys"
+UPLOADS_PREFIX = "/api/v1/uploads"
+
+Item = TypeVar("Item")
+TagObject = dict[Literal["objects", "scenes", "attributes"], list[str]]
+WorkflowStatus = Literal["new", "annotate", "review", "complete"]
+
+
+class Wire(BaseModel):
+    """Unknown keys are ignored, so that an older SDK reads a newer server."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class SearchRow(Wire):
+    """One found image."""
+
+    image_id: str
+    """UUID of the image."""
+    filename: str
+    """Its name within its folder."""
+    folder_path: str
+    """`/`, or `/a/b`."""
+    dataset_id: str
+    """UUID of the dataset it is in."""
+    tags: TagObject
+    """Its automatic tags, best first: `{"objects": ["car"], "scenes": [], "attributes": []}`."""
+    status: WorkflowStatus = "new"
+    """Annotation workflow; this service does not annotate, so it is always `new`."""
+    annotation_count: int = 0
+    """Always 0: this service does not annotate."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def id(self) -> str:
+        """`image_id`, as the published clients call it."""
+        return self.image_id
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def image_auto_tags(self) -> TagObject:
+        """`tags`, as the published clients call them."""
+        return self.tags
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def virtual_folder_path(self) -> str:
+        """`folder_path`, as clients before 1.69.43 call it."""
+        return self.folder_path
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def virtual_directory_path(self) -> str:
+        """`folder_path`, as clients since 1.69.43 call it."""
+        return self.folder_path
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def project_id(self) -> str:
+        """`dataset_id`, as the first clients call it."""
+        return self.dataset_id
+
+
+class SimilarImage(SearchRow):
+    """One image that looks like the reference."""
+
+    similarity: Annotated[float, Field(ge=0, le=1)]
+    """Cosine of the two embeddings, 0 to 1; about 0.6 and above is visually related."""
+
+
+class TaggedImage(SearchRow):
+    """One image that carries the tags."""
+
+
+class SimilarAnswer(Wire):
+    """Answer of `GET /search/similar`."""
+
+    results: list[SimilarImage]
+    """By falling similarity; ties by image id. The reference is never among them."""
+    count: int
+    threshold: float
+    query_image_id: str
+    folder_path: str
+    """The scope that was searched: this folder and everything below it."""
+
+
+class TagFilters(Wire):
+    """What a tag search was asked for."""
+
+    objects: list[str] | None = None
+    scenes: list[str] | None = None
+    attributes: list[str] | None = None
+    dataset_name: str | None = None
+    match: TagMatch = "any"
+
+
+class Pagination(Wire):
+    """Where a page lies."""
+
+    limit: int
+    offset: int
+    total: int | None = None
+    """How many there are in all; None where counting would cost more than the page."""
+    has_more: bool
+    next_cursor: str | None = None
+    """Pass it as `cursor` for the next page: it neither skips nor repeats when images are added meanwhile."""
+
+
+class TagAnswer(Wire):
+    """Answer of `GET /search/by-tags`."""
+
+    results: list[TaggedImage]
+    """Newest first; ties by image id."""
+    count: int
+    filters: TagFilters
+    unknown_tags: list[str]
+    """Asked for, but not in the taxonomy: no image can carry them."""
+    pagination: Pagination
+
+
+class Dataset(Wire):
+    """A named set of images."""
+
+    id: str
+    """UUID."""
+    organization_id: str
+    """UUID of its organization."""
+    name: str
+    """Unique in its organization."""
+    description: str | None = None
+    """Free text."""
+    image_count: int = 0
+    """Images in it, archived ones not counted."""
+    archived_image_count: int = 0
+    """Archived images in it."""
+    total_size: int = 0
+    """Bytes of all its files."""
+    created_at: datetime
+    """When it was made, UTC."""
+    updated_at: datetime | None = None
+    """When its name or description last changed, UTC."""
+    annotation_types: list[str] = ["bbox"]
+    """For the published clients; this service does not annotate."""
+    classes: list[dict[str, Any]] = []
+    """For the published clients; this service does not annotate."""
+    completed_image_count: int = 0
+    """For the published clients; this service does not annotate."""
+    is_public: bool = False
+    """Always False: only keys of the organization see a dataset."""
+    is_archived: bool = False
+    """Always False: only images can be archived."""
+    storage_class: str = "standard"
+    """For the published clients."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def archived_images(self) -> int:
+        """`archived_image_count`, as the first clients call it."""
+        return self.archived_image_count
+
+
+class DeletedDataset(Wire):
+    """What went with a dataset."""
+
+    id: str
+    name: str
+    deleted: bool = True
+    images_deleted: int
+    """Images that were in it. Files that nothing else uses are removed in the hour after."""
+
+
+class Progress(Wire):
+    """How far the images of a dataset have come."""
+
+    dataset_id: str
+    total: int
+    """All images, archived ones included."""
+    received: int
+    """Stored and waiting to be processed."""
+    embedded: int
+    """Found by likeness; without tags."""
+    tagged: int
+    """Found by likeness and by tag."""
+    failed: int
+    """Could not be processed: `images.list(state="failed")` says which and why."""
+
+    @property
+    def done(self) -> bool:
+        """True when nothing waits any more."""
+        return self.received == 0
+
+
+class Image(Wire):
+    """One image, with all that is known of it apart from its bytes."""
+
+    id: str
+    """UUID."""
+    dataset_id: str
+    """UUID of the dataset it is in."""
+    filename: str
+    """Its name within its folder."""
+    folder_path: str
+    """`/`, or `/a/b`."""
+    state: ImageState
+    """`received`, `embedded`, `tagged` or `failed`."""
+    reason: str | None = None
+    """Why it failed, if it did."""
+    content_type: str
+    """By content, not by name: `image/jpeg`."""
+    width: int
+    """Pixels across, upright."""
+    height: int
+    """Pixels down, upright."""
+    file_size: int
+    """Bytes of the file."""
+    sha256: str
+    """Of the file's bytes, 64 hexadecimal digits."""
+    image_auto_tags: TagObject
+    """Its automatic tags, best first."""
+    tag_scores: dict[str, float] | None = None
+    """Where one image is asked for: `{"objects/car": 0.93}`, every label near or above its threshold."""
+    image_url: str
+    """Address of its bytes; needs the key."""
+    thumbnail_url: str
+    """Address of a small JPEG of it; needs the key."""
+    is_archived: bool = False
+    """True if no search finds it."""
+    created_at: datetime
+    """When it was accepted, UTC."""
+    updated_at: datetime | None = None
+    """When its state last changed, UTC."""
+    status: WorkflowStatus = "new"
+    """Annotation workflow; this service does not annotate."""
+    annotation_count: int = 0
+    """Always 0: this service does not annotate."""
+    tags: list[str] = []
+    """Tags given by people, in the published clients' words; automatic ones are in `image_auto_tags`."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def image_id(self) -> str:
+        """`id`, as search rows call it."""
+        return self.id
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def directory_path(self) -> str:
+        """`folder_path`, as clients since 1.69.43 call it."""
+        return self.folder_path
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def virtual_folder_path(self) -> str:
+        """`folder_path`, as the first clients call it."""
+        return self.folder_path
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mime_type(self) -> str:
+        """`content_type`, as the first clients call it."""
+        return self.content_type
+
+
+class UploadUrl(Wire):
+    """Where to PUT the bytes of one file."""
+
+    upload_url: str
+    """Valid for an hour; it needs no key, so treat it as one."""
+
+
+class UploadUrlRequest(Wire):
+    """Body of `POST /images/upload-url`."""
+
+    dataset: str
+    """Name or UUID."""
+    filename: str
+    directory_path: str = "/"
+    content_type: str | None = None
+    """Taken for nothing: the format is read from the bytes."""
+
+
+class RegisterRequest(UploadUrlRequest):
+    """Body of `POST /images/register`, after the bytes were PUT."""
+
+    file_size: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class DatasetCreate(Wire):
+    """Body of `POST /datasets/`."""
+
+    name: str
+    description: str | None = None
+
+
+class DatasetUpdate(Wire):
+    """Body of `PATCH /datasets/{dataset}`: only what changes."""
+
+    new_name: str | None = None
+    description: str | None = None
+
+
+class ApiKey(Wire):
+    """A key without its secret."""
+
+    id: str
+    organization_id: str
+    name: str
+    """What it is for, in words."""
+    key_prefix: str
+    """Its first 12 characters, to tell keys apart."""
+    role: Role
+    """`viewer` reads, `member` uploads, `admin` deletes datasets and makes keys."""
+    is_active: bool
+    """False once it is revoked."""
+    rate_limit: int = 0
+    """Requests an hour; 0 = no limit."""
+    created_at: datetime
+    last_used_at: datetime | None = None
+    """To the minute."""
+
+
+class CreatedApiKey(Wire):
+    """A new key; the secret is shown this once."""
+
+    key_id: str
+    api_key: str
+    """The secret: `pk_live_` and 64 hexadecimal digits."""
+    key_prefix: str
+    name: str
+    role: Role
+    rate_limit: int = 0
+    created_at: datetime
+
+
+class ApiKeyCreate(Wire):
+    """Body of `POST /api/v1/api-keys/`."""
+
+    name: str
+    role: Role = "member"
+
+
+class Health(Wire):
+    """Answer of `/health` and `/ready`."""
+
+    status: Literal["ok", "not_ready"]
+    version: str
+    encoder: str | None = None
+    """Which encoder's vectors searches compare."""
+    queue: int | None = None
+    """Images that wait for a worker or are with one."""
+    workers: int | None = None
+    """Worker processes that this service runs."""
+    problems: list[str] = []
+    """What keeps the service from being ready."""
+
+
+class ErrorBody(Wire):
+    """What went wrong."""
+
+    code: str
+    """Stable: test for this."""
+    message: str
+    """What went wrong and what to do, for people."""
+    request_id: str | None = None
+    details: dict[str, Any] = {}
+
+
+class ErrorAnswer(Wire):
+    """Every answer that is not a success has this shape."""
+
+    error: ErrorBody
+    detail: str
+    """The message again, where older clients look for it."""
+
+
+class Data(Wire, Generic[Item]):
+    """One thing."""
+
+    data: Item
+
+
+class Page(Wire, Generic[Item]):
+    """Some of many."""
+
+    data: list[Item]
+    pagination: Pagination
