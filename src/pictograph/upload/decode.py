@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from pictograph.errors import BadImage
 from pictograph.upload.colour import to_opaque_srgb
-from pictograph.upload.limits import PictureLimits, check_size
+from pictograph.upload.limits import PictureLimits
 from pictograph.upload.opening import OpenPicture, library_errors_as_bad_image, open_picture
 from pictograph.upload.picture import Picture
 
@@ -46,22 +46,25 @@ def decode_picture(source: bytes, *, at_least_px: int | None, limits: PictureLim
     opened = open_picture(BytesIO(source), limits)
     _refuse_endless_scans(opened, source, limits)
     with library_errors_as_bad_image():
-        upright = _turned(_decoded_rgb(opened, at_least_px, limits), opened.orientation)
+        upright = _turned(_decoded_rgb(opened, at_least_px), opened.orientation)
         pixels = np.asarray(upright)
     return Picture(pixels, opened.facts)
 
 
-def _decoded_rgb(opened: OpenPicture, at_least_px: int | None, limits: PictureLimits) -> Image.Image:
+def _decoded_rgb(opened: OpenPicture, at_least_px: int | None) -> Image.Image:
     image = opened.image
     if at_least_px is not None and isinstance(image, JpegImageFile):
         image.draft(None, (at_least_px, at_least_px))
     whole = _with_gif_canvas(image) if isinstance(image, GifImageFile) else _loaded(image)
-    check_size(*whole.size, limits)
     return to_opaque_srgb(whole, shrink_by=_shrink_factor(whole.size, at_least_px))
 
 
 def _loaded(image: ImageFile) -> ImageFile:
+    promised = image.size
     image.load()
+    if image.size != promised:
+        promised_size, real_size = (f"{width} x {height}" for width, height in (promised, image.size))
+        raise BadImage(f"The header of this file is broken: it says {promised_size}, but the picture is {real_size}.")
     return image
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 _Values: TypeAlias = npt.NDArray[Any]
 
 _BIT_DEPTHS: Final = (8, 10, 12, 14, 16)
+_BLOCK_VALUES: Final = 1_000_000
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -43,16 +44,23 @@ def _scaled_integers(values: _Values) -> npt.NDArray[np.uint8]:
 
 
 def _scaled_floats(values: _Values) -> npt.NDArray[np.uint8]:
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
+    finite = np.isfinite(values)
+    darkest = float(np.min(values, where=finite, initial=np.inf))
+    lightest = float(np.max(values, where=finite, initial=-np.inf))
+    if darkest > lightest:
         return np.zeros(values.shape, np.uint8)
-    darkest, lightest = float(finite.min()), float(finite.max())
     if darkest >= 0.0 and lightest <= 1.0:
         darkest, lightest = 0.0, 1.0
-    return _stretched(np.nan_to_num(values, nan=darkest, posinf=lightest, neginf=darkest), darkest, lightest)
+    return _stretched(values, darkest, lightest)
 
 
 def _stretched(values: _Values, darkest: float, lightest: float) -> npt.NDArray[np.uint8]:
-    # In float64: in float32 a range of 2**32, or of float32 itself, overflows or loses the grey levels.
-    span = max(float(lightest) - float(darkest), np.finfo(np.float64).tiny)
-    return np.rint((values.astype(np.float64) - darkest) * (255.0 / span)).astype(np.uint8)
+    """darkest -> 0, lightest -> 255; a few rows at a time, since float64 takes eight times the room."""
+    grey = np.empty(values.shape, np.uint8)
+    factor = 255.0 / max(lightest - darkest, np.finfo(np.float64).tiny)
+    rows = max(1, _BLOCK_VALUES // values.shape[1])
+    for top in range(0, values.shape[0], rows):
+        block = values[top : top + rows].astype(np.float64)
+        block = np.nan_to_num(block, copy=False, nan=darkest, posinf=lightest, neginf=darkest)
+        grey[top : top + rows] = np.rint((block - darkest) * factor)
+    return grey

@@ -23,8 +23,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
 from pictograph.errors import BadImage
-from pictograph.upload.directory import exif_orientation
-from pictograph.upload.headers import Header, read_header
+from pictograph.upload.headers.directory import exif_orientation
+from pictograph.upload.headers.header import Header
+from pictograph.upload.headers.read import read_header
 from pictograph.upload.limits import PictureLimits, check_bytes, check_size
 from pictograph.upload.picture import PictureFacts
 from pictograph.upload.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_format
@@ -39,6 +40,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 MAX_RLE_PIXELS: Final = 16_000_000
 MAX_RLE_BYTES: Final = 8_000_000
 _RLE_COMPRESSIONS: Final = (1, 2)
+_CUT_SHORT_HINTS: Final = ("truncated", "not enough", "insufficient", "end of file", "buffer is not large enough")
 
 
 class _JpegFile(JpegImageFile):
@@ -124,10 +126,10 @@ def library_errors_as_bad_image() -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    if "truncated" in text.lower() or "not enough" in text.lower():
-        return f"it is cut short ({text[:120]})"
-    return text[:200] or type(error).__name__
+    text = " ".join(str(error).split()).rstrip(".")[:200]
+    if any(hint in text.lower() for hint in _CUT_SHORT_HINTS):
+        return f"it is cut short ({text})"
+    return text if " " in text else "its header is broken"
 
 
 def _open_image(picture_format: PictureFormat, file: BinaryIO) -> ImageFile:

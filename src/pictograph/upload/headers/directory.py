@@ -8,6 +8,7 @@ from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, Final, TypeAlias
 
 from pictograph.errors import BadImage
+from pictograph.upload.headers.header import broken, exactly
 
 ORIENTATION: Final = 0x0112
 _EXIF_START: Final = b"Exif\0\0"
@@ -66,7 +67,7 @@ def read_directory(file: BinaryIO) -> Directory:
     file.seek(start + min(offset, 2**62))
     (count,) = _unpack(file, layout.tag_count)
     if not 0 < count <= _MAX_TAGS:
-        raise BadImage(f"Its tag directory is broken: it says it has {count} tags.")
+        raise broken(f"its tag directory says it has {count} tags")
     return _read_tags(file, layout, count)
 
 
@@ -88,7 +89,7 @@ def _read_layout(file: BinaryIO) -> _Layout:
     magic = file.read(4)
     order = {b"II": "<", b"MM": ">"}.get(magic[:2])
     if order is None or magic[2:] not in (b"*\0", b"\0*", b"+\0", b"\0+"):
-        raise BadImage("Its tag directory is broken: it does not start like TIFF.")
+        raise broken("its tag directory does not start like TIFF")
     is_big = b"+" in magic
     if is_big:
         file.seek(4, SEEK_CUR)
@@ -97,9 +98,7 @@ def _read_layout(file: BinaryIO) -> _Layout:
 
 def _read_tags(file: BinaryIO, layout: _Layout, count: int) -> Directory:
     row = layout.row
-    rows = file.read(row.size * count)
-    if len(rows) < row.size * count:
-        raise BadImage("Its tag directory is cut short.")
+    rows = exactly(file, row.size * count)
     return {
         number: Tag(kind, values, _first_integer(layout, kind, values, inline))
         for number, kind, values, inline in row.iter_unpack(rows)
@@ -117,7 +116,4 @@ def _first_integer(layout: _Layout, kind: int, count: int, inline: bytes) -> int
 
 
 def _unpack(file: BinaryIO, shape: struct.Struct) -> tuple[int, ...]:
-    packed = file.read(shape.size)
-    if len(packed) < shape.size:
-        raise BadImage("Its tag directory is cut short.")
-    return shape.unpack(packed)
+    return shape.unpack(exactly(file, shape.size))

@@ -1,0 +1,38 @@
+"""What a header says, and how a broken one is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from pictograph.errors import BadImage
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header says about the picture."""
+
+    width: int
+    """Pixels across, as stored: before any turn."""
+    height: int
+    """Pixels down, as stored."""
+    orientation: int = 1
+    """The EXIF turn still to be made, 1 to 8; 1 if there is none or the decoder makes it."""
+
+
+def cut_short(what: str) -> BadImage:
+    """The refusal of a file whose end is missing."""
+    return BadImage(f"This file is cut short: {what}. Upload the complete file.")
+
+
+def broken(what: str) -> BadImage:
+    """The refusal of a file whose header makes no sense."""
+    return BadImage(f"The header of this file is broken: {what}.")
+
+
+def exactly(file: BinaryIO, size_bytes: int) -> bytes:
+    """The next bytes of a header; raises BadImage if the file ends before."""
+    data = file.read(size_bytes)
+    if len(data) < size_bytes:
+        raise cut_short("it ends inside its header")
+    return data

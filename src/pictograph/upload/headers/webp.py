@@ -1,0 +1,30 @@
+"""WebP: a RIFF file whose first chunk tells the canvas. RFC 9649, section 2."""
+
+from __future__ import annotations
+
+import struct
+from io import SEEK_END
+from typing import BinaryIO
+
+from pictograph.upload.headers.header import Header, broken, cut_short, exactly
+
+
+def read_webp(file: BinaryIO) -> Header:
+    """The canvas; the turn is read later, by the decoder. Raises BadImage, also if the file is shorter than it says."""
+    head = exactly(file, 30)
+    promised = int.from_bytes(head[4:8], "little") + 8
+    if promised > file.seek(0, SEEK_END) + 1:  # the padding byte at the end is often left out
+        raise cut_short(f"it says it has {promised:,} bytes")
+    return Header(*_size(head))
+
+
+def _size(head: bytes) -> tuple[int, int]:
+    if head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if head[12:16] == b"VP8 ":
+        width, height = struct.unpack("<HH", head[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    raise broken("no WebP picture chunk")

@@ -1,0 +1,231 @@
+"""Pictures made up for the tests, and files of them in every format and mode."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pillow_heif
+from PIL import Image, ImageCms
+
+# Only the tests write HEIC through Pillow; the code under test never registers anything.
+pillow_heif.register_heif_opener()
+
+RED, GREEN, BLUE, YELLOW, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255)
+
+DISPLAY_P3 = ((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407))
+ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.7141))
+
+_PRIMARIES = (b"rXYZ", b"gXYZ", b"bXYZ")
+
+# How an upright picture must be laid down so that a reader that obeys orientation n sees it upright again.
+LAID_DOWN = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def saved(image: Image.Image, picture_format: str, **options: Any) -> bytes:
+    file = BytesIO()
+    image.copy().save(file, picture_format, **options)  # a copy: saving leaves encoder settings in the picture
+    return file.getvalue()
+
+
+def plain(colour: Any = RED, size: tuple[int, int] = (32, 24), mode: str = "RGB") -> Image.Image:
+    return Image.new(mode, size, colour)
+
+
+def quadrants(width: int = 48, height: int = 32) -> Image.Image:
+    """Four colours and a white bar: no turn and no mirror maps it to itself."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = RED
+    pixels[: height // 2, width // 2 :] = GREEN
+    pixels[height // 2 :, : width // 2] = BLUE
+    pixels[height // 2 :, width // 2 :] = YELLOW
+    pixels[height // 8 : height // 4, width // 12 : width // 3] = WHITE
+    return Image.fromarray(pixels)
+
+
+def smooth(width: int, height: int) -> Image.Image:
+    """Something like a photograph: soft shapes with a little noise, the same on every call."""
+    random = np.random.default_rng(7)
+    coarse = random.integers(0, 255, (max(2, height // 40), max(2, width // 40), 3), dtype=np.uint8)
+    soft = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), np.float32)
+    return Image.fromarray(np.clip(soft + random.normal(0, 4, (height, width, 1)), 0, 255).astype(np.uint8))
+
+
+def ramp(lightest: int = 65535, steps: int = 512) -> npt.NDArray[np.uint16]:
+    """uint16 (8, steps), rising from left to right."""
+    return np.linspace(0, lightest, steps).astype(np.uint16)[None].repeat(8, axis=0)
+
+
+def with_orientation(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def turned_file(upright: Image.Image, orientation: int, picture_format: str, **options: Any) -> bytes:
+    """A file whose stored pixels lie turned, with the tag that tells readers to turn them back."""
+    turn = LAID_DOWN[orientation]
+    lying = upright if turn is None else upright.transpose(turn)
+    return saved(lying, picture_format, exif=with_orientation(orientation).tobytes(), **options)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """A few hundred bytes that say they are a 1-bit picture of that size."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(bytes(100_000))) + png_chunk(b"IEND", b"")
+
+
+def png_with(chunk: bytes, png: bytes) -> bytes:
+    """The same PNG with one more chunk right after its header."""
+    return png[:33] + chunk + png[33:]
+
+
+def jpeg_claiming(width: int, height: int) -> bytes:
+    jpeg = bytearray(saved(plain(), "JPEG"))
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(jpeg)
+
+
+def jpeg_with_segment(marker: int, data: bytes, jpeg: bytes) -> bytes:
+    return jpeg[:2] + bytes((0xFF, marker)) + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
+
+
+def gif_on_canvas(width: int, height: int, frame: tuple[int, int, int, int] | None = None) -> bytes:
+    """A red 16 x 16 GIF whose canvas, and if given whose frame (left, top, across, down), claim another size."""
+    gif = bytearray(saved(plain(size=(16, 16)).quantize(4), "GIF"))
+    gif[6:10] = struct.pack("<HH", width, height)
+    if frame is not None:
+        at = gif.rindex(b"," + struct.pack("<HHHH", 0, 0, 16, 16))
+        gif[at + 1 : at + 9] = struct.pack("<HHHH", *frame)
+    return bytes(gif)
+
+
+def rgb_profile(primaries: tuple[tuple[float, float, float], ...], gamma: float = 2.2) -> bytes:
+    """An ICC version 2 matrix profile (ICC.1:2001-04), primaries as XYZ adapted to D50."""
+
+    def fixed(*values: float) -> bytes:
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    def padded(data: bytes) -> bytes:
+        return data + bytes(-len(data) % 4)
+
+    white = fixed(0.9642, 1.0, 0.8249)
+    curve = padded(b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)))
+    tags = {
+        b"desc": padded(b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(81)),
+        b"wtpt": b"XYZ \0\0\0\0" + white,
+        **{
+            name: b"XYZ \0\0\0\0" + fixed(*xyz)
+            for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True)
+        },
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
+    }
+    offset = 132 + 12 * len(tags)
+    table = struct.pack(">I", len(tags))
+    for name, data in tags.items():
+        table += name + struct.pack(">II", offset, len(data))
+        offset += len(data)
+    header = bytearray(128)
+    header[0:4] = struct.pack(">I", offset)
+    header[8:24] = b"\x02\x40\0\0mntrRGB XYZ "
+    header[36:40] = b"acsp"
+    header[68:80] = white
+    return bytes(header) + table + b"".join(tags.values())
+
+
+def lab(colour: tuple[int, int, int]) -> Image.Image:
+    converted = ImageCms.profileToProfile(
+        plain(colour), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    assert converted is not None
+    return converted
+
+
+def two_frames() -> dict[str, Any]:
+    """Options that save a green second frame of 48 x 32."""
+    return {"save_all": True, "append_images": [plain(GREEN, (48, 32))]}
+
+
+def _many_modes() -> dict[str, Callable[[], bytes]]:
+    base = quadrants()
+    alpha = base.copy()
+    alpha.putalpha(128)
+    return {
+        "jpeg": lambda: saved(base, "JPEG"),
+        "jpeg progressive": lambda: saved(base, "JPEG", progressive=True),
+        "jpeg grey": lambda: saved(base.convert("L"), "JPEG"),
+        "jpeg cmyk": lambda: saved(base.convert("CMYK"), "JPEG"),
+        "jpeg exif icc": lambda: turned_file(base, 6, "JPEG", icc_profile=rgb_profile(DISPLAY_P3)),
+        "jpeg with a second picture": lambda: saved(base, "MPO", **two_frames()),
+        "png": lambda: saved(base, "PNG"),
+        "png rgba exif icc": lambda: turned_file(alpha, 8, "PNG", icc_profile=rgb_profile(ADOBE_RGB)),
+        "png palette": lambda: saved(base.quantize(8), "PNG", transparency=bytes([0, 128, 255])),
+        "png 1-bit": lambda: saved(base.convert("1"), "PNG"),
+        "png 16-bit": lambda: saved(Image.fromarray(ramp()), "PNG"),
+        "png grey alpha": lambda: saved(alpha.convert("LA"), "PNG"),
+        "png key colour": lambda: saved(base, "PNG", transparency=RED),
+        "png animated": lambda: saved(base, "PNG", **two_frames()),
+        "webp": lambda: saved(base, "WEBP"),
+        "webp lossless alpha": lambda: turned_file(alpha, 5, "WEBP", lossless=True),
+        "webp animated": lambda: saved(base, "WEBP", **two_frames()),
+        "gif": lambda: saved(base.quantize(8), "GIF"),
+        "gif transparent": lambda: saved(base.quantize(8), "GIF", transparency=0),
+        "gif animated": lambda: saved(base, "GIF", **two_frames()),
+        "gif partly drawn": lambda: gif_on_canvas(48, 32),
+        "bmp": lambda: saved(base, "BMP"),
+        "bmp palette": lambda: saved(base.quantize(8), "BMP"),
+        "bmp run-length": bmp_run_length,
+        "tiff": lambda: saved(base, "TIFF"),
+        "tiff turned lzw": lambda: turned_file(alpha, 7, "TIFF", compression="tiff_lzw"),
+        "tiff jpeg": lambda: saved(base, "TIFF", compression="jpeg"),
+        "tiff group 4": lambda: saved(base.convert("1"), "TIFF", compression="group4"),
+        "tiff 16-bit big-endian": lambda: saved(Image.fromarray(ramp().astype(">u2")), "TIFF"),
+        "tiff int32": lambda: saved(Image.fromarray(ramp().astype(np.int32) - 9000), "TIFF"),
+        "tiff float": lambda: saved(Image.fromarray(ramp().astype(np.float32)), "TIFF"),
+        "tiff palette": lambda: saved(base.quantize(8), "TIFF"),
+        "tiff cmyk": lambda: saved(base.convert("CMYK"), "TIFF"),
+        "tiff lab": lambda: saved(lab(RED), "TIFF"),
+        "tiff ycbcr": lambda: saved(base.convert("YCbCr"), "TIFF"),
+        "tiff pages": lambda: saved(base, "TIFF", **two_frames()),
+        "heic": lambda: turned_file(base, 6, "HEIF"),
+        "heic alpha": lambda: saved(alpha, "HEIF"),
+        "avif": lambda: turned_file(base, 6, "AVIF"),
+        "avif alpha": lambda: saved(alpha, "AVIF"),
+        "avif animated": lambda: saved(base, "AVIF", **two_frames()),
+    }
+
+
+def bmp_run_length() -> bytes:
+    """A 4 x 2 RLE8 BMP, written by hand (Pillow writes none): a red row over a green one."""
+    palette = bytes((0, 0, 255, 0, 0, 255, 0, 0))  # BGRX
+    rows = b"\x04\x01\0\0" + b"\x04\x00\0\0" + b"\0\1"
+    info = struct.pack("<IiiHHIIiiII", 40, 4, 2, 1, 8, 1, len(rows), 0, 0, 2, 0)
+    start = 14 + len(info) + len(palette)
+    return struct.pack("<2sIHHI", b"BM", start + len(rows), 0, 0, start) + info + palette + rows
+
+
+@cache
+def one_of_each() -> dict[str, bytes]:
+    """A small file of every format and mode, by name."""
+    return {name: make() for name, make in _many_modes().items()}
