@@ -1,0 +1,1 @@
+"""The parts of `build_offline_encoder.py`: sources -> graphs -> class table -> assets. Needs torch; never shipped."""
