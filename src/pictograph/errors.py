@@ -1,23 +1,23 @@
 """Every error, drawn once. The worker reads `retryable`, the server `status` and `code`, the SDK raises these classes.
 
-    PictographError
-    ├── ConfigurationError              before any request: no key, no server, a bad setting
-    ├── ApiError                        an answer that is not a success
-    │   ├── AuthError             401
-    │   ├── ForbiddenError        403
-    │   ├── NotFoundError         404
-    │   ├── ConflictError         409   the name is taken
-    │   │   ├── EmbeddingFailed         the reference image could not be embedded
-    │   │   └── SpaceMismatch           two models' vectors would be compared
-    │   ├── ValidationError       422   (and 400) a value is wrong; the message names it and the fix
-    │   │   ├── BadImage                these bytes are not a picture we can read
-    │   │   ├── UnsupportedFormat 415
-    │   │   └── TooLarge          413   bytes or pixels above the limit
-    │   ├── RateLimitError        429   carries `retry_after_s`
-    │   └── ServerError           5xx
-    │       ├── EmbeddingPending  503   the reference image is still in the queue
-    │       └── Unavailable       503   the database or the blob store cannot be reached
-    └── ConnectionFailed                the server could not be reached, or did not answer in time
+PictographError
+├── ConfigurationError              before any request: no key, no server, a bad setting
+├── ApiError                        an answer that is not a success
+│   ├── AuthError             401
+│   ├── ForbiddenError        403
+│   ├── NotFoundError         404
+│   ├── ConflictError         409   the name is taken
+│   │   ├── EmbeddingFailed         the reference image could not be embedded
+│   │   └── SpaceMismatch           two models' vectors would be compared
+│   ├── ValidationError       422   (and 400) a value is wrong; the message names it and the fix
+│   │   ├── BadImage                these bytes are not a picture we can read
+│   │   ├── UnsupportedFormat 415
+│   │   └── TooLarge          413   bytes or pixels above the limit
+│   ├── RateLimitError        429   carries `retry_after_s`
+│   └── ServerError           5xx
+│       ├── EmbeddingPending  503   the reference image is still in the queue
+│       └── Unavailable       503   the database or the blob store cannot be reached
+└── ConnectionFailed                the server could not be reached, or did not answer in time
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The write path on one screen: what happens to an upload, and what a worker does with it later.
 
-    Intake      bytes -> checked -> blob kept -> [image row + job: ONE transaction]
-    Processor   claim -> blob -> decode -> encode -> tag -> [encoding + search rows + job done: ONE transaction]
+Intake      bytes -> checked -> blob kept -> [image row + job: ONE transaction]
+Processor   claim -> blob -> decode -> encode -> tag -> [encoding + search rows + job done: ONE transaction]
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 import numpy as np
 
@@ -52,15 +54,17 @@ from pictograph.upload.picture import PictureFacts
 
 logger = logging.getLogger(__name__)
 
-SWEEP_GRACE_S = 3600.0
-WORKING_SIDE_PX = 384
+SWEEP_GRACE: Final = timedelta(hours=1)
+WORKING_SIDE_PX: Final = 384
 """Pictures are decoded no smaller than this on their short side: pixel measures need about that much."""
 
 
 class Intake:
     """The half of the write path that the uploader waits for. When it returns, the image can no longer be lost."""
 
-    def __init__(self, database: Database, blobs: BlobStore, images: Images, tickets: Tickets, limits: PictureLimits) -> None:
+    def __init__(
+        self, database: Database, blobs: BlobStore, images: Images, tickets: Tickets, limits: PictureLimits
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._images = images
@@ -107,10 +111,10 @@ class Intake:
         async with self._database.transaction() as connection:
             await delete_image(connection, image)
 
-    async def sweep(self, grace_s: float = SWEEP_GRACE_S) -> int:
+    async def sweep(self, grace: timedelta = SWEEP_GRACE) -> int:
         """Deletes the bytes that no image and no upload refers to; how many files went."""
         await self._tickets.sweep()
-        unused = await self._images.sweep_blobs(grace_s)
+        unused = await self._images.sweep_blobs(grace)
         for sha256 in unused:
             await self._blobs.delete(sha256)
         return len(unused)
@@ -151,7 +155,9 @@ class Model:
 class Processor:
     """The half of the write path that the worker does."""
 
-    def __init__(self, database: Database, blobs: BlobStore, model: Model, limits: PictureLimits, *, threads: int) -> None:
+    def __init__(
+        self, database: Database, blobs: BlobStore, model: Model, limits: PictureLimits, *, threads: int
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._model = model
@@ -206,7 +212,7 @@ class Processor:
     def _encode_and_tag(self, ready: Sequence[tuple[Sha256, Ready]]) -> list[Encoding | Exception]:
         encoder, tagger = self._model.encoder, self._model.tagger
         outcomes: list[Encoding | Exception] = []
-        results = encode_isolating(encoder, [item.prepared for _, item in ready])
+        results = encode_isolating(encoder, [item.prepared for _, item in ready], max(1, len(ready)))
         for (sha256, item), result in zip(ready, results, strict=True):
             if isinstance(result, Exception):
                 outcomes.append(result)
@@ -215,7 +221,7 @@ class Processor:
         return outcomes
 
     async def _retry_or_fail(self, connection: Connection, claim: Claim, job: Job, error: BaseException) -> None:
-        delay = delay_before_retry(error, job.attempts, random.random())  # noqa: S311 - jitter, not a secret
+        delay = delay_before_retry(error, job.attempts, random.random())
         if delay is None:
             await fail_images(connection, claim.id, job.sha256, reason_of(error))
             logger.info("Image %s failed: %s", job.image_id, reason_of(error))

@@ -26,6 +26,7 @@ from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tag.registry import tagger_for
 from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.types import TagCategory
 from pictograph.upload.limits import PictureLimits
 
 WORKER_LANES = 2
@@ -85,7 +86,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             queue=queue,
-            search=SearchEngine(database, queue, load_taxonomy().has_label),
+            search=SearchEngine(database, queue, is_label),
             space=space,
         )
     finally:
@@ -109,6 +110,11 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[Worker
     finally:
         processor.close()
         await database.close()
+
+
+def is_label(category: TagCategory, label: str) -> bool:
+    """True if the shipped taxonomy has this label."""
+    return label in load_taxonomy().names(category)
 
 
 def limits_of(settings: Settings) -> PictureLimits:

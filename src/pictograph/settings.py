@@ -6,13 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import home
 
 ENV_PREFIX: Final = "PICTOGRAPH_"
 DEFAULT_PORT: Final = 8765
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
 def setting(default: Any, help_text: str, *, unit: str = "", secret: bool = False) -> Any:
@@ -26,22 +28,32 @@ class Settings:
 
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every network this machine is on.")
     port: int = setting(DEFAULT_PORT, "Port to listen on; 0 takes a free one.")
-    public_url: str | None = setting(None, "Address that clients use, if a proxy stands between; else taken from the request.")
-    data_dir: Path | None = setting(None, "Folder for the embedded database and the images. Default: $PICTOGRAPH_HOME/data.")
+    public_url: str | None = setting(
+        None, "Address that clients use, if a proxy stands between; else taken from the request."
+    )
+    data_dir: Path | None = setting(
+        None, "Folder for the embedded database and the images. Default: $PICTOGRAPH_HOME/data."
+    )
     database_url: str | None = setting(
         None, "PostgreSQL >= 16 with pgvector >= 0.8.4 to use instead of the embedded one.", secret=True
     )
-    blob_url: str | None = setting(None, "Where image files go: a folder, s3://, gs:// or az://. Default: data_dir/blobs.")
-    encoder: str = setting("offline", "Which model embeds and tags: `offline` (the demo encoder that needs no download).")
+    blob_url: str | None = setting(
+        None, "Where image files go: a folder, s3://, gs:// or az://. Default: data_dir/blobs."
+    )
+    encoder: str = setting(
+        "offline", "Which model embeds and tags: `offline` (the demo encoder that needs no download)."
+    )
     workers: int = setting(1, "Worker processes to run here; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")
     worker_threads: int = setting(0, "Threads for decoding and for the network, each; 0 = the processor's cores.")
     lease_s: float = setting(60.0, "How long a claimed image waits for a worker that died.", unit="seconds")
     max_bytes: int = setting(100_000_000, "Largest file taken.", unit="bytes")
-    max_pixels: int = setting(100_000_000, "Largest picture taken, width x height; decoding needs 4 bytes each.", unit="pixels")
+    max_pixels: int = setting(
+        100_000_000, "Largest picture taken, width x height; decoding needs 4 bytes each.", unit="pixels"
+    )
     max_uploads: int = setting(16, "Uploads read into memory at the same time; more wait.")
     max_connections: int = setting(10, "Database connections of the server process.")
-    log_level: str = setting("info", "debug, info, warning or error.")
+    log_level: LogLevel = setting("info", "debug, info, warning or error.")
 
     @classmethod
     def load(cls, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -67,7 +79,7 @@ class Settings:
                 raise ConfigurationError(f"{name} must not be negative, as {getattr(self, name)} is.")
         if self.port > 65_535:
             raise ConfigurationError(f"port must be at most 65535, not {self.port}.")
-        if self.log_level not in ("debug", "info", "warning", "error"):
+        if self.log_level not in get_args(LogLevel):
             raise ConfigurationError(f"log_level must be debug, info, warning or error, not {self.log_level!r}.")
 
     @property
@@ -95,8 +107,12 @@ class Settings:
 
     def shown(self) -> dict[str, str]:
         """Name to value, secrets hidden."""
-        return {item.name: "(hidden)" if item.metadata["secret"] and getattr(self, item.name) else str(getattr(self, item.name))
-                for item in fields(self)}
+        return {
+            item.name: "(hidden)"
+            if item.metadata["secret"] and getattr(self, item.name)
+            else str(getattr(self, item.name))
+            for item in fields(self)
+        }
 
 
 def convert(name: str, value: Any, kind: type) -> Any:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal, TypeAlias
 
-LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+from pictograph.settings import LogLevel
 
 
 def set_up_logging(level: LogLevel, *, role: str) -> None:

@@ -31,7 +31,7 @@ TagMatch: TypeAlias = Literal["any", "all"]
 
 Role: TypeAlias = Literal["viewer", "member", "admin", "owner"]
 ROLES: Final[tuple[Role, ...]] = ("viewer", "member", "admin", "owner")
-"""Rising: each may do what the ones before it may. Viewers read, members upload, admins delete datasets and make keys."""
+"""Rising: each may do what those before it may. Viewers read, members upload, admins delete datasets and make keys."""
 
 
 class ImageState(StrEnum):

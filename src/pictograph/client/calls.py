@@ -78,7 +78,9 @@ def by_tag(
     for category, labels in (("objects", objects), ("scenes", scenes), ("attributes", attributes)):
         if labels is not None:
             query += [(category, label) for label in checked_labels(category, labels)] or [(category, "")]
-    query += [(name, value) for name, value in (("dataset_name", dataset_name), ("cursor", cursor)) if value is not None]
+    query += [
+        (name, value) for name, value in (("dataset_name", dataset_name), ("cursor", cursor)) if value is not None
+    ]
     return Call("GET", api("search", "by-tags"), lambda r: parse(wire.TagAnswer, r), query)
 
 
@@ -118,7 +120,9 @@ def dataset_progress(dataset: str) -> Call[wire.Progress]:
 
 def upload_image(dataset: str, filename: str, folder_path: str, data: bytes) -> Call[wire.Image]:
     form = {"dataset": dataset, "directory_path": folder_path, "filename": filename}
-    return Call("POST", api("images", "upload"), lambda r: parse(wire.Data[wire.Image], r).data, form=form, file=("file", data))
+    return Call(
+        "POST", api("images", "upload"), lambda r: parse(wire.Data[wire.Image], r).data, form=form, file=("file", data)
+    )
 
 
 def list_images(
@@ -159,11 +163,15 @@ def restore_image(image_id: str) -> Call[wire.Image]:
 
 
 def list_keys() -> Call[list[wire.ApiKey]]:
-    return Call("GET", f"{wire.KEYS_PREFIX}/", lambda r: [validated(wire.ApiKey, row, r) for row in answer(r)["api_keys"]])
+    return Call(
+        "GET", f"{wire.KEYS_PREFIX}/", lambda r: [validated(wire.ApiKey, row, r) for row in answer(r)["api_keys"]]
+    )
 
 
 def create_key(name: str, role: Role) -> Call[wire.CreatedApiKey]:
-    return Call("POST", f"{wire.KEYS_PREFIX}/", lambda r: parse(wire.CreatedApiKey, r), json={"name": name, "role": role})
+    return Call(
+        "POST", f"{wire.KEYS_PREFIX}/", lambda r: parse(wire.CreatedApiKey, r), json={"name": name, "role": role}
+    )
 
 
 def revoke_key(key_id: str) -> Call[None]:

@@ -44,15 +44,17 @@ def resolve_config(
         base_url=url.rstrip("/"),
         api_key=key.strip(),
         timeout_s=number("timeout", timeout, environment.get("PICTOGRAPH_TIMEOUT"), DEFAULT_TIMEOUT_S, above_zero=True),
-        max_retries=int(number("max_retries", max_retries, environment.get("PICTOGRAPH_MAX_RETRIES"), DEFAULT_MAX_RETRIES)),
+        max_retries=int(
+            number("max_retries", max_retries, environment.get("PICTOGRAPH_MAX_RETRIES"), DEFAULT_MAX_RETRIES)
+        ),
     )
 
 
 def missing(what: str, got: str | None, keyword: str, variable: str) -> str:
     problem = f"{got!r} is no {what}" if got else f"no {what} is known"
     return (
-        f"Cannot reach a Pictograph service: {problem}. Start one on this machine with `pictograph serve`, which writes "
-        f"{config_path()}; or pass {keyword}; or set {variable}."
+        f"Cannot reach a Pictograph service: {problem}. Start one on this machine with `pictograph serve`, which "
+        f"writes {config_path()}; or pass {keyword}; or set {variable}."
     )
 
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pictograph.errors import ApiError, ConflictError, PictographError, ValidationError
 from pictograph.client.results import UploadFailure, UploadReport
+from pictograph.errors import ApiError, ConflictError, PictographError, ValidationError
 from pictograph.wire import Image
 
 SUFFIXES: Final = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .heic .heif .hif .avif".split()
+    f".{suffix}"
+    for suffix in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"),
+        *("heic", "heif", "hif", "avif"),
+    )
 )
 """The server looks at the bytes; the suffix only decides which files of a directory are worth sending."""
 
@@ -30,11 +34,13 @@ class LocalFile:
 
 
 def local_files(directory: Path, folder_path: str, *, preserve_structure: bool) -> list[LocalFile]:
-    """Pictures below `directory`, sorted; hidden files and folders are left out. Raises ValidationError if there is none."""
+    """Pictures below `directory`, sorted, without hidden ones. Raises ValidationError if there is none."""
     if not directory.is_dir():
         raise ValidationError(f"{directory} is not a directory.")
-    files = [LocalFile(path, target_folder(path, directory, folder_path, preserve_structure), path.name)
-             for path in pictures_below(directory)]
+    files = [
+        LocalFile(path, target_folder(path, directory, folder_path, preserve_structure), path.name)
+        for path in pictures_below(directory)
+    ]
     if not files:
         raise ValidationError(f"{directory} has no pictures: no file below it ends in {', '.join(sorted(SUFFIXES))}.")
     return files
@@ -52,7 +58,25 @@ def target_folder(path: Path, directory: Path, folder_path: str, preserve_struct
     return "/" + "/".join([part for part in folder_path.split("/") if part] + list(below))
 
 
-def settle(report: UploadReport, file: LocalFile, outcome: Image | Exception, *, skip_existing: bool) -> None:
+def pending_files(
+    files: list[LocalFile], existing: set[tuple[str, str]], report: UploadReport, progress: Progress | None
+) -> list[LocalFile]:
+    """The files whose place is still free; the others are noted as skipped."""
+    pending = [file for file in files if (file.folder_path, file.filename) not in existing]
+    report.skipped = [file.path for file in files if (file.folder_path, file.filename) in existing]
+    if progress and report.skipped:
+        progress(report.done, report.attempted, report.skipped[-1].name)
+    return pending
+
+
+def settle(
+    report: UploadReport,
+    file: LocalFile,
+    outcome: Image | Exception,
+    *,
+    skip_existing: bool,
+    progress: Progress | None,
+) -> None:
     """Notes what became of a file. An error that no other file would escape is raised instead."""
     if isinstance(outcome, Image):
         report.uploaded.append(outcome)
@@ -63,6 +87,8 @@ def settle(report: UploadReport, file: LocalFile, outcome: Image | Exception, *,
         report.failures.append(UploadFailure(file.path, str(outcome), code))
     else:
         raise outcome
+    if progress:
+        progress(report.done, report.attempted, file.filename)
 
 
 def is_about_this_file(error: Exception) -> bool:

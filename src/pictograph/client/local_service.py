@@ -79,7 +79,17 @@ def answers(base_url: str, api_key: str) -> bool:
 def start(data_dir: Path, encoder: str | None) -> LocalService:
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = data_dir / "service.log"
-    command = [sys.executable, "-m", "pictograph", "serve", "--exit-with-parent", "--port", "0", "--data-dir", str(data_dir)]
+    command = [
+        sys.executable,
+        "-m",
+        "pictograph",
+        "serve",
+        "--exit-with-parent",
+        "--port",
+        "0",
+        "--data-dir",
+        str(data_dir),
+    ]
     command += ["--encoder", encoder] if encoder else []
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -35,6 +35,11 @@ class UploadReport:
     """Files that were not taken, and why; none of them stops the others."""
 
     @property
+    def done(self) -> int:
+        """Files whose fate is known."""
+        return len(self.uploaded) + len(self.skipped) + len(self.failures)
+
+    @property
     def success(self) -> bool:
         """True if every file is in the dataset now."""
         return not self.failures

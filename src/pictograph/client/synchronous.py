@@ -16,7 +16,7 @@ import httpx
 from pictograph import wire
 from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
-from pictograph.client.directory import LocalFile, Progress, local_files, settle
+from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import UploadReport
 from pictograph.client.retry import wait_before_retry
@@ -37,7 +37,7 @@ class Client:
 
     api_key, base_url, timeout (seconds, of one attempt), max_retries: else from PICTOGRAPH_API_KEY,
     PICTOGRAPH_BASE_URL, PICTOGRAPH_TIMEOUT, PICTOGRAPH_MAX_RETRIES; else address and key from
-    `~/.pictograph/config.toml`, which `pictograph serve` writes. http_client: one of your own, which stays yours to close.
+    `~/.pictograph/config.toml`, which `pictograph serve` writes. http_client: one of your own; you close it.
     Raises ConfigurationError if no key or no address is known.
     """
 
@@ -133,7 +133,7 @@ class Transport:
         if attempt >= self.config.max_retries:
             return None
         status, headers = (outcome.status_code, outcome.headers) if isinstance(outcome, httpx.Response) else (None, {})
-        return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))  # noqa: S311
+        return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))
 
     def close(self) -> None:
         if self._owned:
@@ -169,7 +169,7 @@ class Search:
         """Images that look like the one with this id, by falling similarity; the reference itself is left out.
 
         threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
-        folder_path: the folder to search, with everything below it; None inherits the reference's, "/" is its whole dataset.
+        folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
         Raises NotFoundError (no such image), ValidationError, EmbeddingFailed; waits for an image not yet embedded, and
         raises EmbeddingPending if that takes too long.
         """
@@ -228,7 +228,7 @@ class Search:
         match: TagMatch = "any",
         page_size: int = 500,
     ) -> Iterator[wire.TaggedImage]:
-        """Every matching image, however many, page by page; none is skipped or repeated when images are added meanwhile."""
+        """Every matching image, page by page; none is skipped or repeated when images are added meanwhile."""
         cursor: str | None = None
         while True:
             page = self._transport.send(
@@ -311,7 +311,7 @@ class Images:
         """Stores one picture; when this returns, it cannot be lost, and is found once it is processed.
 
         file: a path, or the bytes (then `filename` is needed). The format is read from the bytes, not from the name.
-        Raises ConflictError (name taken in that folder), UnsupportedFormat, BadImage, TooLarge, NotFoundError (dataset).
+        Raises ConflictError (name taken in that folder), NotFoundError (dataset), UnsupportedFormat, BadImage, TooLarge.
         """
         data, name = read_file(file, filename)
         return self._transport.send(calls.upload_image(dataset_name, name, folder_path, data))
@@ -340,19 +340,9 @@ class Images:
             self._ensure_dataset(dataset_name)
         report = UploadReport(dataset_name, attempted=len(files))
         existing = self._existing(dataset_name) if skip_existing else set()
-        waiting = []
-        for file in files:
-            if (file.folder_path, file.filename) in existing:
-                report.skipped.append(file.path)
-            else:
-                waiting.append(file)
-        if progress and report.skipped:
-            progress(len(report.skipped), len(files), report.skipped[-1].name)
+        waiting = pending_files(files, existing, report, progress)
         for file, outcome in self._upload_all(dataset_name, waiting, workers):
-            settle(report, file, outcome, skip_existing=skip_existing)
-            if progress:
-                done = len(report.uploaded) + len(report.skipped) + len(report.failures)
-                progress(done, len(files), file.filename)
+            settle(report, file, outcome, skip_existing=skip_existing, progress=progress)
         return report
 
     def _ensure_dataset(self, dataset_name: str) -> None:

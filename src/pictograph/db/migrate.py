@@ -47,7 +47,8 @@ class Migration:
 
 def packaged_migrations() -> list[Migration]:
     """Every file `NNNN_name.sql` beside this module, in order; the numbers have no gap."""
-    files = sorted(f for f in resources.files("pictograph.db.migrations").iterdir() if f.name.endswith(".sql"))
+    folder = resources.files("pictograph.db.migrations")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
     return [Migration(int(f.name[:4]), f.name[5:-4], f.read_text(encoding="utf-8")) for f in files]
 
 
@@ -80,7 +81,9 @@ def require_pgvector(connection: psycopg.Connection[Any]) -> None:
             f"This PostgreSQL has no pgvector: install {wanted} or newer (github.com/pgvector/pgvector)."
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
-        raise ConfigurationError("Let a superuser run `CREATE EXTENSION vector` in this database, then start again.") from error
+        raise ConfigurationError(
+            "Let a superuser run `CREATE EXTENSION vector` in this database, then start again."
+        ) from error
     row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()
     refuse_old_pgvector(row[0] if row else "0")
     connection.execute("SELECT '[1,2]'::halfvec <=> '[1,3]'::halfvec")
@@ -91,7 +94,7 @@ def refuse_old_pgvector(version: str) -> None:
     if tuple(int(part) for part in version.split(".")[:3]) < MIN_PGVECTOR:
         wanted = ".".join(map(str, MIN_PGVECTOR))
         raise ConfigurationError(
-            f"pgvector {version} is too old: versions before {wanted} can lose index entries. Install {wanted} or newer, "
+            f"pgvector {version} is too old: versions before {wanted} can lose index entries. Install that or newer, "
             "then run `ALTER EXTENSION vector UPDATE` in this database."
         )
 

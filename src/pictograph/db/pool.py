@@ -22,7 +22,7 @@ POOL_TIMEOUT_S = 15.0
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Lost connections and exhausted servers become `Unavailable`, which is worth a retry. The rest is a bug: it passes."""
+    """Lost connections and exhausted servers become `Unavailable`, which is worth a retry; bugs pass as they are."""
     try:
         yield
     except (PoolTimeout, TooManyRequests) as error:

@@ -76,11 +76,11 @@ class OfflineEncoder:
         return self._spec
 
     def prepare(self, picture: Picture) -> FloatArray:
-        """float32 (3, S, S): the middle square of the picture, S = `spec.input_px`. Thread-safe."""
+        """float32 (S, S, 3): the middle square of the picture, S = `spec.input_px`. Thread-safe."""
         return network_input(picture.pixels, self._spec.input_px)
 
     def encode_prepared(self, prepared: FloatArray) -> Encoded:
-        """prepared: float32 (N, 3, S, S). The evidence is the 1000 class probabilities, each row summing to 1."""
+        """prepared: float32 (N, S, S, 3). The evidence is the 1000 class probabilities, each row summing to 1."""
         features, probabilities = self._network.run(["features", "probabilities"], {"pixels": prepared})
         return Encoded(vectors=self._space.vectors(features, probabilities), evidence=probabilities)
 

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from pictograph.db.pool import Connection
+from pictograph.db.rows import fetch_all, fetch_one
 from pictograph.types import DatasetId, ImageId, Tags
 
 IN_FOLDER: Final = """
 SELECT id FROM folder WHERE dataset_id = %(dataset)s AND (path = %(folder)s OR starts_with(path, %(below)s))"""
 # The reference's own vector comes from `encoding`, so that an archived image can still be a reference.
-# MATERIALIZED: the scan ends with `limit` rows before anything else is joined to them. The similarity is rounded to the
-# precision of the stored float16 vectors, so that equal pictures tie, and ties are in a stable order.
+# MATERIALIZED: the scan ends with `limit` rows before anything else is joined to them.
 NEAREST: Final = f"""
 WITH query AS MATERIALIZED (
     SELECT e.space_id, e.vector FROM encoding e JOIN space s ON s.id = e.space_id AND s.active
@@ -31,10 +29,11 @@ WITH query AS MATERIALIZED (
 )
 SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity
 FROM nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.folder_id
-ORDER BY nearest.similarity DESC, i.id"""  # noqa: S608
+ORDER BY nearest.similarity DESC, i.id"""
 REFERENCE: Final = """
 SELECT i.id, i.dataset_id, i.sha256, f.path AS folder_path, i.state, i.reason,
-       EXISTS (SELECT FROM encoding e JOIN space s ON s.id = e.space_id AND s.active WHERE e.sha256 = i.sha256) AS embedded
+       EXISTS (SELECT FROM encoding e JOIN space s ON s.id = e.space_id AND s.active
+               WHERE e.sha256 = i.sha256) AS embedded
 FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d ON d.id = i.dataset_id
 WHERE d.organization_id = %s AND i.id = %s"""
 
@@ -68,8 +67,7 @@ class Neighbour:
 
 async def find_reference(connection: Connection, organization: UUID, image: ImageId) -> Reference | None:
     """The image, if this organization has it."""
-    async with connection.cursor(row_factory=class_row(Reference)) as cursor:
-        return await (await cursor.execute(REFERENCE, [organization, image])).fetchone()
+    return await fetch_one(connection, Reference, REFERENCE, [organization, image])
 
 
 async def nearest_exact(
@@ -85,5 +83,4 @@ async def nearest_exact(
         "threshold": threshold,
         "limit": limit,
     }
-    async with connection.cursor(row_factory=class_row(Neighbour)) as cursor:
-        return await (await cursor.execute(NEAREST, values)).fetchall()
+    return await fetch_all(connection, Neighbour, NEAREST, values)

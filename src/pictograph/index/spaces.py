@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from psycopg.rows import class_row
-
-from pictograph.db.pool import Connection, Database
+from pictograph.db.pool import Database
+from pictograph.db.rows import fetch_one
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import SpaceMismatch
 from pictograph.types import SpaceId
@@ -44,7 +43,7 @@ class Spaces:
     async def active(self) -> Space | None:
         """The space that searches ask; None before the first start."""
         async with self._database.connection() as connection:
-            return await fetch_space(connection, ACTIVE, {})
+            return await fetch_one(connection, Space, ACTIVE)
 
     async def open(self, spec: EncoderSpec) -> Space:
         """The space of this encoder; the first one ever opened becomes the active one.
@@ -55,19 +54,14 @@ class Spaces:
         async with self._database.transaction() as connection:
             await connection.execute(LOCK)
             await connection.execute(ADD, values)
-            space = await fetch_space(connection, FIND, values)
+            space = await fetch_one(connection, Space, FIND, values)
             if space is None:
                 raise SpaceMismatch(f"The space of {spec.name} vanished while it was opened.")
             await connection.execute(ACTIVATE_FIRST, [space.id])
-            active = await fetch_space(connection, ACTIVE, {})
+            active = await fetch_one(connection, Space, ACTIVE)
         if active is None or active.id != space.id:
             raise other_encoder(active, spec)
         return active
-
-
-async def fetch_space(connection: Connection, statement: str, values: dict[str, object]) -> Space | None:
-    async with connection.cursor(row_factory=class_row(Space)) as cursor:
-        return await (await cursor.execute(statement, values)).fetchone()
 
 
 def other_encoder(active: Space | None, spec: EncoderSpec) -> SpaceMismatch:

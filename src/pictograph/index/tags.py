@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from pictograph.db.pool import Connection
+from pictograph.db.rows import fetch_all, fetch_column
 from pictograph.types import DatasetId, ImageId, TagCategory, TagMatch, Tags
 
 # One OR of containments per category, AND between them. Not `@> ANY (array)`: a GIN index cannot answer that.
@@ -48,13 +47,13 @@ class After:
 
 async def datasets_of(connection: Connection, organization: UUID) -> list[DatasetId]:
     """All datasets an organization sees."""
-    return [row[0] for row in await (await connection.execute(DATASETS, [organization])).fetchall()]
+    return await fetch_column(connection, DATASETS, [organization])
 
 
 async def find_by_tags(
     connection: Connection,
     datasets: Sequence[DatasetId],
-    filters: dict[TagCategory, Sequence[str]],
+    filters: Mapping[TagCategory, Sequence[str]],
     *,
     match: TagMatch,
     limit: int,
@@ -75,8 +74,7 @@ async def find_by_tags(
     if after:
         statement += AFTER
         values |= {"after_time": after.created_at, "after_id": after.id}
-    async with connection.cursor(row_factory=class_row(TagHit)) as cursor:
-        return await (await cursor.execute((statement + PAGE).encode(), values)).fetchall()
+    return await fetch_all(connection, TagHit, statement + PAGE, values)
 
 
 def containment(category: TagCategory, labels: Sequence[str], match: TagMatch) -> list[str]:

@@ -13,6 +13,7 @@ from pgvector import HalfVector
 from psycopg.types.json import Jsonb
 
 from pictograph.db.pool import Connection
+from pictograph.db.rows import fetch_column, fetch_value
 from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
 
 KNOWN: Final = "SELECT sha256 FROM encoding WHERE space_id = %s AND sha256 = ANY(%s)"
@@ -61,8 +62,7 @@ class Encoding:
 
 async def known_encodings(connection: Connection, space: SpaceId, sha256s: Sequence[Sha256]) -> set[Sha256]:
     """Those of these bytes that never have to be encoded again."""
-    rows = await (await connection.execute(KNOWN, [space, list(sha256s)])).fetchall()
-    return {Sha256(bytes(row[0])) for row in rows}
+    return set(await fetch_column(connection, KNOWN, [space, list(sha256s)]))
 
 
 async def save_encodings(connection: Connection, space: SpaceId, encodings: Sequence[Encoding]) -> None:
@@ -87,8 +87,7 @@ def encoding_values(space: SpaceId, encoding: Encoding) -> list[object]:
 async def finish_images(connection: Connection, space: SpaceId, claim: UUID, sha256s: Sequence[Sha256]) -> int:
     """Makes every image with these bytes findable and ends its job; how many there were."""
     values = {"space": space, "claim": claim, "sha256s": list(sha256s)}
-    row = await (await connection.execute(FINISH, values)).fetchone()
-    return int(row[0])
+    return int(await fetch_value(connection, FINISH, values))
 
 
 async def fail_images(connection: Connection, claim: UUID, sha256: Sha256, reason: str) -> None:

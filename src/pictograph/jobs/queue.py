@@ -8,9 +8,9 @@ from typing import Final
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg.rows import class_row
 
 from pictograph.db.pool import Connection, Database
+from pictograph.db.rows import fetch_all, fetch_tuple
 from pictograph.types import ImageId, Sha256
 
 CHANNEL: Final = "pictograph_job"
@@ -45,10 +45,13 @@ WHERE image_id = (
     ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING job.image_id, job.sha256, job.attempts"""
 HEARTBEAT: Final = "UPDATE job SET ready_at = now() + %(lease)s WHERE claim = %(claim)s"
-RETRY: Final = "UPDATE job SET claim = NULL, ready_at = now() + %(delay)s WHERE image_id = %(image)s AND claim = %(claim)s"
+RETRY: Final = (
+    "UPDATE job SET claim = NULL, ready_at = now() + %(delay)s WHERE image_id = %(image)s AND claim = %(claim)s"
+)
 RELEASE: Final = "UPDATE job SET claim = NULL, ready_at = now(), attempts = attempts - 1 WHERE claim = %s"
 HURRY: Final = """
-UPDATE job SET priority = %s, ready_at = least(ready_at, now()) WHERE image_id = %s AND claim IS NULL AND attempts = 0"""
+UPDATE job SET priority = %s, ready_at = least(ready_at, now())
+WHERE image_id = %s AND claim IS NULL AND attempts = 0"""
 DEPTH: Final = "SELECT count(*), count(*) FILTER (WHERE claim IS NOT NULL) FROM job"
 
 
@@ -89,13 +92,14 @@ class Queue:
         return await self._claim(CLAIM_SUSPECT, 1)
 
     async def _claim(self, statement: str, limit: int) -> Claim:
-        values = {"claim": uuid4(), "limit": limit, "lease": self.lease}
-        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Job)) as cursor:
+        claim = uuid4()
+        async with self._database.connection() as connection:
             try:
-                jobs = await (await cursor.execute(statement, values)).fetchall()
+                values = {"claim": claim, "limit": limit, "lease": self.lease}
+                jobs = await fetch_all(connection, Job, statement, values)
             except psycopg.errors.UniqueViolation:  # another worker took the same bytes this very moment
                 jobs = []
-        return Claim(values["claim"], jobs)
+        return Claim(claim, jobs)
 
     async def heartbeat(self, claim: Claim) -> None:
         """Prolongs the lease of all jobs of the claim that are still open."""
@@ -117,8 +121,8 @@ class Queue:
     async def depth(self) -> tuple[int, int]:
         """How many jobs there are, and how many of them are being worked on."""
         async with self._database.connection() as connection:
-            row = await (await connection.execute(DEPTH)).fetchone()
-        return row[0], row[1]
+            waiting, claimed = await fetch_tuple(connection, DEPTH) or (0, 0)
+        return waiting, claimed
 
 
 async def enqueue(connection: Connection, image: ImageId) -> None:

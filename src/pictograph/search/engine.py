@@ -81,7 +81,10 @@ class SearchEngine:
 
     def _unknown(self, query: TagQuery) -> list[str]:
         return [
-            label for category, labels in query.filters.items() for label in labels if not self._is_label(category, label)
+            label
+            for category, labels in query.filters.items()
+            for label in labels
+            if not self._is_label(category, label)
         ]
 
     async def _embedded_reference(self, organization: OrganizationId, image: ImageId) -> Reference:

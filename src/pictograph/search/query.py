@@ -61,7 +61,9 @@ class TagQuery:
     def __post_init__(self) -> None:
         check_limit(self.limit)
         if not 0 <= self.offset <= MAX_OFFSET:
-            raise wrong_value("offset", f"offset must be between 0 and {MAX_OFFSET}, not {self.offset}. Use the cursor.")
+            raise wrong_value(
+                "offset", f"offset must be between 0 and {MAX_OFFSET}, not {self.offset}. Use the cursor."
+            )
         if self.match not in ("any", "all"):
             raise wrong_value("match", f"match must be 'any' or 'all', not {self.match!r}.")
         if not self.filters:
@@ -108,7 +110,9 @@ def parse_cursor(cursor: str) -> After:
         created_at, image = json.loads(base64.urlsafe_b64decode(padded.encode()))
         return After(datetime.fromisoformat(created_at), ImageId(UUID(image)))
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
-        raise wrong_value("cursor", "This cursor is not one of ours. Pass `next_cursor` of the page before, unchanged.") from error
+        raise wrong_value(
+            "cursor", "This cursor is not one of ours. Pass `next_cursor` of the page before, unchanged."
+        ) from error
 
 
 def wrong_value(field: str, message: str) -> ValidationError:

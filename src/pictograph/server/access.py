@@ -54,5 +54,7 @@ Member = Annotated[Caller, Depends(needs("member"))]
 Admin = Annotated[Caller, Depends(needs("admin"))]
 IdempotencyKey = Annotated[
     str | None,
-    Header(max_length=200, description="The same on every retry of one call: a retry then returns what the first try made."),
+    Header(
+        max_length=200, description="The same on every retry of one call: a retry then returns what the first try made."
+    ),
 ]

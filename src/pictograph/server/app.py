@@ -25,7 +25,9 @@ from pictograph.wire import ErrorAnswer
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_S: Final = 600.0
-DESCRIPTION: Final = "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."
+DESCRIPTION: Final = (
+    "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."
+)
 
 
 def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Services], None] | None = None) -> FastAPI:

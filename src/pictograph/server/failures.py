@@ -39,7 +39,9 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
         logger.exception("Unexpected error in %s %s", request.method, request.url.path, exc_info=error)
-        return answer(request, ServerError("The server failed unexpectedly. Its log has the details under this request id."))
+        return answer(
+            request, ServerError("The server failed unexpectedly. Its log has the details under this request id.")
+        )
 
 
 def answer(request: Request, error: ApiError) -> JSONResponse:

@@ -42,7 +42,11 @@ class RequestMarks:
 
 def sane_id(value: str | None) -> str | None:
     """Letters, digits, `-` and `_`, at most 64: nothing that could break a log line."""
-    return value if value and len(value) <= 64 and value.replace("-", "").replace("_", "").isalnum() and value.isascii() else None
+    return (
+        value
+        if value and len(value) <= 64 and value.replace("-", "").replace("_", "").isalnum() and value.isascii()
+        else None
+    )
 
 
 class BodyLimit:

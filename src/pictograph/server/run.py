@@ -15,13 +15,13 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 
+from pictograph.db.pool import Database
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path, read_config, write_config
 from pictograph.server.app import create_app
-from pictograph.services import Services, open_worker, running_database
+from pictograph.services import open_worker, running_database
 from pictograph.settings import Settings
 from pictograph.store.keys import Keys
-from pictograph.db.pool import Database
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigurationError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port (0 takes a free one)."
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port (0 takes a free one)."
         ) from error
     listener.listen(1024)
     return listener

@@ -23,7 +23,7 @@ GRACE_S: Final = 20.0
 
 
 class WorkerProcesses:
-    """Keeps `settings.workers` processes alive. Each ends by itself when its standard input closes: also if we are killed."""
+    """Keeps `settings.workers` processes alive; each ends when its standard input closes, so also if we are killed."""
 
     def __init__(self, settings: Settings, conninfo: str) -> None:
         self._command = [sys.executable, "-m", "pictograph", "worker", "--exit-with-parent"]
@@ -61,7 +61,9 @@ class WorkerProcesses:
             code = await self._run_once()
             lived_s = asyncio.get_running_loop().time() - started
             pause_s = FIRST_PAUSE_S if lived_s > HEALTHY_AFTER_S else min(pause_s * 2, LONGEST_PAUSE_S)
-            logger.warning("Worker %d ended (%s) after %.0f s; the next starts in %.1f s", number, code, lived_s, pause_s)
+            logger.warning(
+                "Worker %d ended (%s) after %.0f s; the next starts in %.1f s", number, code, lived_s, pause_s
+            )
             await asyncio.sleep(pause_s)
 
     async def _run_once(self) -> int:

@@ -8,10 +8,10 @@ from typing import Final
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
 from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Connection, Database
+from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
 from pictograph.store.names import checked_dataset_name
 from pictograph.types import DatasetId, ImageState, OrganizationId
@@ -36,9 +36,11 @@ CREATE: Final = """
 INSERT INTO dataset (id, organization_id, name, description, idempotency_key)
 VALUES (%(id)s, %(organization)s, %(name)s, %(description)s, %(idempotency_key)s)"""
 SAME_CALL: Final = """
-SELECT id FROM dataset WHERE organization_id = %(organization)s AND name = %(name)s AND idempotency_key = %(idempotency_key)s"""
+SELECT id FROM dataset
+WHERE organization_id = %(organization)s AND name = %(name)s AND idempotency_key = %(idempotency_key)s"""
 UPDATE: Final = """
-UPDATE dataset SET name = coalesce(%(name)s, name), description = coalesce(%(description)s, description), updated_at = now()
+UPDATE dataset
+SET name = coalesce(%(name)s, name), description = coalesce(%(description)s, description), updated_at = now()
 WHERE id = %(id)s"""
 # Images before folders, which they refer to; search rows, jobs and folders follow by themselves.
 DELETE_IMAGES: Final = "DELETE FROM image WHERE dataset_id = %s"
@@ -78,7 +80,11 @@ class Datasets:
         self._database = database
 
     async def create(
-        self, organization: OrganizationId, name: str, description: str | None = None, idempotency_key: str | None = None
+        self,
+        organization: OrganizationId,
+        name: str,
+        description: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Dataset:
         """A new, empty dataset. Raises ConflictError if the name is taken, unless the same call made it."""
         values = {
@@ -92,7 +98,7 @@ class Datasets:
             try:
                 await connection.execute(CREATE, values)
             except psycopg.errors.UniqueViolation as error:
-                if not await (await connection.execute(SAME_CALL, values)).fetchone():
+                if not await fetch_value(connection, SAME_CALL, values):
                     raise name_taken(name) from error
             return await fetch_dataset(connection, organization, name)
 
@@ -109,10 +115,9 @@ class Datasets:
     async def list(self, organization: OrganizationId, *, limit: int, offset: int) -> tuple[list[Dataset], int]:
         """One page, newest first, and how many there are in all."""
         values = {"organization": organization, "limit": limit, "offset": offset}
-        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Dataset)) as cursor:
-            page = await (await cursor.execute(LIST, values)).fetchall()
-            total = await (await connection.execute(COUNT, [organization])).fetchone()
-        return page, total[0]
+        async with self._database.connection() as connection:
+            page = await fetch_all(connection, Dataset, LIST, values)
+            return page, await fetch_value(connection, COUNT, [organization])
 
     async def update(
         self, organization: OrganizationId, reference: str, *, name: str | None = None, description: str | None = None
@@ -155,16 +160,15 @@ async def resolve_dataset(connection: Connection, organization: OrganizationId, 
     values = {"organization": organization, "id": as_uuid(reference), "name": reference}
     if "\x00" not in reference:
         for statement in [ID_BY_ID, ID_BY_NAME] if values["id"] else [ID_BY_NAME]:
-            row = await (await connection.execute(statement, values)).fetchone()
-            if row:
-                return DatasetId(row[0])
+            found = await fetch_value(connection, statement, values)
+            if found:
+                return DatasetId(found)
     raise NotFoundError(f"There is no dataset {reference!r}.")
 
 
 async def fetch_dataset(connection: Connection, organization: OrganizationId, reference: str) -> Dataset:
     dataset = await resolve_dataset(connection, organization, reference)
-    async with connection.cursor(row_factory=class_row(Dataset)) as cursor:
-        found = await (await cursor.execute(BY_ID, {"organization": organization, "id": dataset})).fetchone()
+    found = await fetch_one(connection, Dataset, BY_ID, {"organization": organization, "id": dataset})
     if found is None:
         raise NotFoundError(f"There is no dataset {reference!r}.")
     return found

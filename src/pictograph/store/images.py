@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import psycopg
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Connection, Database
+from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_tuple, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
 from pictograph.store.names import folder_and_ancestors
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, Sha256, Tags, empty_tags
@@ -22,7 +23,7 @@ i.id, i.dataset_id, f.path AS folder_path, i.filename, i.sha256, i.content_type,
 i.state, i.reason, i.image_auto_tags AS tags, i.created_at, i.updated_at, i.archived_at"""
 SELECT: Final = f"""
 SELECT {COLUMNS} FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d ON d.id = i.dataset_id
-WHERE d.organization_id = %(organization)s"""  # noqa: S608
+WHERE d.organization_id = %(organization)s"""
 BY_ID: Final = SELECT + " AND i.id = %(id)s"
 BY_PATH: Final = SELECT + " AND i.dataset_id = %(dataset)s AND f.path = %(folder)s AND i.filename = %(filename)s"
 PAGE: Final = (
@@ -34,7 +35,7 @@ PAGE: Final = (
   AND (%(archived)s OR i.archived_at IS NULL)"""
 )
 LIST: Final = PAGE + " ORDER BY i.created_at DESC, i.id LIMIT %(limit)s OFFSET %(offset)s"
-COUNT: Final = f"SELECT count(*) FROM ({PAGE}) page"  # noqa: S608
+COUNT: Final = f"SELECT count(*) FROM ({PAGE}) page"
 FOLDER: Final = "SELECT id FROM folder WHERE dataset_id = %s AND path = %s"
 MAKE_FOLDERS: Final = """
 INSERT INTO folder (dataset_id, path) SELECT %s, unnest(%s::text[]) ON CONFLICT (dataset_id, path) DO NOTHING"""
@@ -128,7 +129,7 @@ class Images:
         """Archived ones too. Raises NotFoundError."""
         values = {"organization": organization, "id": image}
         async with self._database.connection() as connection:
-            found = await fetch_image(connection, BY_ID, values)
+            found = await fetch_one(connection, Image, BY_ID, values)
         if found is None:
             raise NotFoundError(f"There is no image {image}.")
         return found
@@ -142,9 +143,11 @@ class Images:
             "filename": place.filename,
         }
         async with self._database.connection() as connection:
-            found = await fetch_image(connection, BY_PATH, values)
+            found = await fetch_one(connection, Image, BY_PATH, values)
         if found is None:
-            raise NotFoundError(f"There is no image {place.filename!r} in folder {place.folder_path!r} of this dataset.")
+            raise NotFoundError(
+                f"There is no image {place.filename!r} in folder {place.folder_path!r} of this dataset."
+            )
         return found
 
     async def list(
@@ -161,21 +164,20 @@ class Images:
             "limit": limit,
             "offset": offset,
         }
-        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Image)) as cursor:
-            page = await (await cursor.execute(LIST, values)).fetchall()
-            total = await (await connection.execute(COUNT, values)).fetchone()
-        return page, total[0]
+        async with self._database.connection() as connection:
+            page = await fetch_all(connection, Image, LIST, values)
+            return page, await fetch_value(connection, COUNT, values)
 
     async def tag_scores(self, image: Image) -> dict[str, float] | None:
         """`{"objects/car": 0.93}`: what its tags were decided by; None if it has not been tagged."""
         async with self._database.connection() as connection:
-            row = await (await connection.execute(TAG_SCORES, [image.sha256])).fetchone()
-        return row[0] if row else None
+            scores: dict[str, float] | None = await fetch_value(connection, TAG_SCORES, [image.sha256])
+        return scores
 
     async def require_free(self, place: Place, idempotency_key: str | None = None) -> None:
         """Raises ConflictError if the place is taken, unless by the same call."""
         async with self._database.connection() as connection:
-            taken = await (await connection.execute(TAKEN, place_values(place))).fetchone()
+            taken = await fetch_tuple(connection, TAKEN, place_values(place))
         if taken and (idempotency_key is None or taken[2] != idempotency_key):
             raise place_taken(place)
 
@@ -184,12 +186,10 @@ class Images:
         async with self._database.connection() as connection:
             await connection.execute(HOLD_BLOB, [sha256, size_bytes])
 
-    async def sweep_blobs(self, grace_s: float, limit: int = 500) -> list[Sha256]:
+    async def sweep_blobs(self, grace: timedelta, limit: int = 500) -> Sequence[Sha256]:
         """Forgets blobs that nothing refers to; the caller then deletes their bytes."""
         async with self._database.connection() as connection:
-            interval = f"{grace_s} seconds"
-            rows = await (await connection.execute(SWEEP, {"grace": interval, "limit": limit})).fetchall()
-        return [Sha256(row[0]) for row in rows]
+            return await fetch_column(connection, SWEEP, {"grace": grace, "limit": limit})
 
 
 async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId, bool]:
@@ -197,8 +197,9 @@ async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId,
 
     Raises ConflictError if another call took the place, NotFoundError if the dataset is gone.
     """
+    new_id = ImageId(uuid7())
     values = {
-        "id": uuid7(),
+        "id": new_id,
         "dataset": upload.place.dataset_id,
         "folder": await ensure_folder(connection, upload.place),
         "filename": upload.place.filename,
@@ -211,8 +212,8 @@ async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId,
         "idempotency_key": upload.idempotency_key,
     }
     if (await connection.execute(INSERT, values)).rowcount == 1:
-        return ImageId(values["id"]), True
-    taken = await (await connection.execute(TAKEN, place_values(upload.place))).fetchone()
+        return new_id, True
+    taken = await fetch_tuple(connection, TAKEN, place_values(upload.place))
     if taken and upload.idempotency_key is not None and taken[2] == upload.idempotency_key:
         return ImageId(taken[0]), False
     raise place_taken(upload.place)
@@ -221,14 +222,14 @@ async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId,
 async def ensure_folder(connection: Connection, place: Place) -> int:
     """Id of the folder, made with its ancestors where missing."""
     key = [place.dataset_id, place.folder_path]
-    row = await (await connection.execute(FOLDER, key)).fetchone()
-    if row is None:
+    folder = await fetch_value(connection, FOLDER, key)
+    if folder is None:
         try:
             await connection.execute(MAKE_FOLDERS, [place.dataset_id, folder_and_ancestors(place.folder_path)])
         except psycopg.errors.ForeignKeyViolation as error:
             raise NotFoundError("The dataset was deleted during the upload.") from error
-        row = await (await connection.execute(FOLDER, key)).fetchone()
-    return int(row[0])
+        folder = await fetch_value(connection, FOLDER, key)
+    return int(folder)
 
 
 async def archive_image(connection: Connection, image: ImageId) -> bool:
@@ -244,11 +245,6 @@ async def restore_image(connection: Connection, image: ImageId) -> bool:
 async def delete_image(connection: Connection, image: ImageId) -> None:
     """The row, and with it its job and its search rows. The bytes are swept later."""
     await connection.execute(DELETE, [image])
-
-
-async def fetch_image(connection: Connection, statement: str, values: dict[str, object]) -> Image | None:
-    async with connection.cursor(row_factory=class_row(Image)) as cursor:
-        return await (await cursor.execute(statement, values)).fetchone()
 
 
 def place_values(place: Place) -> list[object]:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from psycopg.rows import class_row
 from uuid_utils.compat import uuid7
 
-from pictograph.db.pool import Connection, Database
+from pictograph.db.pool import Database
+from pictograph.db.rows import fetch_all, fetch_one, fetch_tuple, fetch_value
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.store.names import checked_segment
 from pictograph.types import ROLES, OrganizationId, Role
@@ -23,12 +23,12 @@ DEFAULT_ORGANIZATION: Final = "default"
 CREATE_ORGANIZATION: Final = "INSERT INTO organization (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
 ORGANIZATION_BY_NAME: Final = "SELECT id FROM organization WHERE name = %s"
 ORGANIZATION: Final = "SELECT id, name, created_at FROM organization WHERE id = %s"
-CREATE_KEY: Final = """
+KEY_COLUMNS: Final = "id, organization_id, name, key_prefix, role, created_at, last_used_at, revoked_at"
+CREATE_KEY: Final = f"""
 INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role)
 VALUES (%(id)s, %(organization)s, %(name)s, %(prefix)s, %(hash)s, %(role)s)
-RETURNING id, organization_id, name, key_prefix, role, created_at, last_used_at, revoked_at"""
-KEY_COLUMNS: Final = "id, organization_id, name, key_prefix, role, created_at, last_used_at, revoked_at"
-LIST_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM api_key WHERE organization_id = %s ORDER BY created_at, id"  # noqa: S608
+RETURNING {KEY_COLUMNS}"""
+LIST_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM api_key WHERE organization_id = %s ORDER BY created_at, id"
 # last_used_at moves once a minute at most, so that reading does not become writing
 IDENTIFY: Final = """
 WITH known AS (
@@ -99,12 +99,11 @@ class Keys:
         """The organization's id; it is made if it is not there."""
         async with self._database.transaction() as connection:
             await connection.execute(CREATE_ORGANIZATION, [uuid7(), name])
-            row = await (await connection.execute(ORGANIZATION_BY_NAME, [name])).fetchone()
-            return OrganizationId(row[0])
+            return OrganizationId(await fetch_value(connection, ORGANIZATION_BY_NAME, [name]))
 
     async def organization(self, organization: OrganizationId) -> Organization:
-        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(Organization)) as cursor:
-            found = await (await cursor.execute(ORGANIZATION, [organization])).fetchone()
+        async with self._database.connection() as connection:
+            found = await fetch_one(connection, Organization, ORGANIZATION, [organization])
         if found is None:
             raise NotFoundError(f"There is no organization {organization}.")
         return found
@@ -123,30 +122,25 @@ class Keys:
             "role": role,
         }
         async with self._database.connection() as connection:
-            return await insert_key(connection, values), secret
+            made = await fetch_one(connection, ApiKey, CREATE_KEY, values)
+        if made is None:
+            raise NotFoundError(f"There is no organization {organization}.")
+        return made, secret
 
     async def list(self, organization: OrganizationId) -> list[ApiKey]:
         """Oldest first, revoked ones included."""
-        async with self._database.connection() as connection, connection.cursor(row_factory=class_row(ApiKey)) as cursor:
-            return await (await cursor.execute(LIST_KEYS, [organization])).fetchall()
+        async with self._database.connection() as connection:
+            return await fetch_all(connection, ApiKey, LIST_KEYS, [organization])
 
     async def identify(self, secret: str) -> Caller | None:
         """Who holds this secret, or None if nobody does (any more)."""
         async with self._database.connection() as connection:
-            row = await (await connection.execute(IDENTIFY, {"hash": hash_of(secret)})).fetchone()
+            row = await fetch_tuple(connection, IDENTIFY, {"hash": hash_of(secret)})
         return Caller(row[0], OrganizationId(row[1]), row[2]) if row else None
 
     async def revoke(self, organization: OrganizationId, key_id: UUID) -> None:
         """The key stops working at once. Raises NotFoundError."""
         async with self._database.connection() as connection:
-            row = await (await connection.execute(REVOKE_KEY, {"id": key_id, "organization": organization})).fetchone()
-        if row is None:
+            revoked = await fetch_value(connection, REVOKE_KEY, {"id": key_id, "organization": organization})
+        if revoked is None:
             raise NotFoundError(f"There is no working API key {key_id}.")
-
-
-async def insert_key(connection: Connection, values: dict[str, object]) -> ApiKey:
-    async with connection.cursor(row_factory=class_row(ApiKey)) as cursor:
-        made = await (await cursor.execute(CREATE_KEY, values)).fetchone()
-    if made is None:
-        raise NotFoundError("The organization is gone.")
-    return made

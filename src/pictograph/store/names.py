@@ -26,7 +26,9 @@ def checked_filename(filename: str) -> str:
 def canonical_folder(path: str) -> str:
     """`/`, or `/a/b`: one leading slash, none at the end, none doubled. `a/b/` and `/a//b` mean `/a/b`."""
     if len(path) > MAX_FOLDER_PATH:
-        raise name_error("folder_path", f"A folder path has at most {MAX_FOLDER_PATH} characters; this one has {len(path)}.")
+        raise name_error(
+            "folder_path", f"A folder path has at most {MAX_FOLDER_PATH} characters; this one has {len(path)}."
+        )
     segments = [segment for segment in path.split("/") if segment]
     for segment in segments:
         checked_segment(segment, field="folder_path", what="A folder's name")

@@ -7,6 +7,7 @@ import secrets
 from typing import Final
 
 from pictograph.db.pool import Database
+from pictograph.db.rows import fetch_tuple, fetch_value
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.store.images import Place, place_values
 from pictograph.types import Sha256
@@ -40,7 +41,7 @@ class Tickets:
     async def require_valid(self, token: str) -> None:
         """Raises NotFoundError for a token that was never made or has expired."""
         async with self._database.connection() as connection:
-            if not await (await connection.execute(VALID, [hash_of(token)])).fetchone():
+            if not await fetch_value(connection, VALID, [hash_of(token)]):
                 raise NotFoundError("This upload URL is unknown or has expired. Ask for a new one with upload-url.")
 
     async def fill(self, token: str, sha256: Sha256) -> None:
@@ -51,10 +52,10 @@ class Tickets:
     async def redeem(self, place: Place) -> tuple[Sha256, int]:
         """Hash and size of the bytes that arrived last for this place. Raises ValidationError if none did."""
         async with self._database.connection() as connection:
-            row = await (await connection.execute(REDEEM, place_values(place))).fetchone()
+            row = await fetch_tuple(connection, REDEEM, place_values(place))
         if row is None:
             raise ValidationError(
-                f"No bytes have arrived for {place.filename!r}: PUT them to the URL that upload-url gave, then register."
+                f"No bytes have arrived for {place.filename!r}: PUT them to the URL from upload-url, then register."
             )
         return Sha256(row[0]), row[1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
@@ -22,7 +22,7 @@ uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"])
 
 OneImage = wire.Data[wire.Image]
 ImagePage = wire.Page[wire.Image]
-BYTES = {200: {"content": {"image/*": {}}, "description": "The picture."}}
+BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}, "description": "The picture."}}
 
 
 async def place_of(services: Services, caller: Caller, dataset: str, folder_path: str, filename: str) -> Place:
@@ -98,7 +98,9 @@ async def list_images(
     directory_path: Annotated[str | None, Query(description="Exactly this folder.")] = None,
     folder_path: Annotated[str | None, Query(description="`directory_path`, as older clients call it.")] = None,
     filename: Annotated[str | None, Query(description="Exactly this name.")] = None,
-    state: Annotated[ImageState | None, Query(description="`failed` tells what could not be processed, and why.")] = None,
+    state: Annotated[
+        ImageState | None, Query(description="`failed` tells what could not be processed, and why.")
+    ] = None,
     include_archived: bool = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0)] = 0,
@@ -143,7 +145,9 @@ async def image_bytes(services: ServicesDep, caller: Viewer, image_id: UUID) -> 
 
 
 @router.delete("/{image_id:uuid}")
-async def delete_image(services: ServicesDep, caller: Member, image_id: UUID, permanent: bool = False) -> dict[str, object]:
+async def delete_image(
+    services: ServicesDep, caller: Member, image_id: UUID, permanent: bool = False
+) -> dict[str, object]:
     """Archives the image: no search finds it, nothing is lost. With `permanent=true` it is removed for good."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
     await (services.intake.delete(image.id) if permanent else services.intake.archive(image.id))

@@ -28,12 +28,15 @@ async def similar(
     ] = DEFAULT_THRESHOLD,
     limit: Limit = DEFAULT_LIMIT,
     directory_path: Annotated[
-        str | None, Query(description="Folder to search, with all below it. Absent: the reference's own; `/`: the dataset.")
+        str | None,
+        Query(description="Folder to search, with all below it. Absent: the reference's own; `/`: the dataset."),
     ] = None,
     folder_path: Annotated[str | None, Query(description="`directory_path`, as older clients call it.")] = None,
 ) -> wire.SimilarAnswer:
     """Images that look like a reference image, by falling similarity; the reference itself is left out."""
-    query = SimilarQuery(parse_image_id(image_id), threshold, limit, directory_path if directory_path is not None else folder_path)
+    query = SimilarQuery(
+        parse_image_id(image_id), threshold, limit, directory_path if directory_path is not None else folder_path
+    )
     found = await services.search.by_similarity(caller.organization_id, query)
     return wire.SimilarAnswer(
         results=[present.similar_row(row) for row in found.rows],

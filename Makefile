@@ -1,0 +1,42 @@
+# make demo    the whole path on real photographs, in a minute       PHOTOS=dir for your own
+# make test    all tests
+# make serve   the service, for daily use                             ARGS="--port 9000 ..."
+# make check   lint, types, import rules
+# make bench   the benchmarks, one JSON line each
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PHOTOS ?= examples/photos
+
+.PHONY: demo test serve check bench clean
+
+demo: .venv/server.stamp
+	@$(BIN)/python scripts/demo.py "$(PHOTOS)"
+
+serve: .venv/server.stamp
+	@$(BIN)/pictograph serve $(ARGS)
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev.stamp
+	@BIN=$(BIN) scripts/check
+
+bench: .venv/dev.stamp
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Pictograph needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/server.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[server]"
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ .venv/server.stamp

@@ -1,0 +1,1 @@
+"""The `pictograph` command: a module per group. Everything but `serve` and `worker` goes through the SDK."""

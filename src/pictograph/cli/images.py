@@ -1,0 +1,114 @@
+"""`images list | get | upload | download | delete | restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pictograph.cli.connection import connected
+from pictograph.cli.output import Json, Yes, console, print_json, print_table
+from pictograph.types import TAG_CATEGORIES, ImageState
+from pictograph.wire import Image
+
+app = typer.Typer(no_args_is_help=True, help="Pictures in datasets.")
+
+ImageId = Annotated[str, typer.Argument(help="UUID of the image.")]
+
+
+@app.command("list")
+def list_images(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="Name or UUID.")],
+    folder: Annotated[str | None, typer.Option("--folder", "-f", help="Exactly this folder.")] = None,
+    state: Annotated[ImageState | None, typer.Option("--state", "-s", help="`failed` says what went wrong.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Archived ones too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000)] = 100,
+    offset: Annotated[int, typer.Option("--offset", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Images of a dataset, newest first."""
+    with connected(context) as client:
+        rows = client.images.list(
+            dataset, folder_path=folder, state=state, include_archived=archived, limit=limit, offset=offset
+        )
+    show(rows, as_json=as_json)
+
+
+@app.command()
+def get(context: typer.Context, image_id: ImageId, as_json: Json = False) -> None:
+    """All that is known of one image, the scores of its tags included."""
+    with connected(context) as client:
+        image = client.images.get(image_id)
+    if as_json:
+        print_json(image)
+        return
+    facts = image.model_dump(include={"filename", "folder_path", "state", "reason", "content_type", "width", "height"})
+    print_table(image.id, ("", ""), facts.items())
+    scores = sorted((image.tag_scores or {}).items(), key=lambda item: -item[1])
+    tagged = {f"{category}/{label}" for category in TAG_CATEGORIES for label in image.image_auto_tags.get(category, [])}
+    print_table("Tags", ("label", "score", "given"), ((n, f"{s:.3f}", "yes" if n in tagged else "") for n, s in scores))
+
+
+@app.command()
+def upload(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="Name or UUID.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")],
+    folder: Annotated[str, typer.Option("--folder", "-f")] = "/",
+    name: Annotated[str | None, typer.Option("--name", help="Default: the file's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Upload one picture. For a directory there is `pictograph upload`."""
+    with connected(context) as client:
+        show([client.images.upload(dataset, file, folder_path=folder, filename=name)], as_json=as_json)
+
+
+@app.command()
+def download(
+    context: typer.Context,
+    image_id: ImageId,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: its own name, here.")] = None,
+    thumbnail: Annotated[bool, typer.Option("--thumbnail", help="A small JPEG instead of the file.")] = False,
+) -> None:
+    """Save the file, exactly as it was uploaded."""
+    with connected(context) as client:
+        image = client.images.get(image_id)
+        data = client.images.thumbnail(image_id) if thumbnail else client.images.download(image_id)
+    target = out or Path(image.filename).with_suffix(".thumbnail.jpg") if thumbnail else out or Path(image.filename)
+    target.write_bytes(data)
+    console.print(f"{len(data)} bytes written to [bold]{target}[/]")
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    image_id: ImageId,
+    permanent: Annotated[bool, typer.Option("--permanent", help="For good, not into the archive.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Archive an image: no search finds it, and `restore` brings it back."""
+    if permanent and not yes:
+        typer.confirm(f"Remove {image_id} for good?", abort=True, err=True)
+    with connected(context) as client:
+        client.images.delete(image_id, permanent=permanent)
+    console.print(f"{'Removed' if permanent else 'Archived'} {image_id}.")
+
+
+@app.command()
+def restore(context: typer.Context, image_id: ImageId, as_json: Json = False) -> None:
+    """Bring an archived image back into every search."""
+    with connected(context) as client:
+        show([client.images.restore(image_id)], as_json=as_json)
+
+
+def show(rows: list[Image], *, as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+        return
+    cells = (
+        (r.id, f"{r.folder_path.rstrip('/')}/{r.filename}", r.state, f"{r.width}x{r.height}", r.reason or "")
+        for r in rows
+    )
+    print_table("Images", ("image", "file", "state", "size", "why it failed"), cells)

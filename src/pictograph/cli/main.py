@@ -1,0 +1,66 @@
+"""The command's root."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pictograph.cli import datasets, images, keys, search, service, upload
+from pictograph.cli.connection import Connection
+from pictograph.cli.output import EXIT_HELP, EXIT_INTERRUPTED, exit_code_of, print_error
+from pictograph.errors import PictographError
+from pictograph.version import __version__
+
+app = typer.Typer(
+    name="pictograph",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Find the images of a vision dataset by likeness, by tag.\n\n"
+    "First: [bold]pictograph serve[/] in one terminal, then "
+    "[bold]pictograph upload DIR --dataset NAME[/] and [bold]pictograph search tags --object car[/] in another.",
+    epilog=EXIT_HELP,
+)
+app.command()(service.serve)
+app.command()(service.worker)
+app.command()(service.status)
+app.command()(upload.upload)
+app.add_typer(search.app, name="search")
+app.add_typer(datasets.app, name="datasets")
+app.add_typer(images.app, name="images")
+app.add_typer(keys.app, name="keys")
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pictograph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", help="Else PICTOGRAPH_API_KEY, else ~/.pictograph/config.toml.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Else PICTOGRAPH_BASE_URL, else ~/.pictograph/config.toml.")
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    context.obj = Connection(api_key, base_url)
+
+
+def run() -> None:
+    """Entry point: errors of ours become one line and an exit code."""
+    try:
+        app()
+    except PictographError as error:
+        print_error(error)
+        sys.exit(exit_code_of(error))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

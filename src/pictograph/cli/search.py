@@ -1,0 +1,94 @@
+"""`search similar`, `search tags`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from pictograph.cli.connection import connected
+from pictograph.cli.output import Json, errors, print_json, print_table
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, MAX_LIMIT
+from pictograph.wire import SearchRow
+
+app = typer.Typer(no_args_is_help=True, help="Find images by likeness or by tag.")
+
+Limit = Annotated[int, typer.Option("--limit", "-n", help=f"Most rows to print, 1 to {MAX_LIMIT}.")]
+
+
+@app.command()
+def similar(
+    context: typer.Context,
+    image_id: Annotated[str, typer.Argument(help="UUID of the reference image, as every table and --json row has it.")],
+    threshold: Annotated[
+        float, typer.Option("--threshold", "-t", help="Least cosine similarity, 0 to 1; 0.6 is about visually related.")
+    ] = DEFAULT_THRESHOLD,
+    limit: Limit = DEFAULT_LIMIT,
+    folder: Annotated[
+        str | None, typer.Option("--folder", "-f", help="Default: the reference's own; `/` is its whole dataset.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Images that look like a reference image, the most alike first.
+
+    Example: pictograph search similar 0198c0de-... --threshold 0.7 --folder /
+    """
+    with connected(context) as client:
+        rows = client.search.by_similarity(image_id, threshold=threshold, limit=limit, folder_path=folder)
+    if as_json:
+        print_json(rows)
+        return
+    cells = ((f"{row.similarity:.3f}", row.image_id, path_of(row), labels(row, "objects")) for row in rows)
+    print_table(f"Like {image_id}", ("similarity", "image", "file", "objects"), cells)
+
+
+@app.command()
+def tags(
+    context: typer.Context,
+    objects: Annotated[
+        list[str] | None, typer.Option("--object", "-o", help="Repeat for several: any of them.")
+    ] = None,
+    scenes: Annotated[list[str] | None, typer.Option("--scene", "-s", help="Repeat for several: any of them.")] = None,
+    attributes: Annotated[
+        list[str] | None, typer.Option("--attribute", "-a", help="Repeat for several: any of them.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")] = None,
+    match_all: Annotated[bool, typer.Option("--all", help="All tags of a category, not any of them.")] = False,
+    limit: Limit = DEFAULT_LIMIT,
+    offset: Annotated[int, typer.Option("--offset", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Images by their automatic tags, newest first: any tag inside a category, all categories together.
+
+    Example: pictograph search tags -o car -o truck -a blurry   finds (car or truck) and blurry
+    """
+    with connected(context) as client:
+        page = client.search.by_tag_page(
+            objects=objects or None,
+            scenes=scenes or None,
+            attributes=attributes or None,
+            dataset_name=dataset,
+            match="all" if match_all else "any",
+            limit=limit,
+            offset=offset,
+        )
+    if page.unknown_tags:
+        errors.print(f"[yellow]Not in the taxonomy, so no image has them:[/] {', '.join(page.unknown_tags)}")
+    if as_json:
+        print_json(page.results)
+        return
+    columns = ("image", "file", "objects", "scenes", "attributes")
+    cells = ((row.image_id, path_of(row), *(labels(row, name) for name in columns[2:])) for row in page.results)
+    print_table("By tag", columns, cells)
+    if page.pagination.has_more:
+        errors.print(f"[dim]There are more: --offset {offset + limit}, or a larger --limit.[/]")
+
+
+def path_of(row: SearchRow) -> str:
+    return f"{row.folder_path.rstrip('/')}/{row.filename}"
+
+
+def labels(row: SearchRow, category: str, most: int = 4) -> str:
+    found: Sequence[str] = dict(row.tags).get(category, [])  # type: ignore[call-overload]
+    return ", ".join(found[:most]) + (" ..." if len(found) > most else "")

@@ -1,0 +1,151 @@
+"""`serve`, `worker`, `status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+
+from pictograph.cli.connection import connected
+from pictograph.cli.output import Json, console, print_json, print_table
+from pictograph.errors import ConfigurationError
+from pictograph.localconfig import LocalConfig, config_path
+from pictograph.settings import Settings, help_of
+from pictograph.telemetry import set_up_logging
+
+
+def described(name: str, *flags: str) -> typer.models.OptionInfo:
+    """An option whose help is the setting's own."""
+    return typer.Option(*flags, help=f"{help_of(name)} [PICTOGRAPH_{name.upper()}]", show_default=False)  # type: ignore[no-any-return]
+
+
+Host = Annotated[str | None, described("host", "--host")]
+Port = Annotated[int | None, described("port", "--port")]
+PublicUrl = Annotated[str | None, described("public_url", "--public-url")]
+DataDir = Annotated[Path | None, described("data_dir", "--data-dir")]
+DatabaseUrl = Annotated[str | None, described("database_url", "--database-url")]
+BlobUrl = Annotated[str | None, described("blob_url", "--blob-url")]
+EncoderName = Annotated[str | None, described("encoder", "--encoder")]
+Workers = Annotated[int | None, described("workers", "--workers")]
+WorkerBatch = Annotated[int | None, described("worker_batch", "--worker-batch")]
+WorkerThreads = Annotated[int | None, described("worker_threads", "--worker-threads")]
+LeaseS = Annotated[float | None, described("lease_s", "--lease-s")]
+MaxBytes = Annotated[int | None, described("max_bytes", "--max-bytes")]
+MaxPixels = Annotated[int | None, described("max_pixels", "--max-pixels")]
+LogLevel = Annotated[str | None, described("log_level", "--log-level")]
+ExitWithParent = Annotated[
+    bool, typer.Option("--exit-with-parent", help="Stop when standard input closes.", hidden=True)
+]
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    public_url: PublicUrl = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    blob_url: BlobUrl = None,
+    encoder: EncoderName = None,
+    workers: Workers = None,
+    worker_batch: WorkerBatch = None,
+    worker_threads: WorkerThreads = None,
+    lease_s: LeaseS = None,
+    max_bytes: MaxBytes = None,
+    max_pixels: MaxPixels = None,
+    log_level: LogLevel = None,
+    show_settings: Annotated[
+        bool, typer.Option("--show-settings", help="Print every setting's value and exit.")
+    ] = False,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
+    """Run the service: database, HTTP API and workers. Ctrl-C stops it; nothing accepted is ever lost.
+
+    The first start writes the address and an admin key to ~/.pictograph/config.toml, where the SDK and this command
+    find them.
+    """
+    settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
+    if show_settings:
+        print_table("Settings", ("setting", "value"), settings.shown().items())
+        return
+    set_up_logging(settings.log_level, role="server")
+    require_server().serve(
+        settings,
+        announce=lambda address, config: announce(address, config, settings),
+        exit_with_parent=exit_with_parent,
+    )
+
+
+def worker(
+    database_url: DatabaseUrl = None,
+    blob_url: BlobUrl = None,
+    data_dir: DataDir = None,
+    encoder: EncoderName = None,
+    worker_batch: WorkerBatch = None,
+    worker_threads: WorkerThreads = None,
+    lease_s: LeaseS = None,
+    max_bytes: MaxBytes = None,
+    max_pixels: MaxPixels = None,
+    log_level: LogLevel = None,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
+    """Run one more worker, on this or another machine, against the database and the blob store of a service."""
+    settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
+    set_up_logging(settings.log_level, role="worker")
+    require_server().work(settings, exit_with_parent=exit_with_parent)
+
+
+def status(context: typer.Context, as_json: Json = False) -> None:
+    """Is the service ready, which encoder runs, how many images wait."""
+    with connected(context) as client:
+        health = client.ready()
+        if as_json:
+            print_json(health.model_dump(mode="json") | {"base_url": client.base_url})
+            return
+        rows = [
+            ("address", client.base_url),
+            ("version", health.version),
+            ("encoder", health.encoder),
+            ("workers", health.workers),
+            ("images waiting", health.queue),
+        ]
+        print_table("Ready", ("", ""), rows)
+
+
+def require_server() -> ModuleType:
+    """The server's code, whose packages the plain SDK does not bring."""
+    try:
+        from pictograph.server import run  # noqa: PLC0415 - the SDK's command must start without FastAPI
+    except ImportError as error:
+        raise ConfigurationError(f'The service needs {error.name}: pip install "pictograph[server]".') from error
+    return run
+
+
+def announce(address: str, config: LocalConfig, settings: Settings) -> None:
+    """What a person wants to know once the service takes requests."""
+    console.print(f"\n[bold green]Pictograph is ready[/] at [bold]{address}[/]  (API: {address}/docs)", soft_wrap=True)
+    console.print(
+        f"  encoder   {settings.encoder}{DEMO_NOTE if settings.encoder == 'offline' else ''}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"  data      {settings.data_folder}", highlight=False, soft_wrap=True)
+    console.print(f"  {key_line(config)}", highlight=False, soft_wrap=True)
+    console.print(
+        "  try       pictograph upload DIR --dataset NAME, or python: from pictograph import Client\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+DEMO_NOTE = "  (the demo encoder: objects and likeness of everyday things; docs/offline-encoder.md)"
+
+
+def key_line(config: LocalConfig) -> str:
+    path = config_path()
+    if config.api_key is None:
+        return f"key       use one made for this service; {path} belongs to another"
+    if path.exists() and config.api_key in path.read_text(encoding="utf-8"):
+        return f"key       in {path}"
+    return f"key       {config.api_key}  (shown once; {path} belongs to another service)"

@@ -1,0 +1,396 @@
+"""The same client for asyncio: every method sends the same call as its blocking twin."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import httpx
+
+from pictograph import wire
+from pictograph.client import calls
+from pictograph.client.config import ClientConfig, resolve_config
+from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
+from pictograph.client.local_service import LocalService
+from pictograph.client.results import UploadReport
+from pictograph.client.retry import wait_before_retry
+from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
+from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+from pictograph.version import __version__
+
+Result = TypeVar("Result")
+
+
+class AsyncClient:
+    """As `Client`, with methods to await.
+
+    async with AsyncClient() as client:
+        rows = await client.search.by_similarity(image_id)
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._transport = AsyncTransport(resolve_config(api_key, base_url, timeout, max_retries), http_client)
+        self._service: LocalService | None = None
+        self.search = AsyncSearch(self._transport)
+        """Find images by likeness or by tag."""
+        self.datasets = AsyncDatasets(self._transport)
+        """Named sets of images."""
+        self.images = AsyncImages(self._transport)
+        """Upload, list, fetch, archive."""
+        self.keys = AsyncKeys(self._transport)
+        """API keys of your organization."""
+
+    @classmethod
+    async def embedded(cls, data_dir: str | PathLike[str], *, encoder: str | None = None) -> AsyncClient:
+        """As `Client.embedded`."""
+        service = await asyncio.to_thread(LocalService.join_or_start, Path(data_dir), encoder=encoder)
+        client = cls(service.api_key, base_url=service.base_url)
+        client._service = service
+        return client
+
+    @property
+    def base_url(self) -> str:
+        """Address of the service."""
+        return self._transport.config.base_url
+
+    async def ready(self) -> wire.Health:
+        """As `Client.ready`."""
+        return await self._transport.send(calls.ready())
+
+    async def close(self) -> None:
+        """As `Client.close`."""
+        await self._transport.close()
+        if self._service:
+            await asyncio.to_thread(self._service.stop)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class AsyncTransport:
+    """Sends calls, again where that is safe."""
+
+    def __init__(self, config: ClientConfig, http_client: httpx.AsyncClient | None) -> None:
+        self.config = config
+        self._owned = http_client is None
+        self._http = http_client or httpx.AsyncClient(
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=32)
+        )
+        self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python-async/{__version__}"}
+
+    async def send(self, call: calls.Call[Result]) -> Result:
+        """As `Transport.send`."""
+        call = call.with_idempotency_key()
+        attempt = 0
+        while True:
+            outcome = await self._attempt(call)
+            if isinstance(outcome, httpx.Response) and outcome.is_success:
+                return call.read(outcome)
+            pause_s = self._pause(outcome, attempt)
+            if pause_s is None:
+                raise failure_of(outcome)
+            await asyncio.sleep(pause_s)
+            attempt += 1
+
+    async def _attempt(self, call: calls.Call[Result]) -> httpx.Response | ConnectionFailed:
+        arguments = call.arguments()
+        arguments["headers"] |= self._headers
+        url = self.config.base_url + call.path
+        try:
+            return await self._http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
+        except httpx.TransportError as error:
+            return unreachable(self.config.base_url, error)
+
+    def _pause(self, outcome: httpx.Response | ConnectionFailed, attempt: int) -> float | None:
+        if attempt >= self.config.max_retries:
+            return None
+        status, headers = (outcome.status_code, outcome.headers) if isinstance(outcome, httpx.Response) else (None, {})
+        return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))
+
+    async def close(self) -> None:
+        if self._owned:
+            await self._http.aclose()
+
+
+class AsyncSearch:
+    """As `Search`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def by_similarity(
+        self,
+        image_id: str,
+        *,
+        threshold: float = DEFAULT_THRESHOLD,
+        limit: int = DEFAULT_LIMIT,
+        folder_path: str | None = None,
+    ) -> list[wire.SimilarImage]:
+        """As `Search.by_similarity`."""
+        return await self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path))
+
+    async def by_tag(
+        self,
+        *,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        dataset_name: str | None = None,
+        match: TagMatch = "any",
+        limit: int = DEFAULT_LIMIT,
+        offset: int = 0,
+    ) -> list[wire.TaggedImage]:
+        """As `Search.by_tag`."""
+        call = calls.by_tag(objects, scenes, attributes, dataset_name, match, limit, offset)
+        return (await self._transport.send(call)).results
+
+    async def by_tag_page(
+        self,
+        *,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        dataset_name: str | None = None,
+        match: TagMatch = "any",
+        limit: int = DEFAULT_LIMIT,
+        offset: int = 0,
+        cursor: str | None = None,
+    ) -> wire.TagAnswer:
+        """As `Search.by_tag_page`."""
+        return await self._transport.send(
+            calls.by_tag(objects, scenes, attributes, dataset_name, match, limit, offset, cursor)
+        )
+
+    async def iterate_by_tag(
+        self,
+        *,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        dataset_name: str | None = None,
+        match: TagMatch = "any",
+        page_size: int = 500,
+    ) -> AsyncIterator[wire.TaggedImage]:
+        """As `Search.iterate_by_tag`."""
+        cursor: str | None = None
+        while True:
+            call = calls.by_tag(objects, scenes, attributes, dataset_name, match, page_size, 0, cursor)
+            page = await self._transport.send(call)
+            for row in page.results:
+                yield row
+            cursor = page.pagination.next_cursor
+            if cursor is None:
+                return
+
+
+class AsyncDatasets:
+    """As `Datasets`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def create(self, name: str, *, description: str | None = None) -> wire.Dataset:
+        """As `Datasets.create`."""
+        return await self._transport.send(calls.create_dataset(name, description))
+
+    async def list(self, *, limit: int = 100, offset: int = 0) -> list[wire.Dataset]:
+        """As `Datasets.list`."""
+        return (await self._transport.send(calls.list_datasets(limit, offset))).data
+
+    async def get(self, dataset: str) -> wire.Dataset:
+        """As `Datasets.get`."""
+        return await self._transport.send(calls.get_dataset(dataset))
+
+    async def rename(self, dataset: str, new_name: str) -> wire.Dataset:
+        """As `Datasets.rename`."""
+        return await self._transport.send(calls.update_dataset(dataset, new_name, None))
+
+    async def describe(self, dataset: str, description: str) -> wire.Dataset:
+        """As `Datasets.describe`."""
+        return await self._transport.send(calls.update_dataset(dataset, None, description))
+
+    async def delete(self, dataset: str) -> wire.DeletedDataset:
+        """As `Datasets.delete`."""
+        return await self._transport.send(calls.delete_dataset(dataset))
+
+    async def progress(self, dataset: str) -> wire.Progress:
+        """As `Datasets.progress`."""
+        return await self._transport.send(calls.dataset_progress(dataset))
+
+    async def wait_until_processed(
+        self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None
+    ) -> wire.Progress:
+        """As `Datasets.wait_until_processed`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout if timeout is not None else float("inf")
+        while True:
+            counts = await self.progress(dataset)
+            if progress:
+                progress(counts)
+            if counts.done:
+                return counts
+            if loop.time() > deadline:
+                raise TimeoutError(f"{counts.received} images of {dataset!r} still wait after {timeout} s.")
+            await asyncio.sleep(POLL_S)
+
+
+class AsyncImages:
+    """As `Images`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def upload(
+        self,
+        dataset_name: str,
+        file: str | PathLike[str] | bytes,
+        *,
+        folder_path: str = "/",
+        filename: str | None = None,
+    ) -> wire.Image:
+        """As `Images.upload`."""
+        data, name = await asyncio.to_thread(read_file, file, filename)
+        return await self._transport.send(calls.upload_image(dataset_name, name, folder_path, data))
+
+    async def upload_from_directory(
+        self,
+        dataset_name: str,
+        directory: str | PathLike[str],
+        *,
+        folder_path: str = "/",
+        preserve_structure: bool = True,
+        create_if_missing: bool = True,
+        skip_existing: bool = True,
+        workers: int = 8,
+        progress: Progress | None = None,
+    ) -> UploadReport:
+        """As `Images.upload_from_directory`."""
+        files = await asyncio.to_thread(
+            local_files, Path(directory), folder_path, preserve_structure=preserve_structure
+        )
+        if create_if_missing:
+            await self._ensure_dataset(dataset_name)
+        report = UploadReport(dataset_name, attempted=len(files))
+        existing = await self._existing(dataset_name) if skip_existing else set()
+        waiting = iter(pending_files(files, existing, report, progress))
+
+        async def upload_the_rest() -> None:
+            for file in waiting:
+                outcome = await self._try_upload(dataset_name, file)
+                settle(report, file, outcome, skip_existing=skip_existing, progress=progress)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(max(1, workers)):
+                    group.create_task(upload_the_rest())
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        return report
+
+    async def _ensure_dataset(self, dataset_name: str) -> None:
+        try:
+            await self._transport.send(calls.get_dataset(dataset_name))
+        except NotFoundError:
+            await self._transport.send(calls.create_dataset(dataset_name, None))
+
+    async def _existing(self, dataset_name: str) -> set[tuple[str, str]]:
+        images = self.iterate(dataset_name, include_archived=True)
+        return {(image.folder_path, image.filename) async for image in images}
+
+    async def _try_upload(self, dataset_name: str, file: LocalFile) -> wire.Image | Exception:
+        try:
+            return await self.upload(dataset_name, file.path, folder_path=file.folder_path, filename=file.filename)
+        except (PictographError, OSError) as error:
+            return error
+
+    async def list(
+        self,
+        dataset_name: str,
+        *,
+        folder_path: str | None = None,
+        filename: str | None = None,
+        state: ImageState | None = None,
+        include_archived: bool = False,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[wire.Image]:
+        """As `Images.list`."""
+        call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset)
+        return (await self._transport.send(call)).data
+
+    async def iterate(
+        self,
+        dataset_name: str,
+        *,
+        folder_path: str | None = None,
+        state: ImageState | None = None,
+        include_archived: bool = False,
+    ) -> AsyncIterator[wire.Image]:
+        """As `Images.iterate`."""
+        offset = 0
+        while True:
+            call = calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, offset)
+            page = await self._transport.send(call)
+            for image in page.data:
+                yield image
+            offset += len(page.data)
+            if not page.pagination.has_more:
+                return
+
+    async def get(self, image_id: str) -> wire.Image:
+        """As `Images.get`."""
+        return await self._transport.send(calls.get_image(image_id))
+
+    async def download(self, image_id: str) -> bytes:
+        """As `Images.download`."""
+        return await self._transport.send(calls.download_image(image_id))
+
+    async def thumbnail(self, image_id: str) -> bytes:
+        """As `Images.thumbnail`."""
+        return await self._transport.send(calls.thumbnail_of_image(image_id))
+
+    async def delete(self, image_id: str, *, permanent: bool = False) -> None:
+        """As `Images.delete`."""
+        await self._transport.send(calls.delete_image(image_id, permanent))
+
+    async def restore(self, image_id: str) -> wire.Image:
+        """As `Images.restore`."""
+        return await self._transport.send(calls.restore_image(image_id))
+
+
+class AsyncKeys:
+    """As `Keys`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def list(self) -> list[wire.ApiKey]:
+        """As `Keys.list`."""
+        return await self._transport.send(calls.list_keys())
+
+    async def create(self, name: str, *, role: Role = "member") -> wire.CreatedApiKey:
+        """As `Keys.create`."""
+        return await self._transport.send(calls.create_key(name, role))
+
+    async def revoke(self, key_id: str) -> None:
+        """As `Keys.revoke`."""
+        await self._transport.send(calls.revoke_key(key_id))

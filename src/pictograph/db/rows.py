@@ -1,0 +1,44 @@
+"""Ways to read an answer, so that no caller handles cursors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from psycopg.rows import class_row
+
+from pictograph.db.pool import Connection
+
+Row = TypeVar("Row")
+Values: TypeAlias = Mapping[str, Any] | Sequence[Any]
+
+
+async def fetch_all(connection: Connection, row_type: type[Row], statement: str, values: Values = ()) -> list[Row]:
+    """Every row, each as a `row_type` whose fields are named like the columns."""
+    async with connection.cursor(row_factory=class_row(row_type)) as cursor:
+        return await (await cursor.execute(statement.encode(), values)).fetchall()
+
+
+async def fetch_one(connection: Connection, row_type: type[Row], statement: str, values: Values = ()) -> Row | None:
+    """The first row, or None if there is none."""
+    async with connection.cursor(row_factory=class_row(row_type)) as cursor:
+        return await (await cursor.execute(statement.encode(), values)).fetchone()
+
+
+async def fetch_tuple(connection: Connection, statement: str, values: Values = ()) -> tuple[Any, ...] | None:
+    """The first row as a tuple, or None if there is none."""
+    cursor = await connection.execute(statement.encode(), values)
+    row: tuple[Any, ...] | None = await cursor.fetchone()
+    return row
+
+
+async def fetch_value(connection: Connection, statement: str, values: Values = ()) -> Any:
+    """The first column of the first row, or None if there is none."""
+    row = await fetch_tuple(connection, statement, values)
+    return row[0] if row else None
+
+
+async def fetch_column(connection: Connection, statement: str, values: Values = ()) -> list[Any]:
+    """The first column of every row."""
+    cursor = await connection.execute(statement.encode(), values)
+    return [row[0] for row in await cursor.fetchall()]
