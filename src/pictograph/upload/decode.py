@@ -69,13 +69,14 @@ def _loaded(image: ImageFile) -> ImageFile:
 
 
 def _with_gif_canvas(image: GifImageFile) -> Image.Image:
-    """The first frame on its canvas; what it leaves uncovered is transparent, as in every browser."""
+    """The first frame on its canvas; what it leaves uncovered is transparent, as in every browser, and so white."""
     drawn = image.tile[0].extents
     image.load()
     if drawn is None or drawn == (0, 0, *image.size):
         return image
-    canvas = Image.new("RGBA", image.size, (255, 255, 255, 0))
-    canvas.paste(image.convert("RGBA").crop(drawn), drawn[:2])
+    frame = image.crop(drawn).convert("RGBA")
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(frame, drawn[:2], mask=frame)
     return canvas
 
 

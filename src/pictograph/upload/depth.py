@@ -57,7 +57,7 @@ def _scaled_floats(values: _Values) -> npt.NDArray[np.uint8]:
 def _stretched(values: _Values, darkest: float, lightest: float) -> npt.NDArray[np.uint8]:
     """darkest -> 0, lightest -> 255; a few rows at a time, since float64 takes eight times the room."""
     grey = np.empty(values.shape, np.uint8)
-    factor = 255.0 / max(lightest - darkest, np.finfo(np.float64).tiny)
+    factor = 255.0 / ((lightest - darkest) or 1.0)
     rows = max(1, _BLOCK_VALUES // values.shape[1])
     for top in range(0, values.shape[0], rows):
         block = values[top : top + rows].astype(np.float64)

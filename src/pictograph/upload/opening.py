@@ -98,7 +98,7 @@ def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
 def library_errors_as_bad_image() -> Iterator[None]:
     """Turns whatever Pillow and its codecs raise about broken bytes into BadImage with a short reason.
 
-    The list was found by feeding them broken files; `Warning` is for processes that run with `-W error`.
+    The list was found by feeding them broken files; `UserWarning` is for processes run with `-W error`.
     """
     try:
         yield
@@ -120,13 +120,15 @@ def library_errors_as_bad_image() -> Iterator[None]:
         zlib.error,
         Image.DecompressionBombError,
         ImageCms.PyCMSError,
-        Warning,
+        UserWarning,
     ) as error:
         raise BadImage(f"This picture could not be decoded: {_reason(error)}.") from error
 
 
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split()).rstrip(".")[:200]
+    if text == "unknown pixel mode":
+        return "this layout of pixels is not supported (64-bit floats, for instance)"
     if any(hint in text.lower() for hint in _CUT_SHORT_HINTS):
         return f"it is cut short ({text})"
     return text if " " in text else "its header is broken"

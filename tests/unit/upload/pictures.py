@@ -111,6 +111,43 @@ def jpeg_with_segment(marker: int, data: bytes, jpeg: bytes) -> bytes:
     return jpeg[:2] + bytes((0xFF, marker)) + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
 
 
+def png_of_16_bits(values: npt.NDArray[np.uint16]) -> bytes:
+    """A 16-bit PNG as Pillow cannot write it. values: uint16 (H, W, C), C = 2 (grey, alpha), 3 or 4."""
+    height, width, channels = values.shape
+    colour_type = {2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
+        + png_chunk(b"IDAT", zlib.compress(rows))
+        + png_chunk(b"IEND", b"")
+    )
+
+
+def tiff_of(values: npt.NDArray[Any], *, extra_tags: tuple[tuple[int, int, int], ...] = ()) -> bytes:
+    """An uncompressed TIFF of one strip as Pillow cannot write it.
+
+    values: (H, W) grey or (H, W, 3) RGB, of any number type. extra_tags: (number, type, value) that fit in their row.
+    """
+    height, width, *rest = values.shape
+    channels = rest[0] if rest else 1
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    bits = values.dtype.itemsize * 8
+    tags = [(256, 4, width), (257, 4, height), (259, 3, 1), (262, 3, 1 if channels == 1 else 2)]
+    tags += [(277, 3, channels), (278, 4, height), (279, 4, values.nbytes), (339, 3, kind), *extra_tags]
+    offset = 8 + 2 + 12 * (len(tags) + 2) + 4
+    rows = {number: struct.pack("<HHII", number, of_type, 1, value) for number, of_type, value in tags}
+    if channels == 1:
+        rows[258] = struct.pack("<HHII", 258, 3, 1, bits)
+        depth = b""
+    else:
+        rows[258] = struct.pack("<HHII", 258, 3, channels, offset)
+        depth = struct.pack("<H", bits) * channels
+    rows[273] = struct.pack("<HHII", 273, 4, 1, offset + len(depth))
+    directory = struct.pack("<H", len(rows)) + b"".join(rows[number] for number in sorted(rows)) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory + depth + values.astype(values.dtype.newbyteorder("<")).tobytes()
+
+
 def gif_on_canvas(width: int, height: int, frame: tuple[int, int, int, int] | None = None) -> bytes:
     """A red 16 x 16 GIF whose canvas, and if given whose frame (left, top, across, down), claim another size."""
     gif = bytearray(saved(plain(size=(16, 16)).quantize(4), "GIF"))
@@ -122,36 +159,52 @@ def gif_on_canvas(width: int, height: int, frame: tuple[int, int, int, int] | No
 
 
 def rgb_profile(primaries: tuple[tuple[float, float, float], ...], gamma: float = 2.2) -> bytes:
-    """An ICC version 2 matrix profile (ICC.1:2001-04), primaries as XYZ adapted to D50."""
+    """A matrix profile, primaries as XYZ adapted to D50."""
+    colorants = {name: b"XYZ \0\0\0\0" + _fixed(*xyz) for name, xyz in zip(_PRIMARIES, primaries, strict=True)}
+    return _profile(b"RGB ", b"XYZ ", colorants | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _curve(gamma)))
 
-    def fixed(*values: float) -> bytes:
-        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
 
-    def padded(data: bytes) -> bytes:
-        return data + bytes(-len(data) % 4)
+def grey_profile(gamma: float) -> bytes:
+    return _profile(b"GRAY", b"XYZ ", {b"kTRC": _curve(gamma)})
 
-    white = fixed(0.9642, 1.0, 0.8249)
-    curve = padded(b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)))
+
+def cmyk_profile_of_grey_inks() -> bytes:
+    """A table profile of a printer to which no ink is white some ink middle grey (L* 50), and all inks black."""
+    identity = _fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    straight = bytes(range(256))
+    corners = bytes((255, 128, 128)) + bytes((128, 128, 128)) * 14 + bytes((0, 128, 128))
+    table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + identity + straight * 4 + corners + straight * 3
+    return _profile(b"CMYK", b"Lab ", {b"A2B0": table})
+
+
+def _profile(space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC version 2 profile (ICC.1:2001-04)."""
+    white = _fixed(0.9642, 1.0, 0.8249)
     tags = {
-        b"desc": padded(b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(81)),
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(79),
         b"wtpt": b"XYZ \0\0\0\0" + white,
-        **{
-            name: b"XYZ \0\0\0\0" + fixed(*xyz)
-            for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True)
-        },
-        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
+        **tags,
     }
-    offset = 132 + 12 * len(tags)
-    table = struct.pack(">I", len(tags))
-    for name, data in tags.items():
+    padded = {name: data + bytes(-len(data) % 4) for name, data in tags.items()}
+    offset = 132 + 12 * len(padded)
+    table = struct.pack(">I", len(padded))
+    for name, data in padded.items():
         table += name + struct.pack(">II", offset, len(data))
         offset += len(data)
     header = bytearray(128)
     header[0:4] = struct.pack(">I", offset)
-    header[8:24] = b"\x02\x40\0\0mntrRGB XYZ "
+    header[8:24] = b"\x02\x40\0\0" + (b"prtr" if space == b"CMYK" else b"mntr") + space + connection
     header[36:40] = b"acsp"
     header[68:80] = white
-    return bytes(header) + table + b"".join(tags.values())
+    return bytes(header) + table + b"".join(padded.values())
+
+
+def _fixed(*values: float) -> bytes:
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def _curve(gamma: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
 
 
 def lab(colour: tuple[int, int, int]) -> Image.Image:

@@ -10,11 +10,11 @@ from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, broken, cut_short, exactly
 
 MAX_CHUNKS: Final = 100_000
-MAX_PACKED_BYTES: Final = 4_000_000
+MAX_PACKED_BYTES: Final = 2_000_000
 """Of compressed texts and profiles, all together: decoders unpack every one of them, to 1000 times the size."""
 MAX_EXIF_BYTES: Final = 1_000_000
 
-_PACKED: Final = (b"zTXt", b"iTXt", b"iCCP")
+_KEYWORD_BYTES: Final = 79
 
 
 def read_png(file: BinaryIO) -> Header:
@@ -27,13 +27,18 @@ def read_png(file: BinaryIO) -> Header:
             size = struct.unpack(">II", exactly(file, 8))
         elif kind == b"eXIf" and length <= MAX_EXIF_BYTES:
             orientation = exif_orientation(file.read(length))
-        elif kind in _PACKED:
+        elif kind in (b"zTXt", b"iCCP") or (kind == b"iTXt" and _is_packed_text(file)):
             packed_bytes += length
     if size is None:
         raise broken("no IHDR chunk")
     if packed_bytes > MAX_PACKED_BYTES:
         raise broken(f"it holds {packed_bytes:,} bytes of compressed text")
     return Header(*size, orientation)
+
+
+def _is_packed_text(file: BinaryIO) -> bool:
+    _keyword, _, rest = file.read(_KEYWORD_BYTES + 2).partition(b"\0")
+    return rest[:1] != b"\0"
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
