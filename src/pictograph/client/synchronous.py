@@ -311,7 +311,7 @@ class Images:
         """Stores one picture; when this returns, it cannot be lost, and is found once it is processed.
 
         file: a path, or the bytes (then `filename` is needed). The format is read from the bytes, not from the name.
-        Raises ConflictError (name taken in that folder), NotFoundError (dataset), UnsupportedFormat, BadImage, TooLarge.
+        Raises ConflictError (name taken in that folder), NotFoundError, UnsupportedFormat, BadImage, TooLarge.
         """
         data, name = read_file(file, filename)
         return self._transport.send(calls.upload_image(dataset_name, name, folder_path, data))
