@@ -59,8 +59,9 @@ def _stretched(values: _Values, darkest: float, lightest: float) -> npt.NDArray[
     grey = np.empty(values.shape, np.uint8)
     factor = 255.0 / ((lightest - darkest) or 1.0)
     rows = max(1, _BLOCK_VALUES // values.shape[1])
-    for top in range(0, values.shape[0], rows):
-        block = values[top : top + rows].astype(np.float64)
-        block = np.nan_to_num(block, copy=False, nan=darkest, posinf=lightest, neginf=darkest)
-        grey[top : top + rows] = np.rint((block - darkest) * factor)
+    with np.errstate(invalid="ignore"):  # signalling NaNs complain when they are merely widened
+        for top in range(0, values.shape[0], rows):
+            block = values[top : top + rows].astype(np.float64)
+            block = np.nan_to_num(block, copy=False, nan=darkest, posinf=lightest, neginf=darkest)
+            grey[top : top + rows] = np.rint((block - darkest) * factor)
     return grey

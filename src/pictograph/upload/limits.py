@@ -30,16 +30,15 @@ def check_bytes(size_bytes: int, limits: PictureLimits) -> None:
 
 
 def check_size(width: int, height: int, limits: PictureLimits) -> None:
-    """Raises TooLarge for a picture with too many pixels, or with one side that no picture has."""
+    """Raises TooLarge for a picture with too many pixels, or with one side longer than any picture's."""
     if width * height > limits.max_pixels:
-        raise _too_large(width, height, f"{width * height:,} pixels", "max_pixels", limits.max_pixels)
+        raise TooLarge(
+            f"This picture is {width} x {height}: {width * height:,} pixels; the server takes at most "
+            f"{limits.max_pixels:,} (setting max_pixels). Upload it smaller, or raise the setting.",
+            details={"width": width, "height": height, "limit": limits.max_pixels, "setting": "max_pixels"},
+        )
     if max(width, height) > limits.max_side_px:
-        raise _too_large(width, height, f"a side of {max(width, height):,} px", "max_side_px", limits.max_side_px)
-
-
-def _too_large(width: int, height: int, what: str, setting: str, limit: int) -> TooLarge:
-    return TooLarge(
-        f"This picture is {width} x {height}: {what}; the server takes at most {limit:,} (setting {setting}). "
-        "Upload it smaller, or raise the setting.",
-        details={"width": width, "height": height, "limit": limit, "setting": setting},
-    )
+        raise TooLarge(
+            f"This picture is {width} x {height}: a side may have at most {limits.max_side_px:,} px. Cut it up.",
+            details={"width": width, "height": height, "limit": limits.max_side_px},
+        )

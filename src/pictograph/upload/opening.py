@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import SEEK_END
 from typing import BinaryIO, Final
 
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -144,12 +144,9 @@ def _open_image(picture_format: PictureFormat, file: BinaryIO) -> ImageFile:
 
 
 def _orientation(picture_format: PictureFormat, image: ImageFile, header: Header | None) -> int:
-    """The turn still to be made: HEIF and TIFF decoders turn by themselves, AVIF only reports its turn."""
-    if picture_format == "AVIF" and "exif" in image.info:
-        turn = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return turn if turn in range(1, 9) else 1
-    if picture_format == "WEBP" and "exif" in image.info:
-        return exif_orientation(image.info["exif"])
+    """The turn still to be made: HEIF and TIFF decoders turn by themselves, AVIF's writes its turn into the EXIF."""
+    if picture_format in ("AVIF", "WEBP"):
+        return exif_orientation(image.info.get("exif", b""))
     return header.orientation if header else 1
 
 

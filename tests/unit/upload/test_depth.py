@@ -67,6 +67,8 @@ def test_values_that_are_no_numbers_are_black_and_infinite_ones_the_ends() -> No
     values[0, :3] = (np.nan, np.inf, -np.inf)
     assert decoded(tiff_of(values))[0, :3, 0].tolist() == [0, 255, 0]
     assert decoded(tiff_of(np.full((3, 3), np.nan, np.float32))).max() == 0
+    signalling = np.array([[0x7F800001, 0, 0x40000000]], np.uint32).view(np.float32)
+    assert decoded(tiff_of(signalling))[0, :, 0].tolist() == [0, 0, 255]
 
 
 def test_a_picture_of_one_deep_value_is_black_if_it_has_no_white_of_its_own() -> None:
