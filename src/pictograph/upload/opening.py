@@ -24,7 +24,7 @@ from pillow_heif import HeifImageFile
 
 from pictograph.errors import BadImage
 from pictograph.upload.headers.directory import exif_orientation
-from pictograph.upload.headers.header import Header
+from pictograph.upload.headers.header import Header, cut_short
 from pictograph.upload.headers.read import read_header
 from pictograph.upload.limits import PictureLimits, check_bytes, check_size
 from pictograph.upload.picture import PictureFacts
@@ -88,6 +88,7 @@ def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
         orientation = _orientation(picture_format, image, header)
     check_size(*image.size, limits)
     _check_run_length(picture_format, image, size_bytes)
+    _check_strips(picture_format, image, header)
     width, height = image.size if orientation < 5 else image.size[::-1]
     return OpenPicture(
         image, orientation, PictureFacts(picture_format, content_type_of(picture_format, start), width, height)
@@ -156,3 +157,11 @@ def _check_run_length(picture_format: PictureFormat, image: ImageFile, size_byte
         return
     if image.width * image.height > MAX_RLE_PIXELS or size_bytes > MAX_RLE_BYTES:
         raise BadImage("Run-length BMPs are read up to 16 megapixels and 8 MB; save it as PNG instead.")
+
+
+def _check_strips(picture_format: PictureFormat, image: ImageFile, header: Header | None) -> None:
+    # Pillow leaves black what no strip or tile covers, and says nothing.
+    if picture_format != "TIFF" or header is None:
+        return
+    if max((tile.extents[3] for tile in image.tile if tile.extents), default=0) < header.height:
+        raise cut_short("the strips of this TIFF do not reach its bottom")

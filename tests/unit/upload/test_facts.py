@@ -133,6 +133,11 @@ def test_no_other_decoder_of_pillow_can_be_reached(monkeypatch: pytest.MonkeyPat
         read_facts(source, LIMITS)
 
 
+def test_a_tiff_taller_than_its_strips_is_cut_short() -> None:
+    with pytest.raises(BadImage, match="do not reach its bottom"):
+        read_facts(tiff_of(ramp(), extra_tags=((257, 4, 80), (278, 4, 8))), LIMITS)
+
+
 def test_camera_raw_dressed_as_tiff_is_refused_instead_of_its_preview() -> None:
     for tags in (((50706, 1, 1),), ((254, 4, 1), (330, 4, 8)), ((262, 3, 32803),)):
         with pytest.raises(UnsupportedFormat, match="camera RAW"):
