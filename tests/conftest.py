@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from support.planting import Garden
 
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
+from support.databases import fresh_database
+from support.planting import Garden
 
 TEMPLATE = "pictograph_test_template"
 
@@ -49,12 +49,8 @@ def template(postgres: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres: str, template: str) -> Iterator[str]:
     """A fresh copy of the template, dropped afterwards."""
-    name = f"pictograph_test_{uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    yield make_conninfo(postgres, dbname=name)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(postgres, template) as url:
+        yield url
 
 
 @pytest.fixture

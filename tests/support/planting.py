@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pictograph.db.pool import Database
+from pictograph.encode.noop import SPEC
 from pictograph.index.spaces import Spaces
 from pictograph.index.writer import Encoding, finish_images, save_encodings
-from pictograph.encode.noop import SPEC
 from pictograph.jobs.queue import enqueue
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Images, Place, Upload, insert_image
