@@ -99,7 +99,8 @@ def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
 def library_errors_as_bad_image() -> Iterator[None]:
     """Turns whatever Pillow and its codecs raise about broken bytes into BadImage with a short reason.
 
-    The list was found by feeding them broken files; `UserWarning` is for processes run with `-W error`.
+    The list: what they raised when fed damaged files, and what their Python parts raise on values nobody foresaw;
+    `UserWarning` is for processes run with `-W error`.
     """
     try:
         yield
