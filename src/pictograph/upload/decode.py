@@ -38,8 +38,8 @@ def decode_picture(source: bytes, *, at_least_px: int | None, limits: PictureLim
     """The picture in a file; of an animation or a multi-page TIFF, the first frame or page.
 
     source: the whole file, in any accepted format.
-    at_least_px: how long the shorter side must stay; larger pictures are shrunk by a whole factor while they are
-    decoded, to less than twice that (a 4032 x 3024 JPEG for 512 comes as 1008 x 756). None: full size.
+    at_least_px: how long the shorter side must stay, 1 or more; larger pictures are shrunk by a whole factor while
+    they are decoded, to less than twice that (a 4032 x 3024 JPEG for 512 comes as 1008 x 756). None: full size.
     The pixels are read-only, and the same for the same bytes on every call. `facts` tells the size of the file's own.
     Raises TooLarge, UnsupportedFormat, or BadImage if any part of the file is broken or missing. Thread-safe.
     """
