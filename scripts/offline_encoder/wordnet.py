@@ -36,3 +36,15 @@ def hypernyms(nouns: dict[str, Noun], offset: str) -> list[str]:
         offset = nouns[offset].kinds[0]
         names.append(nouns[offset].words[0])
     return names
+
+
+def ancestors(nouns: dict[str, Noun], offset: str) -> frozenset[str]:
+    """`offset` itself and everything it is a kind of, by any way."""
+    found: set[str] = set()
+    waiting = [offset]
+    while waiting:
+        offset = waiting.pop()
+        if offset not in found:
+            found.add(offset)
+            waiting.extend(nouns[offset].kinds)
+    return frozenset(found)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ CLASSES: Final = "classes.json"
 CLASS_VECTORS: Final = "class_vectors.npy"
 FEATURE_MEAN: Final = "feature_mean.npy"
 PROJECTION: Final = "projection.npy"
+FILES: Final = (VISION_MODEL, TEXT_MODEL, TOKENIZER, CLASSES, CLASS_VECTORS, FEATURE_MEAN, PROJECTION)
 MANIFEST: Final = "MANIFEST.json"
 
 
@@ -67,10 +68,15 @@ class OfflineAssets:
 
         Raises ConfigurationError naming the file that is missing or damaged.
         """
-        manifest = _read_manifest(folder)
-        for name, expected in manifest["files"].items():
-            _check_file(folder / name, expected["sha256"])
-        return cls(folder, revision_of(manifest), Recipe(**manifest["recipe"]))
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            hashes = {name: manifest["files"][name]["sha256"] for name in FILES}
+            recipe = Recipe(**manifest["recipe"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise _damaged(folder / MANIFEST, "cannot be read") from error
+        for name, sha256 in hashes.items():
+            _check_file(folder / name, sha256)
+        return cls(folder, revision_of(hashes, recipe), recipe)
 
     @property
     def spec(self) -> EncoderSpec:
@@ -92,19 +98,10 @@ class OfflineAssets:
         return tuple(ImageClass(**row) for row in rows)
 
 
-def revision_of(manifest: dict[str, Any]) -> str:
+def revision_of(hashes: dict[str, str], recipe: Recipe) -> str:
     """12 hex digits of the SHA-256 of what decides a vector: the files and the recipe, not sources or licences."""
-    hashes = {name: entry["sha256"] for name, entry in manifest["files"].items()}
-    decisive = json.dumps({"files": hashes, "recipe": manifest["recipe"]}, sort_keys=True)
+    decisive = json.dumps({"files": hashes, "recipe": asdict(recipe)}, sort_keys=True)
     return hashlib.sha256(decisive.encode()).hexdigest()[:12]
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(folder / MANIFEST, "cannot be read") from error
-    return manifest
 
 
 def _check_file(path: Path, expected_sha256: str) -> None:

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pictograph.encode.registry import ENCODERS, load_encoder
+from pictograph.errors import ConfigurationError
+
+
+def test_noop_is_loaded_by_its_name() -> None:
+    assert load_encoder("noop").spec.name == "noop"
+
+
+def test_an_unknown_name_is_told_the_choices() -> None:
+    with pytest.raises(ConfigurationError, match="nonsense") as caught:
+        load_encoder("nonsense")
+    for name in ENCODERS:
+        assert name in caught.value.message
+
+
+@pytest.mark.parametrize("threads", [0, -3])
+def test_threads_must_be_at_least_one(threads: int) -> None:
+    with pytest.raises(ConfigurationError, match="thread"):
+        load_encoder("noop", threads)
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
+    program = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "from pictograph.encode.registry import load_encoder\n"
+        "from pictograph.errors import ConfigurationError\n"
+        "try: load_encoder('offline')\n"
+        "except ConfigurationError as error: print(error)\n"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "onnxruntime" in printed
+    assert 'pip install "pictograph[server]"' in printed
+
+
+def test_naming_the_encoders_loads_no_runtime() -> None:
+    program = (
+        "import sys, pictograph.encode.registry; print([m for m in ('onnxruntime', 'tokenizers') if m in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
