@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from pictograph.db.pool import Connection, Database
-from pictograph.encode.batching import encode_isolating
+from pictograph.encode.batching import encode_isolating, joined
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray
 from pictograph.errors import PictographError
 from pictograph.index.writer import (
@@ -40,6 +40,7 @@ from pictograph.store.images import (
     Upload,
     archive_image,
     delete_image,
+    fetch_image,
     insert_image,
     restore_image,
 )
@@ -75,10 +76,11 @@ class Intake:
         self, organization: OrganizationId, place: Place, data: bytes, idempotency_key: str | None = None
     ) -> Image:
         """One file, in one step. Raises ConflictError, BadImage, UnsupportedFormat, TooLarge."""
-        await self._images.require_free(place, idempotency_key)
         sha256, facts = await asyncio.to_thread(self._check, data)
+        upload = Upload(place, sha256, len(data), facts, idempotency_key)
+        await self._images.require_free(place, idempotency_key)
         await self._keep(sha256, data)
-        return await self._accept(organization, Upload(place, sha256, len(data), facts, idempotency_key))
+        return await self._accept(organization, upload)
 
     async def stage(self, token: str, data: bytes) -> None:
         """The bytes behind an upload URL; `register` makes them an image."""
@@ -131,7 +133,7 @@ class Intake:
             image, is_new = await insert_image(connection, upload)
             if is_new:
                 await enqueue(connection, image)
-        return await self._images.get(organization, image)
+            return await fetch_image(connection, organization, image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,15 +212,10 @@ class Processor:
         return Ready(self._model.encoder.prepare(picture), measure_picture(picture))
 
     def _encode_and_tag(self, ready: Sequence[tuple[Sha256, Ready]]) -> list[Encoding | Exception]:
-        encoder, tagger = self._model.encoder, self._model.tagger
-        outcomes: list[Encoding | Exception] = []
-        results = encode_isolating(encoder, [item.prepared for _, item in ready], max(1, len(ready)))
-        for (sha256, item), result in zip(ready, results, strict=True):
-            if isinstance(result, Exception):
-                outcomes.append(result)
-            else:
-                outcomes.append(describe(sha256, result, item.measures, tagger))
-        return outcomes
+        results = encode_isolating(self._model.encoder, [item.prepared for _, item in ready], max(1, len(ready)))
+        seen = [(*item, result) for item, result in zip(ready, results, strict=True) if isinstance(result, Encoded)]
+        described = iter(describe(seen, self._model.tagger))
+        return [result if isinstance(result, Exception) else next(described) for result in results]
 
     async def _retry_or_fail(self, connection: Connection, claim: Claim, job: Job, error: BaseException) -> None:
         delay = delay_before_retry(error, job.attempts, random.random())
@@ -236,13 +233,16 @@ class WorkerLost(PictographError):
     code = "worker_lost"
 
 
-def describe(sha256: Sha256, encoded: Encoded, measures: FloatArray, tagger: Tagger | None) -> Encoding:
-    """encoded: a batch of one. The encoding with its tags, or without any if the encoder brings no tagger."""
-    vector = encoded.vectors[0]
-    if tagger is None:
-        return Encoding(sha256, vector, None, None, None)
-    tagged = tagger.tag(encoded, measures[np.newaxis])[0]
-    return Encoding(sha256, vector, tagger.version, tagged.tags, tagged.scores)
+def describe(seen: Sequence[tuple[Sha256, Ready, Encoded]], tagger: Tagger | None) -> list[Encoding]:
+    """Encodings of what the network has seen (batches of one), with tags if the encoder brings a tagger."""
+    if tagger is None or not seen:
+        return [Encoding(sha256, encoded.vectors[0], None, None, None) for sha256, _, encoded in seen]
+    measures = np.stack([item.measures for _, item, _ in seen])
+    tagged = tagger.tag(joined([encoded for _, _, encoded in seen]), measures)
+    return [
+        Encoding(sha256, encoded.vectors[0], tagger.version, tags.tags, tags.scores)
+        for (sha256, _, encoded), tags in zip(seen, tagged, strict=True)
+    ]
 
 
 def reason_of(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
@@ -41,6 +42,7 @@ class Database:
 
     def __init__(self, conninfo: str, *, max_connections: int = 10) -> None:
         self.conninfo = conninfo
+        self._checking: asyncio.Task[None] | None = None
         self._pool = AsyncConnectionPool(
             conninfo,
             min_size=1,
@@ -48,7 +50,6 @@ class Database:
             timeout=POOL_TIMEOUT_S,
             open=False,
             configure=register_vector_async,
-            check=AsyncConnectionPool.check_connection,
             kwargs={"options": SESSION_OPTIONS, "autocommit": True, "connect_timeout": 10},
         )
 
@@ -58,14 +59,26 @@ class Database:
             await self._pool.open(wait=True, timeout=POOL_TIMEOUT_S)
 
     async def close(self) -> None:
+        """Closes every connection."""
+        if self._checking:
+            await asyncio.wait([self._checking])
         await self._pool.close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection in autocommit: for one statement."""
         with database_errors():
-            async with self._pool.connection() as connection:
-                yield connection
+            try:
+                async with self._pool.connection() as connection:
+                    yield connection
+            except psycopg.OperationalError:
+                self._replace_dead_connections()
+                raise
+
+    def _replace_dead_connections(self) -> None:
+        """After one failed, the others are tried too: better than a query before every query."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._pool.check())
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -17,10 +17,13 @@ CHANNEL: Final = "pictograph_job"
 URGENT: Final = 10
 """Priority of a job that somebody is waiting for."""
 
-ENQUEUE: Final = """
-INSERT INTO job (image_id, sha256) SELECT id, sha256 FROM image WHERE id = %s
-ON CONFLICT (image_id) DO UPDATE SET ready_at = now(), attempts = 0, claim = NULL"""
-WAKE: Final = f"NOTIFY {CHANNEL}"
+WAKE: Final = f"SELECT pg_notify('{CHANNEL}', '')"
+ENQUEUE: Final = f"""
+WITH queued AS (
+    INSERT INTO job (image_id, sha256) SELECT id, sha256 FROM image WHERE id = %s
+    ON CONFLICT (image_id) DO UPDATE SET ready_at = now(), attempts = 0, claim = NULL
+)
+{WAKE}"""
 # NOT EXISTS spares the unique index a violation in the usual case; the index decides when two claims race.
 CLAIM: Final = """
 WITH ready AS (
@@ -128,7 +131,6 @@ class Queue:
 async def enqueue(connection: Connection, image: ImageId) -> None:
     """Queues the image and wakes a worker, both when the transaction commits."""
     await connection.execute(ENQUEUE, [image])
-    await connection.execute(WAKE)
 
 
 async def retry_later(connection: Connection, claim: Claim, job: Job, delay: timedelta) -> None:

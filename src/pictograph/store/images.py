@@ -127,12 +127,8 @@ class Images:
 
     async def get(self, organization: OrganizationId, image: ImageId) -> Image:
         """Archived ones too. Raises NotFoundError."""
-        values = {"organization": organization, "id": image}
         async with self._database.connection() as connection:
-            found = await fetch_one(connection, Image, BY_ID, values)
-        if found is None:
-            raise NotFoundError(f"There is no image {image}.")
-        return found
+            return await fetch_image(connection, organization, image)
 
     async def find(self, organization: OrganizationId, place: Place) -> Image:
         """The image at this place. Raises NotFoundError."""
@@ -190,6 +186,14 @@ class Images:
         """Forgets blobs that nothing refers to; the caller then deletes their bytes."""
         async with self._database.connection() as connection:
             return await fetch_column(connection, SWEEP, {"grace": grace, "limit": limit})
+
+
+async def fetch_image(connection: Connection, organization: OrganizationId, image: ImageId) -> Image:
+    """The image, archived or not. Raises NotFoundError."""
+    found = await fetch_one(connection, Image, BY_ID, {"organization": organization, "id": image})
+    if found is None:
+        raise NotFoundError(f"There is no image {image}.")
+    return found
 
 
 async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId, bool]:
