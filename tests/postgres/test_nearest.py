@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from support.planting import Garden, direction
 
 from pictograph.index.nearest import Neighbour
 from pictograph.jobs.queue import Queue
 from pictograph.search.engine import SearchEngine
 from pictograph.search.query import SimilarQuery
 from pictograph.types import ImageId
+from support.planting import Garden, direction
 
 
 def engine(garden: Garden) -> SearchEngine:
