@@ -8,12 +8,18 @@ cannot tell, a tagger that reads words and pictures may.
 ATTRIBUTES = """
 # exposure and light
 dark | - | luminance_mean < 0.22 ~ 0.02, luminance_p95 < 0.75 ~ 0.05 | a dark photo; a picture with mostly dark areas
-bright | - | luminance_p50 > 0.66 ~ 0.03, border_white < 0.4 ~ 0.05, centre_luminance > 0.6 ~ 0.03 | a bright photo; a picture full of light
-low-light | - | luminance_p50 < 0.2 ~ 0.02, luminance_p95 < 0.6 ~ 0.03, border_black < 0.6 ~ 0.1 | a photo taken in low light; a dim photo with little light
-underexposed | dark | luminance_p95 < 0.4 ~ 0.03, luminance_p50 < 0.2 ~ 0.02 | an underexposed photo; a photo that is too dark to see details
-overexposed | - | clipped_white > 0.15 ~ 0.03, border_white < 0.5 ~ 0.05, luminance_p50 > 0.5 ~ 0.03 | an overexposed photo; a photo with blown out white areas
-high-contrast | - | contrast_rms > 0.31 ~ 0.01, border_white < 0.5 ~ 0.05 | a high contrast photo; a picture with deep blacks and bright whites
-low-contrast | - | luminance_spread < 0.33 ~ 0.03, luminance_p95 > 0.3 ~ 0.03 | a low contrast photo; a flat, washed out picture
+bright | - | luminance_p50 > 0.66 ~ 0.03, border_white < 0.7 ~ 0.05, centre_luminance > 0.6 ~ 0.03 \
+    | a bright photo; a picture full of light
+low-light | - | luminance_p50 < 0.22 ~ 0.02, luminance_p95 < 0.6 ~ 0.03 \
+    | a photo taken in low light; a dim photo with little light
+underexposed | dark | luminance_p95 < 0.46 ~ 0.03, luminance_p50 < 0.2 ~ 0.02 \
+    | an underexposed photo; a photo that is too dark to see details
+overexposed | - | clipped_white > 0.13 ~ 0.02, border_white < 0.7 ~ 0.05, luminance_p50 > 0.5 ~ 0.03 \
+    | an overexposed photo; a photo with blown out white areas
+high-contrast | - | contrast_rms > 0.31 ~ 0.01, border_white < 0.5 ~ 0.05 \
+    | a high contrast photo; a picture with deep blacks and bright whites
+low-contrast | - | luminance_spread < 0.33 ~ 0.03, luminance_p95 > 0.3 ~ 0.03 \
+    | a low contrast photo; a flat, washed out picture
 backlit | - | - | a backlit photo; a subject against strong light
 silhouette | backlit | - | a silhouette; a dark outline of a subject against a bright background
 high-key | bright | - | a high key photo; a very light picture with few shadows
@@ -32,13 +38,15 @@ reflection | - | - | a reflection; a subject mirrored in water or glass
 light-trails | - | - | light trails; a long exposure of moving lights
 
 # sharpness, noise and image quality
-blurry | - | sharpness < -2.35 ~ 0.08, luminance_spread > 0.08 ~ 0.02, detail_px > 64 ~ 8 | a blurry photo; a photo that is not sharp
-sharp | - | sharpness > -1.2 ~ 0.1, detail_px > 160 ~ 16, noise < 6 ~ 1 | a sharp photo; a crisp picture with fine details
+blurry | - | sharpness < -2.65 ~ 0.1, luminance_spread > 0.08 ~ 0.02, detail_px > 64 ~ 8 \
+    | a blurry photo; a photo that is not sharp
+sharp | - | sharpness > -0.8 ~ 0.1, detail_px > 160 ~ 16, noise < 5 ~ 1 \
+    | a sharp photo; a crisp picture with fine details
 out-of-focus | blurry | - | an out of focus photo; a photo where the camera focused wrongly
 motion-blur | blurry | - | a photo with motion blur; a smeared picture of a moving subject
 camera-shake | blurry | - | a photo blurred by camera shake; a shaky picture
 shallow-depth-of-field | - | - | a photo with shallow depth of field; a sharp subject before a soft background
-noisy | - | noise > 7 ~ 1 | a noisy photo; a grainy picture with sensor noise
+noisy | - | noise > 5.5 ~ 0.7 | a noisy photo; a grainy picture with sensor noise
 film-grain | - | - | film grain; a photo with the grain of analog film
 pixelated | - | - | a pixelated picture; large visible pixels
 compression-artifacts | - | - | jpeg artifacts; a heavily compressed picture
@@ -56,10 +64,12 @@ screen-moire | - | - | moire patterns; a photo of a screen
 # colour
 grayscale | monochrome | chroma < 0.014 ~ 0.002 | a grayscale picture; a picture without color
 black-and-white | monochrome | chroma < 0.014 ~ 0.002 | a black and white photo; a monochrome photograph
-sepia | monochrome | hue_focus > 0.96 ~ 0.008, chroma > 0.06 ~ 0.01, warmth > 0.06 ~ 0.01, share_brown > 0.3 ~ 0.04, share_white < 0.25 ~ 0.03 | a sepia photo; an old brown toned photograph
-monochrome | - | - | a monochrome picture; a picture in shades of a single color
+sepia | monochrome | hue_focus > 0.9958 ~ 0.0005, chroma > 0.04 ~ 0.005, warmth > 0.04 ~ 0.005 \
+    | a sepia photo; an old brown toned photograph
+monochrome | - | hue_focus > 0.9958 ~ 0.0005 | a monochrome picture; a picture in shades of a single color
 colorful | - | colourfulness > 68 ~ 3 | a colorful photo; a picture with many vivid colors
-muted-colors | - | colourfulness < 22 ~ 2, chroma > 0.02 ~ 0.003 | a photo with muted colors; a picture with pale, faded colors
+muted-colors | - | colourfulness < 20 ~ 2, chroma > 0.02 ~ 0.003, luminance_p50 > 0.18 ~ 0.02 \
+    | a photo with muted colors; a picture with pale, faded colors
 oversaturated | - | - | an oversaturated photo; unnaturally strong colors
 pastel-colors | - | - | pastel colors; a picture in soft, light colors
 warm-toned | - | warmth > 0.22 ~ 0.02 | a warm toned photo; a picture in red, orange and yellow tones
@@ -110,9 +120,11 @@ square-format | - | stretch > -0.06 ~ 0.01, stretch < 0.06 ~ 0.01 | a square pic
 panoramic | landscape-orientation | stretch > 1 ~ 0.05 | a panoramic photo; a very wide picture
 
 # background
-plain-background | - | border_flatness > 0.9 ~ 0.02 | a plain background; a subject before a uniform background
-white-background | plain-background | border_white > 0.85 ~ 0.03, border_flatness > 0.85 ~ 0.02 | a white background; a product photo on white
-black-background | plain-background | border_black > 0.85 ~ 0.03, border_flatness > 0.85 ~ 0.02, luminance_p95 > 0.25 ~ 0.03 | a black background; a subject before black
+plain-background | - | border_flatness > 0.85 ~ 0.02 | a plain background; a subject before a uniform background
+white-background | plain-background | border_white > 0.85 ~ 0.03, border_flatness > 0.85 ~ 0.02 \
+    | a white background; a product photo on white
+black-background | plain-background | border_black > 0.85 ~ 0.03, border_flatness > 0.85 ~ 0.02, luminance_p95 > \
+    0.25 ~ 0.03 | a black background; a subject before black
 blurred-background | - | - | a blurred background; a soft background behind a sharp subject
 cluttered-background | - | - | a cluttered background; a messy scene behind the subject
 natural-background | - | - | a natural background; plants behind the subject

@@ -1,6 +1,7 @@
 """The objects of the taxonomy: source table of `build_taxonomy.py`.
 
-A line is `name | parents | ImageNet-1k classes | what a caption would call it; another`. Classes are indices 0..999 in
+A line is `name | parents | ImageNet-1k classes | what a caption would call it; another`. Classes are indices \
+    0..999 in
 the usual order (by WordNet id), `-` if none of them shows the thing; a parent has its children's classes too, so only
 what no child covers is listed there. Chosen by looking at what the classes' pictures show: `hip` is a fruit,
 `cab` is a car, `crane` is listed twice (bird and machine). A line `# text` starts a group.
@@ -21,7 +22,8 @@ face | person | - | a human face; a face seen from close up
 hand | - | - | a human hand; a hand holding something
 
 # animals: mammals
-animal | - | 102-108 110-117 122-126 149 272-276 286-287 298-299 327-329 333-334 336-338 344 346-347 351-364 387 25-29 70-71 78-79 383-384 | an animal; a wild animal
+animal | - | 102-108 110-117 122-126 149 272-276 286-287 298-299 327-329 333-334 336-338 344 346-347 351-364 387 \
+    25-29 70-71 78-79 383-384 | an animal; a wild animal
 dog | animal | 151-268 | a dog; a pet dog
 cat | animal | 281-285 | a cat; a pet cat
 big cat | animal | 290 293 | a big cat; a large wild cat
@@ -94,8 +96,8 @@ license plate | - | - | a license plate; a number plate of a car
 # rail, water and air vehicles
 train | vehicle | 466 547 565 705 820 | a train; a locomotive; railway cars
 tram | vehicle | 829 | a tram; a streetcar
-boat | vehicle | 472 484 554 576 625 814 871 914 | a boat; a small boat on the water
-sailboat | boat | 780 | a sailboat; a sailing yacht
+boat | vehicle | 472 554 576 625 814 | a boat; a small boat on the water
+sailboat | boat | 484 780 871 914 | a sailboat; a sailing yacht
 ship | vehicle | 403 510 628 724 913 | a ship; a large ship at sea
 airplane | vehicle | 404 895 908 | an airplane; a plane in the sky
 helicopter | vehicle | - | a helicopter; a helicopter in flight
@@ -109,7 +111,7 @@ skyscraper | building | - | a skyscraper; a tall office tower
 church | building | 497 | a church; a church with a steeple
 barn | building | 425 | a barn; a farm building
 lighthouse | building | 437 | a lighthouse; a lighthouse on the coast
-tower | - | 900 | a tower; a tall narrow tower
+tower | - | 437 442 900 | a tower; a tall narrow tower
 tent | - | 672 | a tent; a camping tent
 bridge | - | 821 839 888 | a bridge; a bridge across a river
 sign | - | 919 | a sign; a street sign; a sign with writing
@@ -133,7 +135,7 @@ solar panel | - | 807 | a solar panel; solar panels on a roof
 flag | - | - | a flag; a flag on a pole
 
 # furniture and household
-furniture | - | 493-495 553 648 894 492 | furniture; a piece of furniture
+furniture | - | 493 495 553 648 894 492 | furniture; a piece of furniture
 chair | furniture | 423 559 765 857 | a chair; an empty chair
 couch | furniture | 831 | a couch; a sofa
 bed | furniture | 520 564 516 431 | a bed; a bed with pillows
@@ -180,7 +182,8 @@ headphones | - | - | headphones; earphones
 microphone | - | 650 | a microphone; a person singing into a microphone
 
 # clothing and things people carry
-clothing | - | 399-400 411 445 459 474 501 568 578 601 608 610 614 617 639 652 655 689 697 735 775 834 841-842 869 457 529 552 638 658 806 824 887 906 | clothing; clothes; a garment
+clothing | - | 399-400 411 445 459 474 501 568 578 601 608 610 614 617 639 652 655 689 697 735 775 834 841-842 \
+    869 457 529 552 638 658 806 824 887 906 | clothing; clothes; a garment
 shoe | clothing | 502 514 630 770 774 | a shoe; a pair of shoes
 hat | clothing | 439 452 515 808 667 | a hat; a person wearing a hat
 helmet | - | 518 560 715 | a helmet; a protective helmet
@@ -191,7 +194,7 @@ backpack | bag | 414 | a backpack; a rucksack
 handbag | bag | 748 | a handbag; a purse
 
 # food and drink
-food | - | 924-927 931-932 934-935 961-962 964-965 960 | food; a dish of food
+food | - | 924-927 934-935 961-962 964-965 960 | food; a dish of food
 fruit | food | 952-953 955-957 | fruit; fresh fruit
 apple | fruit | 948 | an apple; a green or red apple
 banana | fruit | 954 | a banana; a bunch of bananas
@@ -201,7 +204,7 @@ strawberry | fruit | 949 | a strawberry; red strawberries
 vegetable | food | 936 938-946 987 | vegetables; a fresh vegetable
 broccoli | vegetable | 937 | broccoli; a head of broccoli
 mushroom | - | 947 991-997 | a mushroom; a wild fungus
-bread | food | 930 | bread; a loaf of bread
+bread | food | 930-932 | bread; a loaf of bread
 pizza | food | 963 | a pizza; a slice of pizza
 hamburger | food | 933 | a hamburger; a cheeseburger
 pasta | food | 959 | pasta; a plate of spaghetti
@@ -223,7 +226,8 @@ pen | - | 418 563 | a pen; a pen for writing
 ball | - | 429 722 574 522 768 852 890 | a ball; a ball for playing
 soccer ball | ball | 805 | a soccer ball; a football on grass
 basketball | ball | 430 | a basketball; a game of basketball
-musical instrument | - | 401 432 486 513 541 558 566 577 593-594 641-642 683-684 687 699 776 822 875 889 | a musical instrument; a person playing an instrument
+musical instrument | - | 401 432 486 513 541 558 566 577 593-594 641-642 683-684 687 699 776 822 875 889 \
+    | a musical instrument; a person playing an instrument
 guitar | musical instrument | 402 420 546 | a guitar; an electric or acoustic guitar
 piano | musical instrument | 579 881 | a piano; the keys of a piano
 

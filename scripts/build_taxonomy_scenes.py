@@ -4,21 +4,28 @@ A line is `name | parents | ImageNet-1k classes | what a caption would call it; 
 the conditions, if any, are pixel rules (`luminance_p50 > 0.3 ~ 0.05`) that must hold too. A description that starts
 with a preposition ("in a kitchen") becomes "a photo taken in a kitchen.".
 
-Classes are of things, so a scene gets only those that are hardly ever photographed elsewhere: a refrigerator stands in
-a kitchen, but a toaster is mostly a product photo. No class says that it is night, that there is a forest or a street.
+Classes are of things, so a scene gets only those that are hardly ever photographed elsewhere: a refrigerator \
+    stands in
+a kitchen, but a toaster is mostly a product photo. No class says that it is night, that there is a forest or a \
+    street.
 """
 
 SCENES = """
 # setting
 indoor | - | 416 423 453 495 548 602 702 799 865 877 894 | indoors; inside a building; an indoor scene
-outdoor | - | 80-83 97-100 127-144 146-148 276 286 294 296 340 344-354 385-386 425 442 449 460 483 497 538 557 595 603 612 637 649 663 668 671 690 698 701 704 716 730 733 780 802 821 825 829 832 839 853 856 858 866 871 873-874 888 900 912 914 919-920 | outdoors; in the open air; an outdoor scene
+outdoor | - | 10-20 22-23 80-86 92 94-95 97-100 127-144 146-148 269-275 277-280 291-297 299 319-326 330-331 \
+    335-336 340 344-354 385-386 404 407 410 425 436 442 448-449 460 468 472 483-484 497 510 517 538 554-555 557 \
+    562 569 575 595 603 609 612 621 625 628 637 645-646 649 654 656 663 668 671 682 690 693-694 698 701 704 \
+    716-717 724 730 733 757 779-780 802 807 814-815 821 825 829 832 839 853 856 858 863-864 866-867 871 873-874 \
+    888 895 900 912-914 919-920 984-986 989-990 992-996 | outdoors; in the open air; an outdoor scene
 urban | outdoor | 704 829 874 920 | in a city; an urban scene; streets and buildings of a town
 rural | outdoor | 690 730 | in the countryside; a rural scene; farmland and villages
 suburban | outdoor | - | in a suburb; a suburban neighbourhood with houses and gardens
 natural landscape | outdoor | - | a natural landscape; scenery without buildings
 
 # time of day
-daytime | - | = outdoor | by day; during the day in daylight; a daytime scene | luminance_p50 > 0.24 ~ 0.03, luminance_p95 > 0.6 ~ 0.05, border_black < 0.3 ~ 0.05, chroma > 0.04 ~ 0.01
+daytime | - | = outdoor | by day; during the day in daylight; a daytime scene \
+    | luminance_p50 > 0.24 ~ 0.03, luminance_p95 > 0.6 ~ 0.05, border_black < 0.3 ~ 0.05, chroma > 0.04 ~ 0.01
 nighttime | - | - | at night; a night scene with artificial lights
 dawn | - | - | at dawn; at first light in the early morning
 dusk | - | - | at dusk; in the evening after sunset
@@ -85,8 +92,8 @@ swimming pool | - | - | at a swimming pool; a pool with blue water
 island | outdoor | - | on an island; a small island in the sea
 
 # home
-home interior | indoor | 789 905 | inside a home; a room of a house
-kitchen | home interior | 534 651 760 827 | in a kitchen; a kitchen with cupboards and a stove
+home interior | indoor | 789 827 905 | inside a home; a room of a house
+kitchen | home interior | 534 651 760 | in a kitchen; a kitchen with cupboards and a stove
 bathroom | home interior | 435 648 794 861 896 999 | in a bathroom; a bathroom with a sink and a mirror
 bedroom | home interior | 564 | in a bedroom; a room with a bed
 living room | home interior | 598 831 | in a living room; a room with a couch

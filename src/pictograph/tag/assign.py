@@ -54,9 +54,13 @@ class Assigner:
             assigned -= losers | {index for index in assigned if self._ancestors[index] & losers}
 
     def _tags(self, assigned: set[int], near: dict[int, float]) -> Tags:
-        """Best first; of labels within 0.01 the more special one first (dog, animal), then as in the taxonomy."""
+        """Best first; what a label implies stands behind it, however sure it is: dog 0.93, animal 0.99."""
+        rank = {index: near[index] for index in assigned}
+        implied = frozenset[int]().union(*(self._ancestors[index] for index in assigned))
+        for ancestor in implied:
+            rank[ancestor] = max(near[index] for index in assigned - implied if ancestor in self._ancestors[index])
         tags = empty_tags()
-        for index in sorted(assigned, key=lambda i: (-round(near[i], 2), -len(self._ancestors[i]), i)):
+        for index in sorted(assigned, key=lambda i: (-rank[i], -len(self._ancestors[i]), i)):
             label = self._labels[index]
             tags[label.category].append(label.name)
         return tags

@@ -49,7 +49,7 @@ MEASURE_NAMES: Final[tuple[str, ...]] = (
     "contrast_rms",  # standard deviation of the luminance
     "clipped_white",  # share of pixels with every channel >= 250
     "clipped_black",  # share of pixels with every channel <= 5
-    "sharpness",  # log10, see `_sharpness`; about -3 blurred, -1 crisp
+    "sharpness",  # log10, see `_sharpness`; -3 blurred, -1 crisp
     "detail_px",  # short side of what sharpness was measured on
     "noise",  # standard deviation in grey levels of 255, see `_noise`
     "colourfulness",  # Hasler & Suesstrunk: 0 grey, 15 slight, 45 average, 80 strong
@@ -67,6 +67,8 @@ MEASURE_NAMES: Final[tuple[str, ...]] = (
 _DETAIL_PX: Final = 512
 _GRID_PX: Final = 64
 _TILES: Final = 8
+_NOISE_TILES: Final = 16
+_LEAST_DETAIL_PX: Final = 3 * _NOISE_TILES
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R BT.601, as in Pillow's own conversion to grey."""
 
@@ -149,15 +151,17 @@ def _detail_measures(pixels: Pixels, spread: float) -> dict[str, float]:
     """spread: p95 - p5 of the luminance, in grey levels."""
     luminance = _luminance_at_detail_size(pixels)
     short_side = min(luminance.shape)
-    if short_side < 3 * _TILES:
+    if short_side < _LEAST_DETAIL_PX:
         return {"sharpness": 0.0, "detail_px": float(short_side), "noise": 0.0}
     usable = luminance.shape[0] // 3 * 3
     above, middle, below = (luminance[row:usable:3].astype(np.float32) for row in range(3))
+    left, centre, right = middle[:, :-2], middle[:, 1:-1], middle[:, 2:]
     down = above + below - 2 * middle
-    across = middle[:, :-2] + middle[:, 2:] - 2 * middle[:, 1:-1]
     noise = _noise(down)
+    across_sharpness = _axis_sharpness(left + right - 2 * centre, right - left, noise, spread)
+    down_sharpness = _axis_sharpness(down, below - above, noise, spread)
     return {
-        "sharpness": _sharpness(across, down, noise, spread),
+        "sharpness": min(across_sharpness, down_sharpness),
         "detail_px": float(short_side),
         "noise": noise,
     }
@@ -173,35 +177,45 @@ def _luminance_at_detail_size(pixels: Pixels) -> Pixels:
     return np.asarray(grey)
 
 
-def _tile_means(values: FloatArray) -> FloatArray:
-    """float32 (8, 8): the mean of each tile of (h, w) values; the remainder at the far edges is left out."""
-    tile_h, tile_w = values.shape[0] // _TILES, values.shape[1] // _TILES
-    bands = values[: tile_h * _TILES, : tile_w * _TILES].reshape(_TILES, tile_h, -1).sum(axis=1)
-    return np.asarray(bands.reshape(_TILES, _TILES, tile_w).sum(axis=2) / np.float32(tile_h * tile_w))
+def _tile_means(values: FloatArray, tiles: int) -> FloatArray:
+    """float32 (tiles, tiles): the mean of each tile of (h, w) values; the remainder at the far edges is left out."""
+    tile_h, tile_w = values.shape[0] // tiles, values.shape[1] // tiles
+    bands = values[: tile_h * tiles, : tile_w * tiles].reshape(tiles, tile_h, -1).sum(axis=1)
+    return np.asarray(bands.reshape(tiles, tiles, tile_w).sum(axis=2) / np.float32(tile_h * tile_w))
 
 
 def _noise(down: FloatArray) -> float:
     """Standard deviation of the noise, in grey levels, from the calmest tiles.
 
     down: vertical second differences of the luminance. Immerkaer, "Fast noise variance estimation" (1996),
-    doi:10.1006/cviu.1996.0060, here over the 10th percentile of 64 tiles, because texture counts as noise to it.
+    doi:10.1006/cviu.1996.0060, here over the 2nd percentile of 256 tiles, because texture counts as noise to it.
     """
     response = down[:, :-2] + down[:, 2:] - 2 * down[:, 1:-1]
-    (calm,) = _percentiles(_tile_means(np.abs(response)), 10)
+    (calm,) = _percentiles(_tile_means(np.abs(response), _NOISE_TILES), 2)
     return calm * math.sqrt(math.pi / 2) / 6
 
 
-def _sharpness(across: FloatArray, down: FloatArray, noise: float, spread: float) -> float:
-    """log10 of the finest detail's energy, along the worse of the two axes, against the picture's contrast.
+def _axis_sharpness(curvature: FloatArray, gradient: FloatArray, noise: float, spread: float) -> float:
+    """log10 of how much fine detail there is along one axis, against the picture's contrast.
 
-    across, down: horizontal and vertical second differences. They are the parts of the Laplacian, whose variance is
-    the usual measure of focus (Pertuz and others, doi:10.1016/j.patcog.2012.11.011). Changed in four ways: divided by
-    the squared contrast, because exposure scales both; the 95th percentile of tiles, so that a sharp subject before a
-    soft background is sharp; the worse axis, because motion blurs one only; less the share that noise of this
-    strength brings by itself (its variance times 1 + 1 + 4).
+    curvature, gradient: second and (doubled) first differences of the luminance along the axis; noise, spread: in
+    grey levels. Second differences are the parts of the Laplacian, whose variance is the usual measure of focus
+    (Pertuz and others, doi:10.1016/j.patcog.2012.11.011). Changed, because that varies with much else:
+
+    * divided by the squared contrast, since exposure scales both;
+    * multiplied by curvature / gradient, which is high where an edge is narrow, so that a smooth thing before a plain
+      wall is sharp if its few edges are;
+    * the second best of 64 tiles, so that a sharp subject before a soft background is sharp;
+    * less what noise of this strength brings by itself (its variance times 1 + 1 + 4, and times 1 + 1);
+    * each axis by itself, for the caller to take the worse, since motion blurs one only.
     """
-    worse = min(_percentiles(_tile_means(np.square(values)), 95)[0] for values in (across, down))
-    return math.log10(max(worse - 6 * noise**2, 0.25) / max(spread, 8.0) ** 2)
+    fine = max(_second_best_tile(curvature) - 6 * noise**2, 0.25)
+    coarse = max(_second_best_tile(gradient) - 2 * noise**2, 2.0)
+    return math.log10(fine / max(spread, 8.0) ** 2) + math.log10(fine / coarse)
+
+
+def _second_best_tile(differences: FloatArray) -> float:
+    return float(np.partition(_tile_means(np.square(differences), _TILES), -2, axis=None)[-2])
 
 
 def _colour_measures(samples: _Samples) -> dict[str, float]:
@@ -261,7 +275,7 @@ def _named_colours(rgb: FloatArray) -> npt.NDArray[np.uint8]:
         "red": reddish,
         "brown": orangish & ((value < 165) | (saturation < 0.45)),
         "orange": orangish,
-        "yellow": hue < 68,
+        "yellow": (hue < 66) & (value > 165) & (saturation > 0.35),
         "green": hue < 165,
         "cyan": hue < 195,
         "blue": hue < 255,

@@ -186,6 +186,8 @@ def _kinship_faults(label: Label, taxonomy: Taxonomy) -> Iterator[str]:
             yield f"parent {name!r} is not a label of its category"
         elif not set(label.imagenet_classes) <= set(taxonomy.labels[position].imagenet_classes):
             yield f"parent {name!r} lacks some of its ImageNet classes"
+        elif label.is_judged_offline and not taxonomy.labels[position].is_judged_offline:
+            yield f"parent {name!r} has neither classes nor conditions, though this label has"
     if not _ends_at_a_root(label, taxonomy):
         yield "is its own ancestor"
 
