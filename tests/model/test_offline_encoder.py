@@ -131,8 +131,10 @@ def test_text_vectors_are_unit_rows_in_the_order_given(encoder: OfflineEncoder) 
 def test_texts_rank_pictures_exactly_by_content(encoder: OfflineEncoder) -> None:
     pictures = encoded(encoder, [synthetic(300, 400, seed) for seed in range(12)]).vectors
     texts = encoder.encode_texts(["a dog", "sports car", "sea"])
+    recipe = encoder.assets.recipe
+    weight = ((1 - recipe.common_share) * (1 - recipe.picture_share)) ** 0.5
     content = pictures[:, CONTENT] / np.linalg.norm(pictures[:, CONTENT], axis=1, keepdims=True)
-    assert np.abs(pictures @ texts.T - 0.4 * (content @ texts[:, CONTENT].T)).max() < 1e-5
+    assert np.abs(pictures @ texts.T - weight * (content @ texts[:, CONTENT].T)).max() < 1e-5
 
 
 def linked_assets(folder: Path) -> Path:

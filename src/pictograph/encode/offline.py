@@ -4,8 +4,8 @@ A picture's vector joins two views of it with one constant, so that the cosine o
 
     cos = common + (1 - common) * (picture_share * cos(looks) + (1 - picture_share) * cos(content))
 
-* looks: the network's pooled features less their mean, under a random orthogonal projection (767 numbers);
-* content: the class names' word vectors, mixed by the class probabilities (384 numbers; ConSE, arXiv:1312.5650);
+* looks: the network's pooled features less their mean, projected on what the classifier reads of them (767);
+* content: the class names' word vectors, mixed by the class probabilities (384; ConSE, arXiv:1312.5650);
 * common: one number, the same for every picture. Every cosine goes through one rising straight line: no order changes.
 
 A text's vector has only the middle part, so texts rank pictures by content alone. `docs/offline-encoder.md` has the
@@ -87,7 +87,7 @@ class OfflineEncoder:
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """float32 (N, 1152) unit rows. English; what is beyond 128 tokens is not read.
 
-        The cosine with a picture is 0.4 of that between the text and the picture's content, so it stays below 0.4.
+        The cosine with a picture is 0.4 times that between the text and the picture's content, so it stays below 0.4.
         """
         vectors = np.zeros((len(texts), DIMENSION), np.float32)
         if len(texts):
