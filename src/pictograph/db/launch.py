@@ -54,10 +54,10 @@ def keep_access_to_private_folders(libc: ctypes.CDLL) -> None:
         libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
 
 
-def end_with_parent(parent: int) -> None:
-    """SIGINT is PostgreSQL's fast shutdown: sessions are ended, nothing committed is lost."""
+def end_with_parent(parent: int, number: int) -> None:
+    """Asks the kernel for this signal when the parent dies. SIGINT is PostgreSQL's fast shutdown."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:  # the parent died before the request was made
         os._exit(1)
 
@@ -75,14 +75,32 @@ def guard(command: list[str]) -> int:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        end_with_parent(parent)
+        end_with_parent(parent, signal.SIGINT)
         os.execv(command[0], command)
-    readable, _, _ = select.select([sys.stdin.fileno(), woken], [], [])
-    if woken not in readable:
+    code = wait_for(child, woken, None)
+    if code is None:
         os.kill(child, signal.SIGINT)
-        if not select.select([woken], [], [], SHUTDOWN_GRACE_S)[0]:
-            os.kill(child, signal.SIGQUIT)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = wait_for(child, woken, SHUTDOWN_GRACE_S)
+    if code is None:
+        os.kill(child, signal.SIGQUIT)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code
+
+
+def wait_for(child: int, woken: int, timeout_s: float | None) -> int | None:
+    """The child's exit code; None once the time is over or, where there is no limit, standard input has closed.
+
+    SIGCHLD also comes when the child is stopped or continued: only a look at it tells.
+    """
+    inputs = [woken] if timeout_s is not None else [woken, sys.stdin.fileno()]
+    while True:
+        readable, _, _ = select.select(inputs, [], [], timeout_s)
+        if woken not in readable:
+            return None
+        os.read(woken, 4096)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
 
 
 def main(arguments: list[str]) -> int:
@@ -91,6 +109,7 @@ def main(arguments: list[str]) -> int:
         become(int(uid), int(gid))
     if mode == "guard":
         return guard(command)
+    end_with_parent(os.getppid(), signal.SIGTERM)
     return os.execv(command[0], command)
 
 
