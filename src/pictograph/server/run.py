@@ -10,13 +10,15 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 
 import uvicorn
 
 from pictograph.db.pool import Database
+from pictograph.encode.registry import describe_encoder
 from pictograph.errors import ConfigurationError
+from pictograph.index.spaces import Spaces
 from pictograph.localconfig import LocalConfig, config_path, read_config, write_config
 from pictograph.server.app import create_app
 from pictograph.services import open_worker, running_database
@@ -34,15 +36,30 @@ def serve(settings: Settings, *, announce: Callable[[str, LocalConfig], None], e
     announce(base_url, config) is called when requests are about to be taken; exit_with_parent: also stop when standard
     input closes. Raises ConfigurationError if it cannot start.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # also during the start: in order
     listener = bind(settings.host, settings.port)
     address = address_of(settings.host, listener)
     with listener, running_database(settings) as conninfo:
         config = asyncio.run(first_start(settings, conninfo, address))
         app = create_app(settings, conninfo, on_ready=lambda _: announce(address, config))
-        server = uvicorn.Server(uvicorn_config(app, settings))
+        server = Server(uvicorn_config(app, settings))
         if exit_with_parent:
             when_parent_ends(lambda: setattr(server, "should_exit", True))
         server.run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """Ends at SIGINT and SIGTERM, and then lets us stop the database: uvicorn's own raises the signal once more."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Takes the signals while it serves."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -52,12 +69,12 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(1024)
     except OSError as error:
         listener.close()
         raise ConfigurationError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port (0 takes a free one)."
         ) from error
-    listener.listen(1024)
     return listener
 
 
@@ -89,6 +106,7 @@ async def first_start(settings: Settings, conninfo: str, address: str) -> LocalC
     database = Database(conninfo, max_connections=1)
     await database.open()
     try:
+        await Spaces(database).open(describe_encoder(settings.encoder))  # a wrong encoder is said before anything runs
         keys = Keys(database)
         organization = await keys.ensure_organization()
         if ours and known.api_key and await keys.identify(known.api_key):
@@ -101,10 +119,19 @@ async def first_start(settings: Settings, conninfo: str, address: str) -> LocalC
         await database.close()
     config = LocalConfig(base_url=settings.public_url or address, api_key=key, data_dir=str(settings.data_folder))
     if ours:
-        write_config(config)
+        keep_config(config)
     else:
         logger.warning("%s belongs to the service in %s and stays as it is", config_path(), known.data_dir)
     return config
+
+
+def keep_config(config: LocalConfig) -> None:
+    try:
+        write_config(config)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{config_path()} cannot be written: {error.strerror}. Set PICTOGRAPH_HOME to a folder that can."
+        ) from error
 
 
 def names_this_service(known: LocalConfig, settings: Settings) -> bool:
