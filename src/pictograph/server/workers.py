@@ -58,7 +58,10 @@ class WorkerProcesses:
         pause_s = FIRST_PAUSE_S
         while True:
             started = asyncio.get_running_loop().time()
-            code = await self._run_once()
+            try:
+                code: int | str = await self._run_once()
+            except OSError as error:  # no memory or no process number left, for now
+                code = f"it could not be started: {error}"
             lived_s = asyncio.get_running_loop().time() - started
             pause_s = FIRST_PAUSE_S if lived_s > HEALTHY_AFTER_S else min(pause_s * 2, LONGEST_PAUSE_S)
             logger.warning(
@@ -84,9 +87,14 @@ class WorkerProcesses:
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """Asks the worker to finish what it has; past the grace it is killed, and loses nothing but time."""
+    """Asks the worker to finish what it has; past the grace it is killed, and loses nothing but time.
+
+    The signal ends one that is still loading at once; it has claimed nothing yet.
+    """
     if process.stdin:
         process.stdin.close()
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
     try:
         async with asyncio.timeout(GRACE_S):
             await process.wait()
