@@ -47,7 +47,10 @@ WHERE image_id = (
                                              AND same.image_id <> job.image_id)
     ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING job.image_id, job.sha256, job.attempts"""
-HEARTBEAT: Final = "UPDATE job SET ready_at = now() + %(lease)s WHERE claim = %(claim)s"
+# Rows locked by the transaction that ends them need no more time; waiting for them could end in a deadlock.
+HEARTBEAT: Final = """
+UPDATE job SET ready_at = now() + %(lease)s WHERE image_id IN (
+    SELECT image_id FROM job WHERE claim = %(claim)s FOR UPDATE SKIP LOCKED)"""
 RETRY: Final = (
     "UPDATE job SET claim = NULL, ready_at = now() + %(delay)s WHERE image_id = %(image)s AND claim = %(claim)s"
 )
