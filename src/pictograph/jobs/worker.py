@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -35,6 +36,9 @@ class Worker:
         self._batch = batch
         self._lanes = lanes
         self._wake = asyncio.Condition()
+        self._news = 0
+        """How often we were told of new jobs: one told of while a lane was claiming is not slept over."""
+        self._suspects_seen_at = -POLL_S
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; then the batches at hand are finished first."""
@@ -50,37 +54,40 @@ class Worker:
     async def _lane(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
+                seen = self._news
                 if not await self.work_once():
-                    await self._pause(stop)
+                    await self._pause(stop, seen)
             except PictographError as error:
                 logger.warning("The worker pauses for %.0f s: %s", TROUBLE_PAUSE_S, error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), TROUBLE_PAUSE_S)
 
     async def work_once(self) -> bool:
-        """Processes one claim; False if there was nothing to do."""
-        healthy = await self._queue.claim(self._batch)
-        suspect = await self._queue.claim_suspect()
-        for claim in (healthy, suspect):
-            if claim.jobs:
-                async with self._kept_alive(claim):
-                    await self._handler(claim)
-        return bool(healthy.jobs or suspect.jobs)
+        """Processes one claim, and one suspect alone after it; False if there was nothing to do."""
+        healthy = await self._process(await self._queue.claim(self._batch))
+        # Only now: a suspect claimed earlier would wait without heartbeats, and share the batch's fate.
+        suspect = await self._process(await self._queue.claim_suspect())
+        return healthy or suspect
 
-    async def _pause(self, stop: asyncio.Event) -> None:
-        if stop.is_set():
-            return
+    async def _process(self, claim: Claim) -> bool:
+        if claim.jobs:
+            async with self._kept_alive(claim):
+                await self._handler(claim)
+        return bool(claim.jobs)
+
+    async def _pause(self, stop: asyncio.Event, seen: int) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(POLL_S), self._wake:
-                await self._wake.wait()
+                await self._wake.wait_for(lambda: stop.is_set() or self._news != seen)
 
     @asynccontextmanager
     async def _kept_alive(self, claim: Claim) -> AsyncIterator[None]:
         heartbeat = asyncio.create_task(self._beat(claim))
         try:
             yield
-        except asyncio.CancelledError:
-            await asyncio.shield(self._queue.release(claim))
+        except (asyncio.CancelledError, PictographError):  # asked to stop, or the database failed: no fault of theirs
+            with contextlib.suppress(PictographError):  # then the lease gives them back
+                await asyncio.shield(self._queue.release(claim))
             raise
         finally:
             heartbeat.cancel()
@@ -109,5 +116,6 @@ class Worker:
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             async for _ in connection.notifies():
+                self._news += 1
                 async with self._wake:
                     self._wake.notify_all()
