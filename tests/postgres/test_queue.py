@@ -1,0 +1,393 @@
+"""The queue: nothing is lost, nothing is done by two workers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from pictograph.db.pool import Database
+from pictograph.jobs.queue import URGENT, Claim, Job, Queue, enqueue, retry_later
+from pictograph.jobs.worker import Worker
+from pictograph.store.datasets import Dataset
+from pictograph.store.images import delete_image
+from pictograph.types import ImageId
+from support.planting import Garden
+
+HOUR = timedelta(hours=1)
+NOW = timedelta(0)
+
+
+async def execute(database: Database, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    async with database.connection() as connection:
+        cursor = await connection.execute(statement.encode(), values)
+        return await cursor.fetchall() if cursor.description else []
+
+
+async def finish(database: Database, claim: Claim) -> None:
+    """Ends the claim's jobs as the pipeline does, without any search rows."""
+    await execute(database, "DELETE FROM job WHERE claim = %s", claim.id)
+
+
+@pytest.fixture
+async def street(garden: Garden) -> Dataset:
+    return await garden.dataset()
+
+
+async def received(garden: Garden, street: Dataset, count: int) -> list[ImageId]:
+    return [await garden.receive(street, f"{uuid4().hex}.jpg") for _ in range(count)]
+
+
+async def queue_rows(garden: Garden, street: Dataset, count: int) -> None:
+    """Many jobs, quickly."""
+    await received(garden, street, 1)
+    await execute(
+        garden.database,
+        """WITH numbers AS (SELECT n, sha256(n::text::bytea) AS sha256 FROM generate_series(2, %s) n),
+        blobs AS (INSERT INTO blob (sha256, size_bytes) SELECT sha256, 1 FROM numbers RETURNING sha256),
+        images AS (
+            INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size)
+            SELECT gen_random_uuid(), f.dataset_id, f.id, n::text, sha256, 'image/jpeg', 1, 1, 1
+            FROM numbers, folder f RETURNING id, sha256)
+        INSERT INTO job (image_id, sha256) SELECT id, sha256 FROM images""",
+        count,
+    )
+
+
+async def test_two_workers_racing_on_500_jobs_claim_each_once_and_leave_none(garden: Garden, street: Dataset) -> None:
+    await queue_rows(garden, street, 500)
+    claimed: Counter[ImageId] = Counter()
+    attempts: set[int] = set()
+    held: set[bytes] = set()
+
+    async def race(queue: Queue) -> None:
+        idle = 0
+        while idle < 3:
+            claim = await queue.claim(13)
+            idle = 0 if claim.jobs else idle + 1
+            hashes = {job.sha256 for job in claim.jobs}
+            assert not hashes & held
+            held.update(hashes)
+            claimed.update(job.image_id for job in claim.jobs)
+            attempts.update(job.attempts for job in claim.jobs)
+            await asyncio.sleep(0)
+            held.difference_update(hashes)
+            await finish(garden.database, claim)
+
+    await asyncio.gather(*(race(Queue(garden.database, HOUR)) for _ in range(2)))
+    assert len(claimed) == 500
+    assert set(claimed.values()) == {1}
+    assert attempts == {1}
+    assert await Queue(garden.database).depth() == (0, 0)
+
+
+async def test_workers_racing_for_copies_of_few_pictures_never_hold_the_same_bytes(
+    garden: Garden, street: Dataset
+) -> None:
+    for number in range(60):
+        await garden.receive(street, f"{number}.jpg", content=bytes([number % 5]))
+    held: set[bytes] = set()
+    passes: Counter[bytes] = Counter()
+
+    async def race() -> None:
+        for _ in range(40):
+            claim = await Queue(garden.database, HOUR).claim(4)
+            hashes = [job.sha256 for job in claim.jobs]
+            assert len(hashes) == len(set(hashes))
+            assert not held & set(hashes)
+            held.update(hashes)
+            passes.update(hashes)
+            await asyncio.sleep(0.001)
+            held.difference_update(hashes)
+            await finish(garden.database, claim)
+
+    await asyncio.gather(*(race() for _ in range(4)))
+    assert sum(passes.values()) == 60
+
+
+async def test_the_database_itself_refuses_a_second_claim_on_the_same_bytes(garden: Garden, street: Dataset) -> None:
+    for name in ("one.jpg", "two.jpg"):
+        await garden.receive(street, name, content=b"same")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await execute(garden.database, "UPDATE job SET claim = gen_random_uuid()")
+
+
+async def test_copies_of_claimed_bytes_wait_for_the_claim(garden: Garden, street: Dataset) -> None:
+    for name in ("one.jpg", "two.jpg", "three.jpg"):
+        await garden.receive(street, name, content=b"same")
+    queue = Queue(garden.database, HOUR)
+    first = await queue.claim(10)
+    assert len(first.jobs) == 1
+    assert (await queue.claim(10)).jobs == []
+    assert await queue.depth() == (3, 1)
+    await queue.release(first)
+    assert len((await queue.claim(10)).jobs) == 1
+
+
+async def test_a_claim_takes_at_most_its_limit_oldest_first(garden: Garden, street: Dataset) -> None:
+    images = await received(garden, street, 5)
+    queue = Queue(garden.database, HOUR)
+    assert {job.image_id for job in (await queue.claim(3)).jobs} == set(images[:3])
+    assert {job.image_id for job in (await queue.claim(3)).jobs} == set(images[3:])
+    assert (await queue.claim(3)).jobs == []
+
+
+async def test_a_claim_of_a_dead_worker_can_be_claimed_again_after_the_lease_and_counts_as_an_attempt(
+    garden: Garden, street: Dataset
+) -> None:
+    (image,) = await received(garden, street, 1)
+    dead = Queue(garden.database, timedelta(milliseconds=50))
+    first = await dead.claim(10)
+    assert (await Queue(garden.database, HOUR).claim(10)).jobs == []
+    await asyncio.sleep(0.06)
+    again = await Queue(garden.database, HOUR).claim(10)
+    assert [(job.image_id, job.attempts) for job in again.jobs] == [(image, 2)]
+    assert first.id != again.id
+
+
+async def test_a_heartbeat_prolongs_the_lease(garden: Garden, street: Dataset) -> None:
+    await received(garden, street, 2)
+    queue = Queue(garden.database, timedelta(milliseconds=50))
+    claim = await queue.claim(10)
+    queue.lease = HOUR
+    await queue.heartbeat(claim)
+    await asyncio.sleep(0.06)
+    assert (await queue.claim(10)).jobs == []
+    assert len(claim.jobs) == 2
+
+
+async def test_a_heartbeat_does_not_take_back_what_another_worker_claimed_meanwhile(
+    garden: Garden, street: Dataset
+) -> None:
+    await received(garden, street, 1)
+    slow = await Queue(garden.database, NOW).claim(1)
+    other = await Queue(garden.database, NOW).claim(1)
+    assert other.jobs
+    await Queue(garden.database, HOUR).heartbeat(slow)
+    await Queue(garden.database).release(slow)
+    rows = await execute(garden.database, "SELECT claim, attempts, ready_at <= now() FROM job")
+    assert rows == [(other.id, 2, True)]
+
+
+async def test_a_job_put_off_comes_back_after_its_delay_and_not_before(garden: Garden, street: Dataset) -> None:
+    (image,) = await received(garden, street, 1)
+    queue = Queue(garden.database, HOUR)
+    claim = await queue.claim(1)
+    async with garden.database.transaction() as connection:
+        await retry_later(connection, claim, claim.jobs[0], timedelta(milliseconds=80))
+    assert (await queue.claim(1)).jobs == []
+    await asyncio.sleep(0.1)
+    assert [(job.image_id, job.attempts) for job in (await queue.claim(1)).jobs] == [(image, 2)]
+
+
+async def test_a_job_that_was_lost_to_another_worker_is_not_put_off(garden: Garden, street: Dataset) -> None:
+    await received(garden, street, 1)
+    lost = await Queue(garden.database, NOW).claim(1)
+    held = await Queue(garden.database, HOUR).claim(1)
+    async with garden.database.transaction() as connection:
+        await retry_later(connection, lost, lost.jobs[0], HOUR)
+    assert await execute(garden.database, "SELECT claim FROM job") == [(held.id,)]
+
+
+async def lose_worker(garden: Garden, times: int) -> None:
+    for _ in range(times):
+        claim = await Queue(garden.database, NOW).claim(10)
+        assert claim.jobs
+
+
+async def test_after_two_attempts_a_job_is_a_suspect_and_comes_alone(garden: Garden, street: Dataset) -> None:
+    suspects = await received(garden, street, 2)
+    await lose_worker(garden, 2)
+    (healthy,) = await received(garden, street, 1)
+    queue = Queue(garden.database, HOUR)
+    assert [job.image_id for job in (await queue.claim(10)).jobs] == [healthy]
+    alone = [await queue.claim_suspect(), await queue.claim_suspect()]
+    assert [len(claim.jobs) for claim in alone] == [1, 1]
+    assert {claim.jobs[0].image_id for claim in alone} == set(suspects)
+    assert {claim.jobs[0].attempts for claim in alone} == {3}
+    assert (await queue.claim_suspect()).jobs == []
+
+
+async def test_two_workers_never_claim_the_same_suspect(garden: Garden, street: Dataset) -> None:
+    await received(garden, street, 20)
+    await lose_worker(garden, 4)
+    claims = await asyncio.gather(*(Queue(garden.database, HOUR).claim_suspect() for _ in range(30)))
+    taken = [job.image_id for claim in claims for job in claim.jobs]
+    assert len(taken) == len(set(taken))
+
+
+async def test_a_suspect_of_the_same_bytes_as_a_claimed_job_waits(garden: Garden, street: Dataset) -> None:
+    await garden.receive(street, "one.jpg", content=b"same")
+    await lose_worker(garden, 2)
+    await garden.receive(street, "two.jpg", content=b"same")
+    queue = Queue(garden.database, HOUR)
+    await execute(garden.database, "UPDATE job SET claim = NULL")
+    assert len((await queue.claim(10)).jobs) == 1
+    assert (await queue.claim_suspect()).jobs == []
+
+
+async def test_an_image_that_somebody_waits_for_comes_first(garden: Garden, street: Dataset) -> None:
+    images = await received(garden, street, 5)
+    queue = Queue(garden.database, HOUR)
+    await queue.hurry(images[3])
+    assert [job.image_id for job in (await queue.claim(1)).jobs] == [images[3]]
+    assert [job.image_id for job in (await queue.claim(1)).jobs] == [images[0]]
+
+
+async def test_hurry_leaves_a_claimed_job_with_its_worker(garden: Garden, street: Dataset) -> None:
+    (image,) = await received(garden, street, 1)
+    queue = Queue(garden.database, HOUR)
+    claim = await queue.claim(1)
+    await queue.hurry(image)
+    assert await execute(garden.database, "SELECT claim, priority FROM job") == [(claim.id, 0)]
+
+
+async def test_hurry_does_nothing_for_an_image_that_is_done(garden: Garden, street: Dataset) -> None:
+    image = await garden.plant(street, "done.jpg")
+    await Queue(garden.database).hurry(image)
+    assert await Queue(garden.database).depth() == (0, 0)
+
+
+async def test_urgent_jobs_come_before_older_ones(garden: Garden, street: Dataset) -> None:
+    images = await received(garden, street, 3)
+    await execute(garden.database, "UPDATE job SET priority = %s WHERE image_id = %s", URGENT, images[2])
+    claim = await Queue(garden.database, HOUR).claim(1)
+    assert [job.image_id for job in claim.jobs] == [images[2]]
+
+
+async def test_released_jobs_are_ready_at_once_and_the_attempt_does_not_count(garden: Garden, street: Dataset) -> None:
+    await received(garden, street, 2)
+    queue = Queue(garden.database, HOUR)
+    await queue.release(await queue.claim(10))
+    assert {job.attempts for job in (await queue.claim(10)).jobs} == {1}
+
+
+async def test_queueing_an_image_again_starts_its_attempts_anew(garden: Garden, street: Dataset) -> None:
+    (image,) = await received(garden, street, 1)
+    await lose_worker(garden, 2)
+    async with garden.database.transaction() as connection:
+        await enqueue(connection, image)
+    assert [job.attempts for job in (await Queue(garden.database, HOUR).claim(1)).jobs] == [1]
+
+
+async def test_a_deleted_image_takes_its_job_along(garden: Garden, street: Dataset) -> None:
+    (image,) = await received(garden, street, 1)
+    async with garden.database.transaction() as connection:
+        await delete_image(connection, image)
+    assert await Queue(garden.database).depth() == (0, 0)
+
+
+async def test_a_job_of_a_rolled_back_upload_was_never_there(garden: Garden, street: Dataset) -> None:
+    image = await garden.plant(street, "done.jpg")
+    with contextlib.suppress(RuntimeError):
+        async with garden.database.transaction() as connection:
+            await enqueue(connection, image)
+            raise RuntimeError
+    assert await Queue(garden.database).depth() == (0, 0)
+
+
+async def work(garden: Garden, handler: Any, *, lease: timedelta = HOUR, until: Any) -> None:
+    """A worker that runs until `until()` is true."""
+    stop = asyncio.Event()
+    worker = Worker(garden.database, Queue(garden.database, lease), handler, batch=4)
+    running = asyncio.create_task(worker.run(stop))
+    async with asyncio.timeout(20):
+        while not until():  # noqa: ASYNC110 - what is waited for is different in each test
+            await asyncio.sleep(0.01)
+        stop.set()
+        await running
+
+
+async def test_a_worker_does_every_job_and_is_woken_by_new_ones(garden: Garden, street: Dataset) -> None:
+    done: list[ImageId] = []
+
+    async def handle(claim: Claim) -> None:
+        done.extend(job.image_id for job in claim.jobs)
+        await finish(garden.database, claim)
+
+    async def upload() -> list[ImageId]:
+        early = await received(garden, street, 10)
+        await asyncio.sleep(0.3)
+        return early + await received(garden, street, 3)
+
+    uploading = asyncio.create_task(upload())
+    await work(garden, handle, until=lambda: len(done) == 13)
+    assert sorted(done) == sorted(await uploading)
+
+
+async def test_a_slow_batch_keeps_its_claim_by_heartbeats(garden: Garden, street: Dataset) -> None:
+    await received(garden, street, 1)
+    seen: list[Job] = []
+    finished: list[Claim] = []
+
+    async def handle(claim: Claim) -> None:
+        seen.extend(claim.jobs)
+        await asyncio.sleep(1.2)
+        await finish(garden.database, claim)
+        finished.append(claim)
+
+    await work(garden, handle, lease=timedelta(seconds=0.4), until=lambda: finished)
+    assert [job.attempts for job in seen] == [1]
+
+
+async def test_a_suspect_is_claimed_only_when_its_turn_has_come(garden: Garden, street: Dataset) -> None:
+    """Claimed early, it would wait without heartbeats, and a crash of the batch before it would count against it."""
+    await received(garden, street, 1)
+    await lose_worker(garden, 2)
+    await received(garden, street, 2)
+    claimed_while_working: list[int] = []
+
+    async def handle(claim: Claim) -> None:
+        _, claimed = await Queue(garden.database).depth()
+        claimed_while_working.append(claimed - len(claim.jobs))
+        await finish(garden.database, claim)
+
+    worker = Worker(garden.database, Queue(garden.database, HOUR), handle, batch=4)
+    assert await worker.work_once()
+    assert claimed_while_working == [0, 0]
+    assert not await worker.work_once()
+
+
+async def test_a_cancelled_worker_gives_its_jobs_back(garden: Garden, street: Dataset) -> None:
+    await received(garden, street, 2)
+    started = asyncio.Event()
+
+    async def handle(claim: Claim) -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    worker = Worker(garden.database, Queue(garden.database, HOUR), handle, batch=4)
+    working = asyncio.create_task(worker.work_once())
+    await started.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert {job.attempts for job in (await Queue(garden.database, HOUR).claim(10)).jobs} == {1}
+
+
+async def test_a_worker_outlives_the_loss_of_all_its_connections(garden: Garden, street: Dataset) -> None:
+    done: list[ImageId] = []
+
+    async def handle(claim: Claim) -> None:
+        done.extend(job.image_id for job in claim.jobs)
+        await finish(garden.database, claim)
+
+    async def cut_and_upload() -> None:
+        await asyncio.sleep(0.2)
+        await execute(
+            garden.database,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        await asyncio.sleep(0.2)  # until the server has ended them
+        await received(garden, street, 3)
+
+    cutting = asyncio.create_task(cut_and_upload())
+    await work(garden, handle, until=lambda: len(done) == 3)
+    await cutting
