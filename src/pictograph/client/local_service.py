@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,8 +35,14 @@ class LocalService:
     def join_or_start(cls, data_dir: Path, *, encoder: str | None = None) -> LocalService:
         """The service on this folder. Raises ConfigurationError if there is none and none can be started."""
         data_dir = data_dir.expanduser().resolve()
-        running = find_running(data_dir)
-        return running or start(data_dir, encoder)
+        if running := find_running(data_dir):
+            return running
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with one_at_a_time(data_dir):
+                return find_running(data_dir) or start(data_dir, encoder)
+        except OSError as error:
+            raise ConfigurationError(f"The data folder {data_dir} cannot be used: {error}.") from error
 
     def stop(self) -> None:
         """Ends the service if this object started it; returns when it is gone."""
@@ -50,6 +57,16 @@ class LocalService:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+@contextlib.contextmanager
+def one_at_a_time(data_dir: Path) -> Iterator[None]:
+    """Of two programs that ask for the same folder at the same time, the second joins what the first has started."""
+    import fcntl  # noqa: PLC0415 - not on Windows, where the rest of the SDK works
+
+    with (data_dir / "embedded.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def find_running(data_dir: Path) -> LocalService | None:
@@ -77,7 +94,6 @@ def answers(base_url: str, api_key: str) -> bool:
 
 
 def start(data_dir: Path, encoder: str | None) -> LocalService:
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = data_dir / "service.log"
     command = [
         sys.executable,
@@ -97,10 +113,17 @@ def start(data_dir: Path, encoder: str | None) -> LocalService:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            env={**os.environ, "PICTOGRAPH_HOME": str(data_dir)},
+            env=service_environment(data_dir),
             start_new_session=True,  # Ctrl-C in a notebook interrupts the cell, not the service
         )
     return wait_until_ready(process, data_dir, log)
+
+
+def service_environment(data_dir: Path) -> dict[str, str]:
+    """Ours, without what would lead the service away from this folder and this machine."""
+    elsewhere = {f"PICTOGRAPH_{name}" for name in ("HOST", "PUBLIC_URL", "DATABASE_URL", "BLOB_URL")}
+    kept = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    return kept | {"PICTOGRAPH_HOME": str(data_dir)}
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> LocalService:

@@ -145,7 +145,7 @@ def when_parent_ends(stop: Callable[[], object]) -> None:
     """Calls `stop` when standard input closes, which the kernel does for us however the parent ends."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(4096):
+        while os.read(sys.stdin.fileno(), 4096):  # not through sys.stdin, whose lock would be held as Python ends
             pass
         stop()
 
