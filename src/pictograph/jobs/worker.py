@@ -39,6 +39,7 @@ class Worker:
         self._news = 0
         """How often we were told of new jobs: one told of while a lane was claiming is not slept over."""
         self._suspects_seen_at = -POLL_S
+        """When a lane last looked for suspects: they are rare, so the look costs a query a second, not one a batch."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; then the batches at hand are finished first."""
@@ -66,8 +67,10 @@ class Worker:
         """Processes one claim, and one suspect alone after it; False if there was nothing to do."""
         healthy = await self._process(await self._queue.claim(self._batch))
         # Only now: a suspect claimed earlier would wait without heartbeats, and share the batch's fate.
-        suspect = await self._process(await self._queue.claim_suspect())
-        return healthy or suspect
+        if time.monotonic() - self._suspects_seen_at < POLL_S:
+            return healthy
+        self._suspects_seen_at = time.monotonic()
+        return await self._process(await self._queue.claim_suspect()) or healthy
 
     async def _process(self, claim: Claim) -> bool:
         if claim.jobs:
