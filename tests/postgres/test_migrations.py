@@ -1,0 +1,136 @@
+"""The schema: applied once, in order, whoever starts first; never by an older pictograph on newer data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from pictograph.db import migrate as module
+from pictograph.db.migrate import Migration, migrate, packaged_migrations, refuse_old_pgvector
+from pictograph.errors import ConfigurationError, Unavailable
+from support.databases import fresh_database
+
+SCHEMA = """
+SELECT table_name, column_name, data_type, is_nullable, column_default
+FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"""
+INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+
+
+@pytest.fixture
+def empty_database(postgres: str) -> Iterator[str]:
+    """A database that was never migrated."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+def query(url: str, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+def execute(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def test_the_numbers_of_the_migrations_have_no_gap() -> None:
+    assert [migration.number for migration in packaged_migrations()] == list(range(1, len(packaged_migrations()) + 1))
+
+
+def test_a_second_run_applies_nothing(empty_database: str) -> None:
+    applied = migrate(empty_database)
+    assert applied == packaged_migrations()
+    before = query(empty_database, SCHEMA), query(empty_database, INDEXES)
+    assert migrate(empty_database) == []
+    assert (query(empty_database, SCHEMA), query(empty_database, INDEXES)) == before
+
+
+def test_four_processes_that_start_together_apply_each_migration_once(empty_database: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        applied = list(pool.map(migrate, [empty_database] * 4))
+    assert sorted(len(migrations) for migrations in applied) == [0, 0, 0, len(packaged_migrations())]
+    assert query(empty_database, "SELECT count(*) FROM schema_migration") == [(len(packaged_migrations()),)]
+
+
+def test_a_database_of_a_newer_pictograph_is_refused(database_url: str) -> None:
+    execute(database_url, "INSERT INTO schema_migration VALUES (9999, 'from the future', 'x')")
+    with pytest.raises(ConfigurationError, match=r"newer version.*pip install -U pictograph"):
+        migrate(database_url)
+
+
+def test_a_migration_that_was_altered_after_it_was_applied_is_refused(database_url: str) -> None:
+    execute(database_url, "UPDATE schema_migration SET sha256 = 'other' WHERE number = 1")
+    with pytest.raises(ConfigurationError, match="Migration 1 in the database differs"):
+        migrate(database_url)
+
+
+def test_a_broken_migration_leaves_the_schema_as_it_was(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = len(packaged_migrations()) + 1
+    chain = [
+        *packaged_migrations(),
+        Migration(number, "fine", "CREATE TABLE fine (id int)"),
+        Migration(number + 1, "broken", "CREATE TABLE broken (id nonsense)"),
+    ]
+    monkeypatch.setattr(module, "packaged_migrations", lambda: chain)
+    before = query(database_url, SCHEMA)
+    with pytest.raises(psycopg.Error):
+        migrate(database_url)
+    assert query(database_url, SCHEMA) == before
+
+
+def test_a_later_migration_is_applied_alone(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = len(packaged_migrations()) + 1
+    chain = [*packaged_migrations(), Migration(number, "later", "CREATE TABLE later (id int)")]
+    monkeypatch.setattr(module, "packaged_migrations", lambda: chain)
+    assert migrate(database_url) == chain[-1:]
+    assert query(database_url, "SELECT count(*) FROM later") == [(0,)]
+
+
+@pytest.mark.parametrize("version", ["0.4.4", "0.7.0", "0.8.0", "0.8.3", "0.8"])
+def test_a_pgvector_that_loses_index_entries_is_refused_with_the_fix(version: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"0\.8\.4.*ALTER EXTENSION vector UPDATE") as caught:
+        refuse_old_pgvector(version)
+    assert version in caught.value.message
+
+
+@pytest.mark.parametrize("version", ["0.8.4", "0.8.10", "0.9.0", "1.0", "1.0.0"])
+def test_a_pgvector_that_is_new_enough_passes(version: str) -> None:
+    refuse_old_pgvector(version)
+
+
+def test_a_server_that_is_not_there_is_said_to_be_away() -> None:
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        migrate("host=127.0.0.1 port=1 dbname=nothing connect_timeout=2")
+
+
+def test_vectors_are_halfvec_1152_and_lie_inside_the_rows_that_search_reads(database_url: str) -> None:
+    columns = """
+        SELECT attrelid::regclass::text, format_type(atttypid, atttypmod), attstorage::text
+        FROM pg_attribute WHERE attname = 'vector' AND attrelid IN ('image_embedding'::regclass, 'encoding'::regclass)
+        ORDER BY 1"""
+    assert query(database_url, columns) == [
+        ("encoding", "halfvec(1152)", "e"),  # EXTERNAL: out of line, uncompressed
+        ("image_embedding", "halfvec(1152)", "p"),  # PLAIN: never out of line
+    ]
+
+
+def test_the_indexes_that_promises_rest_on_are_there(database_url: str) -> None:
+    indexes = dict(query(database_url, INDEXES))
+    assert "USING gin (image_auto_tags jsonb_path_ops)" in indexes["image_by_tags"]
+    assert "UNIQUE" in indexes["job_one_claim_per_sha256"]
+    assert "WHERE (claim IS NOT NULL)" in indexes["job_one_claim_per_sha256"]
+    assert "(space_id, dataset_id, folder_id)" in indexes["image_embedding_by_scope"]
+
+
+@pytest.mark.parametrize("referring", ["image", "image_embedding", "job", "encoding", "folder", "upload_ticket"])
+def test_every_foreign_key_has_an_index_to_be_deleted_by(database_url: str, referring: str) -> None:
+    """Else the deletion of one image scans a table per reference."""
+    without = f"""
+        SELECT conname FROM pg_constraint c WHERE contype = 'f' AND conrelid = '{referring}'::regclass
+        AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1])"""
+    allowed = {"image_embedding_space_id_fkey", "encoding_space_id_fkey"}
+    assert {name for (name,) in query(database_url, without)} <= allowed
