@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, TypeVar
 
 import uvicorn
 
@@ -27,7 +28,8 @@ from pictograph.store.keys import Keys
 
 logger = logging.getLogger(__name__)
 
-MACHINE_KEY_NAME = "this machine"
+Opened = TypeVar("Opened")
+MACHINE_KEY_NAME: Final = "this machine"
 
 
 def serve(settings: Settings, *, announce: Callable[[str, LocalConfig], None], exit_with_parent: bool = False) -> None:
@@ -163,9 +165,24 @@ def work(settings: Settings, *, exit_with_parent: bool = False) -> None:
 
 
 async def run_worker(settings: Settings, conninfo: str, *, exit_with_parent: bool) -> None:
-    async with stopping(exit_with_parent=exit_with_parent) as stop, open_worker(settings, conninfo) as worker:
-        logger.info("Ready, with encoder %s and %d threads", settings.encoder, settings.threads)
-        await worker.run(stop)
+    async with stopping(exit_with_parent=exit_with_parent) as stop, AsyncExitStack() as opened:
+        worker = await unless_stopped(stop, opened.enter_async_context(open_worker(settings, conninfo)))
+        if worker:
+            logger.info("Ready, with encoder %s and %d threads", settings.encoder, settings.threads)
+            await worker.run(stop)
+
+
+async def unless_stopped(stop: asyncio.Event, opening: Coroutine[Any, Any, Opened]) -> Opened | None:
+    """What `opening` gives; None, without waiting for it, once we are asked to stop: its database may be gone too."""
+    task, stopped = asyncio.create_task(opening), asyncio.create_task(stop.wait())
+    await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if task.done():
+        return await task
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return None
 
 
 @asynccontextmanager
