@@ -41,6 +41,7 @@ from pictograph.store.images import (
     archive_image,
     delete_image,
     fetch_image,
+    forget_unused_blobs,
     insert_image,
     restore_image,
 )
@@ -116,9 +117,10 @@ class Intake:
     async def sweep(self, grace: timedelta = SWEEP_GRACE) -> int:
         """Deletes the bytes that no image and no upload refers to; how many files went."""
         await self._tickets.sweep()
-        unused = await self._images.sweep_blobs(grace)
-        for sha256 in unused:
-            await self._blobs.delete(sha256)
+        async with self._database.transaction() as connection:
+            unused = await forget_unused_blobs(connection, grace)
+            for sha256 in unused:
+                await self._blobs.delete(sha256)
         return len(unused)
 
     def _check(self, data: bytes) -> tuple[Sha256, PictureFacts]:

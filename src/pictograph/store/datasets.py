@@ -42,6 +42,8 @@ UPDATE: Final = """
 UPDATE dataset
 SET name = coalesce(%(name)s, name), description = coalesce(%(description)s, description), updated_at = now()
 WHERE id = %(id)s"""
+# From here on nothing new can refer to it: an upload that comes later waits, and then finds it gone.
+LOCK: Final = "SELECT id FROM dataset WHERE id = %s FOR UPDATE"
 # Images before folders, which they refer to; search rows, jobs and folders follow by themselves.
 DELETE_IMAGES: Final = "DELETE FROM image WHERE dataset_id = %s"
 DELETE: Final = "DELETE FROM dataset WHERE id = %s"
@@ -135,6 +137,7 @@ class Datasets:
     async def delete(self, organization: OrganizationId, reference: str) -> DeletedDataset:
         """The dataset, its images and their search rows. Blobs that nothing else uses are swept later."""
         async with self._database.transaction() as connection:
+            await connection.execute(LOCK, [await resolve_dataset(connection, organization, reference)])
             dataset = await fetch_dataset(connection, organization, reference)
             images = await connection.execute(DELETE_IMAGES, [dataset.id])
             await connection.execute(DELETE, [dataset.id])

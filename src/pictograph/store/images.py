@@ -182,11 +182,6 @@ class Images:
         async with self._database.connection() as connection:
             await connection.execute(HOLD_BLOB, [sha256, size_bytes])
 
-    async def sweep_blobs(self, grace: timedelta, limit: int = 500) -> Sequence[Sha256]:
-        """Forgets blobs that nothing refers to; the caller then deletes their bytes."""
-        async with self._database.connection() as connection:
-            return await fetch_column(connection, SWEEP, {"grace": grace, "limit": limit})
-
 
 async def fetch_image(connection: Connection, organization: OrganizationId, image: ImageId) -> Image:
     """The image, archived or not. Raises NotFoundError."""
@@ -194,6 +189,12 @@ async def fetch_image(connection: Connection, organization: OrganizationId, imag
     if found is None:
         raise NotFoundError(f"There is no image {image}.")
     return found
+
+
+async def forget_unused_blobs(connection: Connection, grace: timedelta, limit: int = 500) -> Sequence[Sha256]:
+    """Forgets blobs that nothing refers to. The caller deletes their bytes before it commits: until then, an upload of
+    the same bytes waits in `hold_blob`, and then writes them anew."""
+    return await fetch_column(connection, SWEEP, {"grace": grace, "limit": limit})
 
 
 async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId, bool]:
@@ -215,7 +216,11 @@ async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId,
         "tags": Jsonb(empty_tags()),
         "idempotency_key": upload.idempotency_key,
     }
-    if (await connection.execute(INSERT, values)).rowcount == 1:
+    try:
+        inserted = (await connection.execute(INSERT, values)).rowcount
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise dataset_gone() from error
+    if inserted:
         return new_id, True
     taken = await fetch_tuple(connection, TAKEN, place_values(upload.place))
     if taken and upload.idempotency_key is not None and taken[2] == upload.idempotency_key:
@@ -231,8 +236,10 @@ async def ensure_folder(connection: Connection, place: Place) -> int:
         try:
             await connection.execute(MAKE_FOLDERS, [place.dataset_id, folder_and_ancestors(place.folder_path)])
         except psycopg.errors.ForeignKeyViolation as error:
-            raise NotFoundError("The dataset was deleted during the upload.") from error
+            raise dataset_gone() from error
         folder = await fetch_value(connection, FOLDER, key)
+    if folder is None:
+        raise dataset_gone()
     return int(folder)
 
 
@@ -253,6 +260,10 @@ async def delete_image(connection: Connection, image: ImageId) -> None:
 
 def place_values(place: Place) -> list[object]:
     return [place.dataset_id, place.folder_path, place.filename]
+
+
+def dataset_gone() -> NotFoundError:
+    return NotFoundError("The dataset was deleted during the upload.")
 
 
 def place_taken(place: Place) -> ConflictError:

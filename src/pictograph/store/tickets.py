@@ -6,10 +6,12 @@ import hashlib
 import secrets
 from typing import Final
 
+import psycopg
+
 from pictograph.db.pool import Database
 from pictograph.db.rows import fetch_tuple, fetch_value
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.store.images import Place, place_values
+from pictograph.store.images import Place, dataset_gone, place_values
 from pictograph.types import Sha256
 
 CREATE: Final = """
@@ -35,7 +37,10 @@ class Tickets:
         """A new token, valid for an hour. It cannot be read back: only its hash is kept."""
         token = secrets.token_urlsafe(32)
         async with self._database.connection() as connection:
-            await connection.execute(CREATE, [hash_of(token), *place_values(place)])
+            try:
+                await connection.execute(CREATE, [hash_of(token), *place_values(place)])
+            except psycopg.errors.ForeignKeyViolation as error:
+                raise dataset_gone() from error
         return token
 
     async def require_valid(self, token: str) -> None:
