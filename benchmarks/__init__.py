@@ -1,5 +1,5 @@
 """One question each, one JSON line each. Never asserted in tests.
 
-    python -m benchmarks                every question
-    python -m benchmarks ingest queue   some of them
+python -m benchmarks                every question
+python -m benchmarks ingest queue   some of them
 """

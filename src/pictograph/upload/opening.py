@@ -100,12 +100,11 @@ def library_errors_as_bad_image() -> Iterator[None]:
     """Turns whatever Pillow and its codecs raise about broken bytes into BadImage with a short reason.
 
     The list: what they raised when fed damaged files, and what their Python parts raise on values nobody foresaw;
-    `UserWarning` is for processes run with `-W error`.
+    `UserWarning` is for processes run with `-W error`. MemoryError passes: the picture may be fine, and the worker tries
+    again.
     """
     try:
         yield
-    except MemoryError as error:
-        raise BadImage("This picture could not be decoded: it needs more memory than there is.") from error
     except (
         OSError,
         SyntaxError,

@@ -174,7 +174,6 @@ def test_threads_decode_the_same_pixels_as_one_after_the_other() -> None:
         ZeroDivisionError("division by zero"),
         OverflowError("too large"),
         RuntimeError("Failed to decode frame 0"),
-        MemoryError(),
         Image.DecompressionBombError("too large"),
         ImageCms.PyCMSError("cannot build transform"),
         UserWarning("Corrupt EXIF data"),
@@ -189,3 +188,8 @@ def test_whatever_the_libraries_raise_becomes_bad_image_with_a_reason(error: Exc
 def test_refusals_of_our_own_are_not_changed() -> None:
     with pytest.raises(TooLarge, match="as it was"), library_errors_as_bad_image():
         raise TooLarge("as it was")
+
+
+def test_short_memory_is_not_the_pictures_fault() -> None:
+    with pytest.raises(MemoryError), library_errors_as_bad_image():
+        raise MemoryError
