@@ -138,6 +138,6 @@ def wait_until_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path
             break
         time.sleep(0.05)
     process.kill()
-    process.wait()
+    process.communicate()
     end = log.read_bytes()[-1500:].decode(errors="replace").strip()
     raise ConfigurationError(f"The embedded service did not start. The end of {log}:\n{end}")

@@ -93,6 +93,8 @@ class EmbeddedPostgres:
             code = self._guard.wait()
             if self._stopping.wait(RESTART_PAUSE_S):
                 return
+            if self._guard.stdin:
+                self._guard.stdin.close()
             logger.error("PostgreSQL ended by itself (%s) and is started again; see %s", code, self._cluster.log)
             with contextlib.suppress(OSError):
                 clear_the_way(self._cluster)
