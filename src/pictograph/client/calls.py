@@ -119,10 +119,24 @@ def dataset_progress(dataset: str) -> Call[wire.Progress]:
 
 
 def upload_image(dataset: str, filename: str, folder_path: str, data: bytes) -> Call[wire.Image]:
-    form = {"dataset": dataset, "directory_path": folder_path, "filename": filename}
+    form = {
+        "dataset": sendable("dataset", dataset),
+        "directory_path": sendable("folder_path", folder_path),
+        "filename": sendable("filename", filename),
+    }
     return Call(
         "POST", api("images", "upload"), lambda r: parse(wire.Data[wire.Image], r).data, form=form, file=("file", data)
     )
+
+
+def sendable(field: str, text: str) -> str:
+    """The text. Raises ValidationError for what no request can carry: the name of a file that is not UTF-8, say."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = f"{field} is not valid Unicode: {text!r}. Give it another name."
+        raise ValidationError(message, details={"errors": [{"loc": [field], "msg": message}]}) from error
+    return text
 
 
 def list_images(

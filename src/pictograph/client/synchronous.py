@@ -443,7 +443,7 @@ class Images:
 def read_file(file: str | PathLike[str] | bytes, filename: str | None) -> tuple[bytes, str]:
     """Bytes and name of an upload."""
     if isinstance(file, bytes):
-        if filename is None:
+        if not filename:
             raise calls.missing_filename()
         return file, filename
     path = Path(file)

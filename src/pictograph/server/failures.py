@@ -33,6 +33,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, ApiError):  # FastAPI wraps what is raised while it reads a form or JSON
+            return answer(request, error.__cause__)
         error_class = error_class_for(error.status_code, None)
         return answer(request, error_class(describe_http(request, error), status_code=error.status_code))
 
