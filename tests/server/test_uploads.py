@@ -1,0 +1,419 @@
+"""What may be uploaded under which name, and what every refusal says; the service goes on after each."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pictograph import (
+    ApiError,
+    BadImage,
+    Client,
+    ConflictError,
+    NotFoundError,
+    TooLarge,
+    UnsupportedFormat,
+    ValidationError,
+)
+from pictograph.wire import Dataset
+from support.pictures import picture_bytes
+from support.raw import Raw
+from support.services import Service
+
+FORMATS = {
+    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp",
+    "TIFF": "image/tiff", "AVIF": "image/avif",
+}  # fmt: skip
+MAX_BYTES = 200_000
+
+
+def bomb() -> bytes:
+    """A PNG of 100,000 x 100,000 pixels, by its header; its body is a few bytes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+def heif() -> bytes:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    file = BytesIO()
+    pillow_heif.from_pillow(Image.open(BytesIO(picture_bytes(1)))).save(file, format="HEIF", quality=60)
+    return file.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def goes_on(client: Client) -> Iterator[None]:
+    """After each test the service still takes a good picture."""
+    yield
+    client.datasets.create("after")
+    assert client.images.upload("after", picture_bytes(9), filename="after.jpg").width == 64
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_promised_format_is_taken_and_told_by_its_content(client: Client, street: Dataset, format: str) -> None:
+    image = client.images.upload("street", picture_bytes(1, format=format), filename="picture.xyz")
+    assert (image.content_type, image.width, image.height) == (FORMATS[format], 64, 48)
+    assert image.state == "received"
+
+
+def test_heic_is_taken(client: Client, street: Dataset) -> None:
+    image = client.images.upload("street", heif(), filename="a.heic")
+    assert (image.content_type, image.width, image.height) == ("image/heic", 64, 48)
+
+
+def test_a_png_named_jpg_is_taken_as_the_png_it_is(client: Client, street: Dataset) -> None:
+    image = client.images.upload("street", picture_bytes(1, format="PNG"), filename="photo.jpg")
+    assert (image.content_type, image.filename) == ("image/png", "photo.jpg")
+
+
+REFUSED = [
+    (b"", BadImage, "bad_image", 422, "empty"),
+    (b"hello, this is text", UnsupportedFormat, "unsupported_format", 415, "text"),
+    (b"%PDF-1.7\n...", UnsupportedFormat, "unsupported_format", 415, "PDF"),
+    (b"PK\x03\x04" + bytes(100), UnsupportedFormat, "unsupported_format", 415, "zip"),
+    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", UnsupportedFormat, "unsupported_format", 415, "SVG"),
+    (bytes(1000), UnsupportedFormat, "unsupported_format", 415, "zero bytes"),
+    (picture_bytes(1, format="PNG")[:20], BadImage, "bad_image", 422, ""),
+    (picture_bytes(1)[:60], BadImage, "bad_image", 422, ""),
+    (b"\xff\xd8\xff", BadImage, "bad_image", 422, ""),
+    (bomb(), TooLarge, "too_large", 413, "max_pixels"),
+    (picture_bytes(1, size=(1200, 900), format="GIF"), TooLarge, "too_large", 413, "max_pixels"),
+]
+
+
+@pytest.mark.parametrize(("data", "error", "code", "status", "says"), REFUSED)
+def test_what_is_no_picture_we_read_is_refused_by_kind(
+    client: Client, street: Dataset, data: bytes, error: type[ApiError], code: str, status: int, says: str
+) -> None:
+    with pytest.raises(error) as caught:
+        client.images.upload("street", data, filename="a.jpg")
+    assert type(caught.value) is error
+    assert (caught.value.code, caught.value.status_code) == (code, status)
+    assert says in caught.value.message
+    assert caught.value.request_id
+    assert client.images.list("street") == []
+
+
+@pytest.mark.parametrize(("data", "error", "code", "status", "says"), REFUSED)
+def test_a_put_refuses_the_same_with_the_same_words(
+    raw: Raw, street: Dataset, data: bytes, error: type[ApiError], code: str, status: int, says: str
+) -> None:
+    answer = raw("PUT", upload_url(raw, "a.jpg"), content=data)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert says in answer.json()["detail"]
+
+
+def upload_url(raw: Raw, filename: str, folder: str = "/") -> str:
+    body = {"dataset": "street", "filename": filename, "directory_path": folder, "content_type": "image/jpeg"}
+    answer = raw.api("POST", "/images/upload-url", json=body)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["data"]["upload_url"])
+
+
+def padded(size: int) -> bytes:
+    """A good JPEG, longer than it needs to be."""
+    return picture_bytes(1) + bytes(size - len(picture_bytes(1)))
+
+
+def test_a_file_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(client: Client, street: Dataset) -> None:
+    client.images.upload("street", padded(MAX_BYTES), filename="limit.jpg")
+    with pytest.raises(TooLarge, match="max_bytes"):
+        client.images.upload("street", padded(MAX_BYTES + 1), filename="above.jpg")
+
+
+@pytest.mark.parametrize("size", [12_000_000, 60_000_000])
+def test_a_form_far_above_the_limit_is_refused_as_too_large(client: Client, street: Dataset, size: int) -> None:
+    with pytest.raises(TooLarge, match="max_bytes"):
+        client.images.upload("street", bytes(size), filename="huge.jpg")
+
+
+def chunks(size: int) -> Iterator[bytes]:
+    for _ in range(size // 100_000):
+        yield bytes(100_000)
+
+
+def assert_too_large(answer: Any) -> None:
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert "max_bytes" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("size", [MAX_BYTES + 100_000, 12_000_000])
+def test_a_put_above_the_limit_is_refused_as_too_large(raw: Raw, street: Dataset, size: int) -> None:
+    assert_too_large(raw("PUT", upload_url(raw, "a.jpg"), content=padded(size)))
+
+
+def test_a_put_without_a_length_is_cut_off_at_the_limit(raw: Raw, street: Dataset) -> None:
+    assert_too_large(raw("PUT", upload_url(raw, "a.jpg"), content=chunks(15_000_000)))
+
+
+def test_a_form_without_a_length_is_cut_off_at_the_limit(raw: Raw, street: Dataset) -> None:
+    def form() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="dataset"\r\n\r\nstreet\r\n'
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+        yield from chunks(15_000_000)
+        yield b"\r\n--x--\r\n"
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert_too_large(raw.api("POST", "/images/upload", content=form(), headers=headers))
+
+
+def test_json_without_end_is_cut_off(raw: Raw, street: Dataset) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = raw.api("POST", "/datasets/", content=chunks(15_000_000), headers=headers)
+    assert answer.status_code == 413
+
+
+NAMES_TAKEN = [
+    "ü.jpg", "🚗.jpg", "日本語.png", "a b.jpg", "x" * 255, "a%2Fb.jpg", "..jpg", "a\\b.jpg", "'\"<>&?#.jpg",
+    "a;b=c.jpg",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("filename", NAMES_TAKEN)
+def test_a_filename_comes_back_exactly_as_it_was_given(client: Client, street: Dataset, filename: str) -> None:
+    image = client.images.upload("street", picture_bytes(1), filename=filename)
+    assert image.filename == filename
+    assert client.images.get(image.id).filename == filename
+    assert [row.id for row in client.images.list("street", filename=filename)] == [image.id]
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "a/b.jpg",
+        "/",
+        "..",
+        ".",
+        "x" * 300,
+        "a\x00.jpg",
+        "a\n.jpg",
+        "a\x1b.jpg",
+        " a.jpg",
+        "a.jpg ",
+        "   ",
+        "a\u2028",
+    ],
+)
+def test_a_filename_that_could_mislead_is_refused_by_name(client: Client, street: Dataset, filename: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        client.images.upload("street", picture_bytes(1), filename=filename)
+    assert caught.value.status_code == 422
+    assert caught.value.field_errors[0]["loc"][-1] == "filename"
+    assert client.images.list("street") == []
+
+
+@pytest.mark.parametrize("filename", ["", "\ud800.jpg"])
+def test_a_filename_that_cannot_be_sent_is_refused_by_name(client: Client, street: Dataset, filename: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        client.images.upload("street", picture_bytes(1), filename=filename)
+    assert caught.value.field_errors[0]["loc"][-1] == "filename"
+    assert client.images.list("street") == []
+
+
+def test_bytes_without_a_filename_are_refused_before_anything_is_sent(client: Client, street: Dataset) -> None:
+    with pytest.raises(ValidationError, match="filename is needed"):
+        client.images.upload("street", picture_bytes(1))
+
+
+def test_a_local_file_whose_name_is_not_unicode_stops_no_other(client: Client, photos: Path) -> None:
+    (photos / "good.jpg").write_bytes(picture_bytes(1))
+    try:
+        (photos / "bad\udcff.jpg").write_bytes(picture_bytes(2))
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has only Unicode names")
+    report = client.images.upload_from_directory("new", photos)
+    assert [image.filename for image in report.uploaded] == ["good.jpg"]
+    assert [failure.code for failure in report.failures] == ["validation_error"]
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [("", "/"), ("/", "/"), ("a", "/a"), ("/a//b/", "/a/b"), ("ü/🚗", "/ü/🚗"), ("/a b", "/a b")],
+)
+def test_a_folder_path_has_one_way_to_be_written(client: Client, street: Dataset, given: str, canonical: str) -> None:
+    image = client.images.upload("street", picture_bytes(1), filename="a.jpg", folder_path=given)
+    assert image.folder_path == canonical
+    with pytest.raises(ConflictError):
+        client.images.upload("street", picture_bytes(2), filename="a.jpg", folder_path=canonical)
+    assert [row.id for row in client.images.list("street", folder_path=given)] == [image.id]
+
+
+@pytest.mark.parametrize("folder", ["/../etc", "/a/./b", "/a\x00", "/ a", "/" + "x" * 256, "/x" * 600, "/\n"])
+def test_a_folder_path_that_could_mislead_is_refused_by_name(client: Client, street: Dataset, folder: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        client.images.upload("street", picture_bytes(1), filename="a.jpg", folder_path=folder)
+    assert caught.value.field_errors[0]["loc"][-1] == "folder_path"
+
+
+def test_the_same_filename_in_the_same_folder_is_a_conflict_and_elsewhere_it_is_not(
+    client: Client, street: Dataset
+) -> None:
+    client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    with pytest.raises(ConflictError, match=r"'a\.jpg' in folder '/'") as caught:
+        client.images.upload("street", picture_bytes(2), filename="a.jpg")
+    assert (caught.value.status_code, caught.value.code) == (409, "conflict")
+    client.images.upload("street", picture_bytes(2), filename="a.jpg", folder_path="/b")
+
+
+def test_an_unknown_dataset_is_not_found_and_is_not_made(client: Client) -> None:
+    for dataset in ("nowhere", "", "a/b", "\x00"):
+        with pytest.raises((NotFoundError, ValidationError)):
+            client.images.upload(dataset, picture_bytes(1), filename="a.jpg")
+    assert client.datasets.list() == []
+
+
+def test_a_form_that_is_none_is_refused_in_the_one_shape(raw: Raw, street: Dataset) -> None:
+    for body, kind in (
+        (b"garbage", "multipart/form-data; boundary=x"),
+        (b"garbage", "multipart/form-data"),
+        (b"--x\r\n\r\n\r\n", "multipart/form-data; boundary=x"),
+        (b"{}", "application/json"),
+        (b"", "text/plain"),
+        (b"a=b", "application/x-www-form-urlencoded"),
+    ):
+        answer = raw.api("POST", "/images/upload", content=body, headers={"Content-Type": kind})
+        assert answer.status_code in (400, 422), (body, kind, answer.text)
+        assert answer.json()["error"]["code"] == "validation_error"
+        assert answer.json()["error"]["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_a_form_whose_parts_are_swapped_is_refused(raw: Raw, street: Dataset) -> None:
+    swapped = raw.api("POST", "/images/upload", data={"file": "text"}, files={"dataset": ("a", b"street")})
+    assert swapped.status_code == 422
+    assert len(swapped.json()["detail"]) < 1000
+
+
+def test_without_a_filename_field_the_part_names_the_file(raw: Raw, street: Dataset) -> None:
+    answer = raw.api("POST", "/images/upload", data={"dataset": "street"}, files={"file": ("p.jpg", picture_bytes(1))})
+    assert answer.status_code == 201
+    assert answer.json()["data"]["filename"] == "p.jpg"
+
+
+# Three steps
+
+
+def register(raw: Raw, filename: str, folder: str = "/", **headers: str) -> Any:
+    body = {
+        "dataset": "street", "filename": filename, "directory_path": folder, "file_size": 1, "content_type": "x/y",
+        "width": None, "height": None,
+    }  # fmt: skip
+    return raw.api("POST", "/images/register", json=body, headers=headers)
+
+
+def test_three_steps_give_the_same_image_as_one(raw: Raw, client: Client, street: Dataset) -> None:
+    data = picture_bytes(1)
+    stored = raw("PUT", upload_url(raw, "three.jpg", "/a/b"), content=data, headers={"X-API-Key": ""})
+    assert stored.status_code == 200
+    registered = register(raw, "three.jpg", "/a/b")
+    assert registered.status_code == 201
+    one = client.images.upload("street", data, filename="one.jpg", folder_path="/a/b")
+    three = client.images.get(registered.json()["data"]["id"])
+    unlike = {
+        "id", "image_id", "filename", "created_at", "updated_at", "image_url", "thumbnail_url", "tag_scores", "state",
+        "image_auto_tags",
+    }  # fmt: skip
+    assert three.model_dump(exclude=unlike) == one.model_dump(exclude=unlike)
+    assert client.images.download(three.id) == data
+
+
+def test_the_put_needs_no_key_and_no_content_type(raw: Raw, raw_as: Any, street: Dataset) -> None:
+    url = upload_url(raw, "a.jpg")
+    assert url.startswith(raw.service.address)
+    assert raw_as(None)("PUT", url, content=picture_bytes(1)).status_code == 200
+    assert register(raw, "a.jpg").status_code == 201
+
+
+def test_register_without_a_put_says_what_is_missing(raw: Raw, street: Dataset) -> None:
+    upload_url(raw, "a.jpg")
+    for filename in ("a.jpg", "never asked for.jpg"):
+        answer = register(raw, filename)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "validation_error")
+        assert "PUT" in answer.json()["detail"]
+
+
+def test_a_taken_name_is_a_conflict_at_step_1_and_at_step_3(raw: Raw, client: Client, street: Dataset) -> None:
+    raw("PUT", upload_url(raw, "a.jpg"), content=picture_bytes(1))
+    client.images.upload("street", picture_bytes(2), filename="a.jpg")
+    assert register(raw, "a.jpg").status_code == 409
+    body = {"dataset": "street", "filename": "a.jpg"}
+    assert raw.api("POST", "/images/upload-url", json=body).status_code == 409
+
+
+@pytest.mark.parametrize("token", ["unknown", "%00", "%FF", "x" * 3000, "..", "a%2Fb"])
+def test_an_unknown_token_is_not_found(raw: Raw, token: str) -> None:
+    answer = raw("PUT", f"/api/v1/uploads/{token}", content=picture_bytes(1))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_an_expired_token_is_not_found(service: Service, raw: Raw, street: Dataset) -> None:
+    url = upload_url(raw, "a.jpg")
+
+    async def expire() -> None:
+        async with service.services.database.connection() as connection:
+            await connection.execute("UPDATE upload_ticket SET expires_at = now() WHERE dataset_id = %s", [street.id])
+
+    service.run(expire())
+    answer = raw("PUT", url, content=picture_bytes(1))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert "upload-url" in answer.json()["detail"]
+
+
+def test_a_foreign_key_cannot_register_what_was_put_for_us(
+    service: Service, raw: Raw, street: Dataset, http: Any
+) -> None:
+    raw("PUT", upload_url(raw, "a.jpg"), content=picture_bytes(1))
+    stranger = Raw(service, service.key(service.organization()), http)
+    assert register(stranger, "a.jpg").status_code == 404
+    body = {"dataset": street.id, "filename": "a.jpg"}
+    assert stranger.api("POST", "/images/register", json=body).status_code == 404
+
+
+# Idempotency
+
+
+def send(raw: Raw, key: str | None, filename: str = "a.jpg", data: bytes | None = None) -> Any:
+    headers = {"Idempotency-Key": key} if key else {}
+    files = {"file": (filename, data or picture_bytes(1))}
+    return raw.api("POST", "/images/upload", data={"dataset": "street"}, files=files, headers=headers)
+
+
+def test_the_same_key_gives_the_same_image_and_another_a_conflict(raw: Raw, client: Client, street: Dataset) -> None:
+    first = send(raw, "k1")
+    again = send(raw, "k1")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json()["data"]["id"] == again.json()["data"]["id"]
+    for key in ("k2", None):
+        assert send(raw, key).status_code == 409
+    assert len(client.images.list("street")) == 1
+
+
+def test_register_again_with_the_same_key_gives_the_same_image(raw: Raw, street: Dataset) -> None:
+    raw("PUT", upload_url(raw, "a.jpg"), content=picture_bytes(1))
+    headers = {"Idempotency-Key": "k1"}
+    ids = [register(raw, "a.jpg", **headers).json()["data"]["id"] for _ in range(2)]
+    assert ids[0] == ids[1]
+    assert register(raw, "a.jpg", **{"Idempotency-Key": "k2"}).status_code == 409
+
+
+def test_a_dataset_made_again_by_the_same_call_is_the_same(raw: Raw) -> None:
+    answers = [raw.api("POST", "/datasets/", json={"name": "x"}, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert raw.api("POST", "/datasets/", json={"name": "x"}).status_code == 409
+
+
+def test_a_key_without_end_is_refused(raw: Raw, street: Dataset) -> None:
+    assert send(raw, "k" * 200).status_code == 201
+    assert send(raw, "k" * 201, "b.jpg").status_code == 422
