@@ -6,35 +6,37 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from pgvector import HalfVector
+
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_one
-from pictograph.types import DatasetId, ImageId, Tags
+from pictograph.types import DatasetId, ImageId, SpaceId, Tags
 
 IN_FOLDER: Final = """
 SELECT id FROM folder WHERE dataset_id = %(dataset)s AND (path = %(folder)s OR starts_with(path, %(below)s))"""
-# The reference's own vector comes from `encoding`, so that an archived image can still be a reference.
-# MATERIALIZED: the scan ends with `limit` rows before anything else is joined to them.
+# OFFSET 0 keeps the distance from being computed twice; MATERIALIZED ends the scan with `limit` rows before anything is
+# joined to them. The query vector is a parameter: read from its table inside, it would be detoasted once per row.
 NEAREST: Final = f"""
-WITH query AS MATERIALIZED (
-    SELECT e.space_id, e.vector FROM encoding e JOIN space s ON s.id = e.space_id AND s.active
-    WHERE e.sha256 = %(sha256)s
-), nearest AS MATERIALIZED (
-    SELECT e.image_id, greatest(0, least(1, 1 - (e.vector <=> query.vector))) AS similarity
-    FROM image_embedding e, query
-    WHERE e.space_id = query.space_id AND e.dataset_id = %(dataset)s AND e.folder_id IN ({IN_FOLDER})
-      AND e.image_id <> %(image)s
-      AND greatest(0, least(1, 1 - (e.vector <=> query.vector))) >= %(threshold)s
-    ORDER BY similarity DESC, e.image_id
+WITH nearest AS MATERIALIZED (
+    SELECT image_id, similarity FROM (
+        SELECT image_id, greatest(0, least(1, 1 - (vector <=> %(vector)s))) AS similarity
+        FROM image_embedding
+        WHERE space_id = %(space)s AND dataset_id = %(dataset)s AND folder_id IN ({IN_FOLDER})
+          AND image_id <> %(image)s
+        OFFSET 0
+    ) scored
+    WHERE similarity >= %(threshold)s
+    ORDER BY similarity DESC, image_id
     LIMIT %(limit)s
 )
 SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity
 FROM nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.folder_id
 ORDER BY nearest.similarity DESC, i.id"""
+# The vector comes from `encoding`, so that an archived image can still be a reference.
 REFERENCE: Final = """
-SELECT i.id, i.dataset_id, i.sha256, f.path AS folder_path, i.state, i.reason,
-       EXISTS (SELECT FROM encoding e JOIN space s ON s.id = e.space_id AND s.active
-               WHERE e.sha256 = i.sha256) AS embedded
+SELECT i.id, i.dataset_id, f.path AS folder_path, i.state, i.reason, e.space_id, e.vector
 FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d ON d.id = i.dataset_id
+LEFT JOIN encoding e ON e.sha256 = i.sha256 AND e.space_id = (SELECT id FROM space WHERE active)
 WHERE d.organization_id = %s AND i.id = %s"""
 
 
@@ -44,12 +46,18 @@ class Reference:
 
     id: ImageId
     dataset_id: DatasetId
-    sha256: bytes
     folder_path: str
     state: str
     reason: str | None
-    embedded: bool
-    """True if the active space has its vector."""
+    space_id: SpaceId | None
+    """The active space, if the image is embedded in it."""
+    vector: HalfVector | None
+    """Its vector in that space: float16 (1152,)."""
+
+    @property
+    def embedded(self) -> bool:
+        """True if the active space has its vector."""
+        return self.vector is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,8 @@ async def nearest_exact(
 ) -> list[Neighbour]:
     """The images of the reference's dataset, in `folder_path` and below, by falling similarity; ties by id."""
     values = {
-        "sha256": reference.sha256,
+        "space": reference.space_id,
+        "vector": reference.vector,
         "dataset": reference.dataset_id,
         "image": reference.id,
         "folder": folder_path,
