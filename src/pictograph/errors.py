@@ -17,6 +17,7 @@ PictographError
 │   └── ServerError           5xx
 │       ├── EmbeddingPending  503   the reference image is still in the queue
 │       └── Unavailable       503   the database or the blob store cannot be reached
+│           └── BlobMissing         a row names bytes that the blob store does not have
 └── ConnectionFailed                the server could not be reached, or did not answer in time
 """
 
@@ -180,6 +181,12 @@ class Unavailable(ServerError):
     status = 503
 
 
+class BlobMissing(Unavailable):
+    """A row names bytes that the store does not have; worth a retry, because a store may lag behind."""
+
+    code = "blob_missing"
+
+
 def api_error_classes() -> Iterator[type[ApiError]]:
     """Every class an answer can become, the general before the special."""
     waiting: list[type[ApiError]] = [ApiError]
@@ -196,6 +203,6 @@ def error_class_for(status_code: int, code: str | None) -> type[ApiError]:
         return by_code[code]
     if status_code >= 500:
         return ServerError
-    if status_code in (400, 413, 415):
+    if status_code == 400:
         return ValidationError
     return next((c for c in api_error_classes() if c is not ApiError and c.status == status_code), ApiError)

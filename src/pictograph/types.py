@@ -20,6 +20,8 @@ DEFAULT_THRESHOLD: Final = 0.6
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 MAX_OFFSET: Final = 1_000_000
+MAX_LIST_OFFSET: Final = 2**62
+"""Listing a dataset has no end of its own; this is what the database can count to."""
 
 TagCategory: TypeAlias = Literal["objects", "scenes", "attributes"]
 TAG_CATEGORIES: Final[tuple[TagCategory, ...]] = ("objects", "scenes", "attributes")

@@ -337,6 +337,12 @@ class ApiKey(Wire):
     """To the minute."""
 
 
+class ApiKeys(Wire):
+    """Answer of `GET /api/v1/api-keys/`."""
+
+    api_keys: list[ApiKey]
+
+
 class CreatedApiKey(Wire):
     """A new key; the secret is shown this once."""
 

@@ -177,9 +177,7 @@ def restore_image(image_id: str) -> Call[wire.Image]:
 
 
 def list_keys() -> Call[list[wire.ApiKey]]:
-    return Call(
-        "GET", f"{wire.KEYS_PREFIX}/", lambda r: [validated(wire.ApiKey, row, r) for row in answer(r)["api_keys"]]
-    )
+    return Call("GET", f"{wire.KEYS_PREFIX}/", lambda r: parse(wire.ApiKeys, r).api_keys)
 
 
 def create_key(name: str, role: Role) -> Call[wire.CreatedApiKey]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from uuid import UUID
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_column
+from pictograph.store.names import storable
 from pictograph.types import DatasetId, ImageId, TagCategory, TagMatch, Tags
 
 # One OR of containments per category, AND between them. Not `@> ANY (array)`: a GIN index cannot answer that.
@@ -23,8 +23,6 @@ CONTAINS: Final = "i.image_auto_tags @> %({name})s::jsonb"
 # created_at falls and id rises, which one row comparison says with the two sides crossed over
 AFTER: Final = " AND (i.created_at, %(after_id)s::uuid) < (%(after_time)s::timestamptz, i.id)"
 PAGE: Final = " ORDER BY i.created_at DESC, i.id LIMIT %(limit)s OFFSET %(offset)s"
-# jsonb refuses these, so no image carries a label that has one
-NOT_IN_JSONB: Final = re.compile("[\x00\ud800-\udfff]")
 DATASETS: Final = "SELECT id FROM dataset WHERE organization_id = %s"
 
 
@@ -82,7 +80,7 @@ async def find_by_tags(
 
 def containment(category: TagCategory, labels: Sequence[str], match: TagMatch) -> list[str]:
     """Documents of which an image must contain one: `{"objects": ["car"]}` each, or one document with all labels."""
-    possible = [label for label in labels if not NOT_IN_JSONB.search(label)]
+    possible = [label for label in labels if storable(label)]
     if match == "all":
         return [json.dumps({category: possible})] if labels and len(possible) == len(labels) else []
     return [json.dumps({category: [label]}) for label in possible]

@@ -12,14 +12,8 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from pictograph.errors import ConfigurationError, Unavailable
+from pictograph.errors import BlobMissing, ConfigurationError, Unavailable
 from pictograph.types import Sha256
-
-
-class BlobMissing(Unavailable):
-    """A row names bytes that the store does not have; retried, because a store may lag behind."""
-
-    code = "blob_missing"
 
 
 @contextmanager
@@ -28,7 +22,7 @@ def blob_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (NotFoundError, FileNotFoundError) as error:
-        raise BlobMissing(f"The blob store has no object {name}.") from error
+        raise BlobMissing(f"The blob store has no object {name}.", retry_after_s=2) from error
     except (BaseError, OSError) as error:
         raise Unavailable(f"The blob store failed on {name}: {error}", retry_after_s=2) from error
 

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
-from pictograph.store.names import checked_dataset_name
+from pictograph.store.names import checked_dataset_name, checked_text, storable
 from pictograph.types import DatasetId, ImageState, OrganizationId
 
 SELECT_DATASET: Final = """
@@ -93,7 +93,7 @@ class Datasets:
             "id": uuid7(),
             "organization": organization,
             "name": checked_dataset_name(name),
-            "description": description,
+            "description": checked_description(description),
             "idempotency_key": idempotency_key,
         }
         async with self._database.connection() as connection:
@@ -126,10 +126,11 @@ class Datasets:
     ) -> Dataset:
         """Renames or describes; None leaves as is. Raises ConflictError if the new name is taken."""
         new_name = checked_dataset_name(name) if name is not None else None
+        text = checked_description(description)
         async with self._database.connection() as connection:
             dataset = await resolve_dataset(connection, organization, reference)
             try:
-                await connection.execute(UPDATE, {"id": dataset, "name": new_name, "description": description})
+                await connection.execute(UPDATE, {"id": dataset, "name": new_name, "description": text})
             except psycopg.errors.UniqueViolation as error:
                 raise name_taken(name or "") from error
             return await fetch_dataset(connection, organization, str(dataset))
@@ -150,6 +151,10 @@ class Datasets:
         return dict.fromkeys(ImageState, 0) | {ImageState(state): count for state, count in rows}
 
 
+def checked_description(description: str | None) -> str | None:
+    return None if description is None else checked_text(description, field="description")
+
+
 def as_uuid(reference: str) -> UUID | None:
     """The id, if the text has the shape 8-4-4-4-12; else it is a name."""
     try:
@@ -161,7 +166,7 @@ def as_uuid(reference: str) -> UUID | None:
 async def resolve_dataset(connection: Connection, organization: OrganizationId, reference: str) -> DatasetId:
     """Id of the dataset with this id or name. Raises NotFoundError."""
     values = {"organization": organization, "id": as_uuid(reference), "name": reference}
-    if "\x00" not in reference:
+    if storable(reference):
         for statement in [ID_BY_ID, ID_BY_NAME] if values["id"] else [ID_BY_NAME]:
             found = await fetch_value(connection, statement, values)
             if found:

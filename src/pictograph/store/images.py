@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_tuple, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
-from pictograph.store.names import folder_and_ancestors
+from pictograph.store.names import folder_and_ancestors, storable
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, Sha256, Tags, empty_tags
 from pictograph.upload.picture import PictureFacts
 
@@ -150,6 +150,8 @@ class Images:
         self, organization: OrganizationId, dataset: DatasetId, wanted: ImageFilter, *, limit: int, offset: int
     ) -> tuple[list[Image], int]:
         """One page, newest first, and how many match in all."""
+        if wanted.filename is not None and not storable(wanted.filename):
+            return [], 0
         values = {
             "organization": organization,
             "dataset": dataset,

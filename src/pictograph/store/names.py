@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -11,6 +12,7 @@ MAX_NAME: Final = 255
 """Characters in a dataset's name or a filename."""
 MAX_FOLDER_PATH: Final = 1024
 """Characters in a folder path."""
+NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def checked_dataset_name(name: str) -> str:
@@ -33,6 +35,18 @@ def canonical_folder(path: str) -> str:
     for segment in segments:
         checked_segment(segment, field="folder_path", what="A folder's name")
     return "/" + "/".join(segments)
+
+
+def checked_text(text: str, *, field: str) -> str:
+    """Free text as given, if PostgreSQL can hold it."""
+    if not storable(text):
+        raise name_error(field, f"{field} must not contain NUL characters or lone surrogates.")
+    return text
+
+
+def storable(text: str) -> bool:
+    """False for what no row can hold, and so no row has: NUL, and what is not valid Unicode."""
+    return not NOT_STORABLE.search(text)
 
 
 def folder_and_ancestors(path: str) -> list[str]:

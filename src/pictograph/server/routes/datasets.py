@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import Admin, IdempotencyKey, Member, ServicesDep, Viewer
+from pictograph.types import MAX_LIST_OFFSET
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/datasets", tags=["datasets"])
 
@@ -21,7 +22,7 @@ async def list_datasets(
     services: ServicesDep,
     caller: Viewer,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET)] = 0,
 ) -> DatasetPage:
     """Your datasets, newest first."""
     rows, total = await services.datasets.list(caller.organization_id, limit=limit, offset=offset)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
 from pictograph import wire
-from pictograph.errors import PictographError
+from pictograph.errors import PictographError, Unavailable
 from pictograph.server.access import services_of
 from pictograph.version import __version__
 
@@ -19,16 +19,15 @@ async def health() -> wire.Health:
 
 
 @router.get("/ready")
-async def ready(request: Request, response: Response) -> wire.Health:
-    """200 if the database answers and workers run; else 503 with what is missing."""
+async def ready(request: Request) -> wire.Health:
+    """200 if the database answers and workers run; else 503 with what is missing. Raises Unavailable."""
     services, workers = services_of(request), request.app.state.workers
     problems, queue = list(workers.problems), None
     try:
         queue, _ = await services.queue.depth()
     except PictographError as error:
         problems.append(error.message)
-    response.status_code = 503 if problems else 200
-    return wire.Health(
+    health = wire.Health(
         status="not_ready" if problems else "ok",
         version=__version__,
         encoder=services.space.encoder,
@@ -36,3 +35,6 @@ async def ready(request: Request, response: Response) -> wire.Health:
         workers=workers.alive,
         problems=problems,
     )
+    if problems:
+        raise Unavailable(" ".join(problems), details=health.model_dump(), retry_after_s=2)
+    return health

@@ -15,7 +15,7 @@ from pictograph.services import Services
 from pictograph.store.images import Image, ImageFilter, Place
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
-from pictograph.types import ImageId, ImageState
+from pictograph.types import MAX_LIST_OFFSET, ImageId, ImageState
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/images", tags=["images"])
 uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"])
@@ -103,7 +103,7 @@ async def list_images(
     ] = None,
     include_archived: bool = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET)] = 0,
 ) -> ImagePage:
     """Images of a dataset, newest first."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)

@@ -14,9 +14,10 @@ router = APIRouter(prefix=wire.KEYS_PREFIX, tags=["api keys"])
 
 
 @router.get("/")
-async def list_keys(services: ServicesDep, caller: Admin) -> dict[str, list[wire.ApiKey]]:
+async def list_keys(services: ServicesDep, caller: Admin) -> wire.ApiKeys:
     """Keys of your organization, revoked ones included; without their secrets."""
-    return {"api_keys": [present.api_key(row) for row in await services.keys.list(caller.organization_id)]}
+    rows = await services.keys.list(caller.organization_id)
+    return wire.ApiKeys(api_keys=[present.api_key(row) for row in rows])
 
 
 @router.post("/", status_code=201)
