@@ -40,8 +40,9 @@ def write_pictures(folder: Path, count: int) -> Path:
 class Uploader:
     """Uploads a folder through the SDK in threads of its own, and remembers every image that was ever accepted."""
 
-    def __init__(self, place: Place, pictures: Path) -> None:
+    def __init__(self, place: Place, pictures: Path, *, max_retries: int = 0) -> None:
         self.accepted: set[str] = set()
+        self._max_retries = max_retries
         self._place = place
         self._pictures = pictures
         self._pool = ThreadPoolExecutor(1)
@@ -51,7 +52,7 @@ class Uploader:
 
     def _upload(self) -> UploadReport:
         with httpx.Client(event_hooks={"response": [self._note]}) as http:
-            client = self._place.client(http_client=http, max_retries=0)
+            client = self._place.client(http_client=http, max_retries=self._max_retries)
             return client.images.upload_from_directory("street", self._pictures)
 
     def _note(self, response: httpx.Response) -> None:
@@ -132,6 +133,22 @@ def test_a_killed_service_loses_nothing_and_the_upload_goes_on(place: Place, tmp
     assert report.success
     assert len(report.skipped) >= 150
     everything_is_found_once(place, uploader.accepted, 300)
+
+
+def test_a_database_killed_under_the_service_comes_back_before_the_uploader_gives_up(
+    place: Place, tmp_path: Path
+) -> None:
+    pictures = write_pictures(tmp_path / "pictures", 200)
+    place.serve_until_ready(**SHORT_LEASE)
+    uploader = Uploader(place, pictures, max_retries=6)
+
+    upload = uploader.start()
+    for victim, accepted in ((place.postmaster, 40), (place.guard, 90)):
+        until(lambda accepted=accepted: len(uploader.accepted) >= accepted, "some pictures are accepted")
+        send(victim(), signal.SIGKILL)
+
+    assert upload.result().success
+    everything_is_found_once(place, uploader.accepted, 200)
 
 
 def cut_off_after(uploader: Uploader, accepted: int, kill: Callable[[], None]) -> None:

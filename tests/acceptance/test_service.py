@@ -117,8 +117,6 @@ def test_open_connections_do_not_hold_up_the_end(place: Place) -> None:
 
 
 def test_another_encoder_than_the_one_of_the_data_is_refused_in_one_line(place: Place) -> None:
-    holder = place.hold_database()
-    holder.stop()
     place.serve_until_ready("--workers", "0").stop()
 
     refused = place.pictograph("serve", "--port", "0", "--data-dir", str(place.data), "--encoder", "offline")
