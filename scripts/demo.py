@@ -19,13 +19,14 @@ from pathlib import Path
 from rich.console import Console
 
 from pictograph import Client, PictographError
-from pictograph.cli.output import print_table, progress_bar
+from pictograph.cli.output import console, print_table, progress_bar
 from pictograph.cli.search import labels, path_of
+from pictograph.types import TagCategory
 from pictograph.wire import Image
 
-console = Console()
 DATASET = "demo"
 REFERENCES_SHOWN = 3
+ROWS_SHOWN = 5
 
 
 @contextmanager
@@ -52,17 +53,13 @@ def main(photos: Path) -> None:
 
 
 def upload(client: Client, photos: Path) -> None:
-    started = time.perf_counter()
     with timed(f"photographs of {photos} uploaded"), progress_bar("Uploading") as bar:
         report = client.images.upload_from_directory(DATASET, photos, progress=lambda done, total, _: bar(done, total))
     with timed("every one embedded and tagged"), progress_bar("Embedding and tagging") as bar:
         counts = client.datasets.wait_until_processed(
             DATASET, progress=lambda now: bar(now.total - now.received, now.total)
         )
-    rate = len(report.uploaded) / (time.perf_counter() - started)
-    console.print(
-        f"  {counts.tagged} images, {counts.failed} failed, {rate:.0f} images/s from file to findable", highlight=False
-    )
+    console.print(f"  {counts.tagged} images tagged, {counts.failed} failed", highlight=False)
     if report.failures:
         print_table("Refused", ("file", "why"), ((failure.path, failure.reason) for failure in report.failures))
 
@@ -95,24 +92,39 @@ def references(client: Client) -> list[Image]:
 
 
 def show_tagged(client: Client) -> None:
-    """by_tag, for the commonest tag of each category that was given."""
-    given: Counter[tuple[str, str]] = Counter()
-    for image in client.images.iterate(DATASET):
-        given.update((category, label) for category, found in image.image_auto_tags.items() for label in found)
-    for category in ("objects", "scenes", "attributes"):
-        commonest = [label for (where, label), _ in given.most_common() if where == category][:1]
-        if commonest:
-            show_one_tag(client, category, commonest[0])
+    """by_tag: two objects OR'd, then a scene AND an attribute; labels that say something about this very folder."""
+    images = list(client.images.iterate(DATASET))
+    objects = telling_labels(images, "objects")
+    scenes = telling_labels(images, "scenes")[:1]
+    in_scene = [image for image in images if set(scenes) & set(image.image_auto_tags["scenes"])]
+    attributes = telling_labels(in_scene or images, "attributes")[:1]
+    if objects:
+        show_by_tag(client, objects=objects[:2])
+    if scenes or attributes:
+        show_by_tag(client, scenes=scenes or None, attributes=attributes or None)
 
 
-def show_one_tag(client: Client, category: str, label: str) -> None:
-    console.print(f"\n[bold]client.search.by_tag({category}=[{label!r}], dataset_name={DATASET!r}, limit=100)[/]")
+def telling_labels(images: list[Image], category: TagCategory) -> list[str]:
+    """Labels of a category, the commonest first, without those that more than half of the images have."""
+    given = Counter(label for image in images for label in image.image_auto_tags[category])
+    return [label for label, count in given.most_common() if count <= len(images) / 2]
+
+
+def show_by_tag(client: Client, **tags: list[str] | None) -> None:
+    asked = ", ".join(f"{category}={labels}" for category, labels in tags.items() if labels)
+    console.print(
+        f"\n[bold]client.search.by_tag({asked.replace('[', chr(92) + '[')}, dataset_name={DATASET!r}, limit=100)[/]"
+    )
     started = time.perf_counter()
-    results = client.search.by_tag(**{category: [label]}, dataset_name=DATASET, limit=100)  # type: ignore[arg-type]
+    results = client.search.by_tag(**tags, dataset_name=DATASET, limit=100)  # type: ignore[arg-type]
     elapsed_ms = (time.perf_counter() - started) * 1000
     columns = ("objects", "scenes", "attributes")
-    cells = [(path_of(row), *(labels(row, name) for name in columns)) for row in results]
-    print_table(f"{len(results)} images  {elapsed_ms:.1f} ms, the first 5", ("file", *columns), cells[:5])
+    cells = [(path_of(row), *(labels(row, name) for name in columns)) for row in results[:ROWS_SHOWN]]
+    print_table(f"{found(len(results))}  {elapsed_ms:.1f} ms", ("file", *columns), cells)
+
+
+def found(count: int) -> str:
+    return f"{count} images" if count <= ROWS_SHOWN else f"{count} images, the first {ROWS_SHOWN}"
 
 
 if __name__ == "__main__":

@@ -93,4 +93,4 @@ def show(rows: list[Dataset], *, as_json: bool) -> None:
         print_json(rows)
         return
     cells = ((r.name, r.image_count, f"{r.total_size / 1e6:.1f}", f"{r.created_at:%Y-%m-%d %H:%M}", r.id) for r in rows)
-    print_table("Datasets", COLUMNS, cells)
+    print_table(f"{len(rows)} datasets", COLUMNS, cells)

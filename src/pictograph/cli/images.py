@@ -111,4 +111,4 @@ def show(rows: list[Image], *, as_json: bool) -> None:
         (r.id, f"{r.folder_path.rstrip('/')}/{r.filename}", r.state, f"{r.width}x{r.height}", r.reason or "")
         for r in rows
     )
-    print_table("Images", ("image", "file", "state", "size", "why it failed"), cells)
+    print_table(f"{len(rows)} images", ("image", "file", "state", "size", "why it failed"), cells)

@@ -33,7 +33,7 @@ def list_keys(context: typer.Context, as_json: Json = False) -> None:
         )
         for r in rows
     )
-    print_table("API keys", ("name", "key", "role", "works", "last used", "id"), cells)
+    print_table(f"{len(rows)} API keys", ("name", "key", "role", "works", "last used", "id"), cells)
 
 
 @app.command()

@@ -28,7 +28,9 @@ from pictograph.errors import (
     ValidationError,
 )
 
-console = Console()
+PIPE_WIDTH: Final = 120
+"""Columns where nobody says how wide the terminal is: in a pipe or a log."""
+console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 errors = Console(stderr=True)
 
 EXIT_CODES: Final[Sequence[tuple[type[PictographError], int]]] = (
@@ -94,7 +96,7 @@ def plain(value: Any) -> Any:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table that says how many rows it has, also when it has none."""
+    """A table, or `none` where there are no rows."""
     table = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
         # ids are there to be copied: they are never cut, however narrow the terminal
@@ -105,9 +107,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
         count += 1
-    console.print(f"[bold]{title}[/] [dim]({count})[/]")
-    if count:
-        console.print(table)
+    console.print(title, style="bold", markup=False, highlight=False)
+    console.print(table if count else "  none", highlight=False)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def similar(
         print_json(rows)
         return
     cells = ((f"{row.similarity:.3f}", row.image_id, path_of(row), labels(row, "objects")) for row in rows)
-    print_table(f"Like {image_id}", ("similarity", "image", "file", "objects"), cells)
+    print_table(f"{len(rows)} images like {image_id}", ("similarity", "image", "file", "objects"), cells)
 
 
 @app.command()
@@ -80,7 +80,7 @@ def tags(
         return
     columns = ("image", "file", "objects", "scenes", "attributes")
     cells = ((row.image_id, path_of(row), *(labels(row, name) for name in columns[2:])) for row in page.results)
-    print_table("By tag", columns, cells)
+    print_table(f"{len(page.results)} images by tag", columns, cells)
     if page.pagination.has_more:
         errors.print(f"[dim]There are more: --offset {offset + limit}, or a larger --limit.[/]")
 
