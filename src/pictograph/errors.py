@@ -18,7 +18,8 @@ PictographError
 │       ├── EmbeddingPending  503   the reference image is still in the queue
 │       └── Unavailable       503   the database or the blob store cannot be reached
 │           └── BlobMissing         a row names bytes that the blob store does not have
-└── ConnectionFailed                the server could not be reached, or did not answer in time
+├── ConnectionFailed                the server could not be reached, or did not answer in time
+└── WorkerLost                      the worker ended again and again while it processed an image
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ class ConnectionFailed(PictographError):
 
     code = "connection_failed"
     retryable = True
+
+
+class WorkerLost(PictographError):
+    """The worker's process ended, again and again, while it processed this image; the reason of a failed image."""
+
+    code = "worker_lost"
 
 
 class ApiError(PictographError):

@@ -21,7 +21,7 @@ import numpy as np
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.batching import encode_isolating, joined
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray
-from pictograph.errors import PictographError
+from pictograph.errors import WorkerLost
 from pictograph.index.writer import (
     Encoding,
     fail_images,
@@ -227,12 +227,6 @@ class Processor:
         else:
             await retry_later(connection, claim, job, delay)
             logger.warning("Image %s waits %.0f s for another attempt: %s", job.image_id, delay.total_seconds(), error)
-
-
-class WorkerLost(PictographError):
-    """The process ended, again and again, while it held this job."""
-
-    code = "worker_lost"
 
 
 def describe(seen: Sequence[tuple[Sha256, Ready, Encoded]], tagger: Tagger | None) -> list[Encoding]:
