@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from acceptance.processes import Place, Running, until
@@ -40,9 +41,8 @@ def address_in(program: Running) -> str:
     return program.said.split()[1]
 
 
-def nothing_is_left(place: Place, *programs: Running) -> None:
-    ours = {program.pid for program in programs}
-    until(lambda: not [pid for pid, _ in place.processes() if pid not in ours], "the service is gone", 30)
+def nothing_is_left(place: Place) -> None:
+    until(lambda: not list(place.processes()), "every process is gone", 30)
 
 
 def test_it_starts_joins_and_stops(place: Place) -> None:
@@ -74,13 +74,20 @@ def test_two_programs_at_once_share_one_service_which_ends_with_the_one_that_sta
         assert another.datasets.list() == []
     owner.send(signal.SIGKILL)
     owner.wait()
-    nothing_is_left(place)
+    until(lambda: not answers(address_in(owner)), "the service takes no more requests")
 
-    ends_by_itself = ask(place)
-    assert address_in(ends_by_itself) != ""
+    ends_by_itself = ask(place)  # as soon as the old service has let go of the folder
+    assert address_in(ends_by_itself) != address_in(owner)
     ends_by_itself.process.communicate(b"\n")
     assert ends_by_itself.wait() == 0
-    assert not list(place.processes())
+    nothing_is_left(place)
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health").is_success
+    except httpx.TransportError:
+        return False
 
 
 def is_service(pid: int) -> bool:

@@ -40,7 +40,7 @@ class LocalService:
         try:
             data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             with one_at_a_time(data_dir):
-                return find_running(data_dir) or start(data_dir, encoder)
+                return running_unless_free(data_dir) or start(data_dir, encoder)
         except OSError as error:
             raise ConfigurationError(f"The data folder {data_dir} cannot be used: {error}.") from error
 
@@ -76,6 +76,31 @@ def find_running(data_dir: Path) -> LocalService | None:
         if config and config.base_url and config.api_key and answers(config.base_url, config.api_key):
             return LocalService(config.base_url, config.api_key)
     return None
+
+
+def running_unless_free(data_dir: Path) -> LocalService | None:
+    """A service to join, or None once nobody holds the folder.
+
+    After the end of a notebook's kernel its service may take some seconds to stop, and answers no more meanwhile.
+    """
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while not (running := find_running(data_dir)):
+        if not is_held(data_dir) or time.monotonic() > deadline:
+            return None
+        time.sleep(0.05)
+    return running
+
+
+def is_held(data_dir: Path) -> bool:
+    """True while a service has the database's lock (`db.embedded.lock_folder`)."""
+    import fcntl  # noqa: PLC0415
+
+    with contextlib.suppress(FileNotFoundError), (data_dir / "postgres.lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def config_for(path: Path, data_dir: Path) -> LocalConfig | None:

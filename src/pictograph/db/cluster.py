@@ -255,7 +255,7 @@ def write_settings(cluster: Path, sockets: Path, account: Account) -> None:
 
 def tuned_settings(sockets: Path) -> dict[str, str]:
     """For many small reads of 2.3 kB vectors and bulk writes, on a machine that also runs the encoder."""
-    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    memory_mb = available_memory_bytes() // 2**20
     return {
         "listen_addresses": "",
         "port": PORT,
@@ -277,6 +277,15 @@ def tuned_settings(sockets: Path) -> dict[str, str]:
         "log_timezone": "UTC",
         "log_min_duration_statement": "5000",
     }
+
+
+def available_memory_bytes() -> int:
+    """The machine's, or less where a container has less."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+            limits.append(int(Path(path).read_text()))
+    return min(limits)
 
 
 def roomy_shared_memory() -> bool:

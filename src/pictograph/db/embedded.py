@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 DATABASE: Final = "pictograph"
 START_TIMEOUT_S: Final = 300
 """Long, because crash recovery after a power cut may replay gigabytes."""
-RESTART_PAUSE_S: Final = 1.0
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 30.0
+HEALTHY_AFTER_S: Final = 30.0
 
 
 class EmbeddedPostgres:
@@ -89,10 +91,14 @@ class EmbeddedPostgres:
 
     def _keep_running(self) -> None:
         """A server that was killed, for want of memory perhaps, comes back; connection pools find it again."""
+        pause_s = FIRST_PAUSE_S
         while True:
+            started = time.monotonic()
             code = self._guard.wait()
-            if self._stopping.wait(RESTART_PAUSE_S):
+            if self._stopping.wait(pause_s):
                 return
+            healthy = time.monotonic() - started > HEALTHY_AFTER_S
+            pause_s = FIRST_PAUSE_S if healthy else min(pause_s * 2, LONGEST_PAUSE_S)
             if self._guard.stdin:
                 self._guard.stdin.close()
             logger.error("PostgreSQL ended by itself (%s) and is started again; see %s", code, self._cluster.log)
