@@ -109,7 +109,7 @@ def parse_cursor(cursor: str) -> After:
         padded = cursor + "=" * (-len(cursor) % 4)
         created_at, image = json.loads(base64.urlsafe_b64decode(padded.encode()))
         return After(datetime.fromisoformat(created_at), ImageId(UUID(image)))
-    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise wrong_value(
             "cursor", "This cursor is not one of ours. Pass `next_cursor` of the page before, unchanged."
         ) from error
