@@ -1,0 +1,111 @@
+"""SDK and server agree: what one offers, the other uses."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from pictograph import AsyncClient, Client, NotFoundError
+from pictograph.client import calls
+from pictograph.wire import API_PREFIX
+from support.services import Service
+
+NOT_IN_THE_SDK = {
+    ("POST", f"{API_PREFIX}/images/upload-url"): "the published clients' three steps; ours uploads in one",
+    ("PUT", "/api/v1/uploads/{token}"): "the published clients' three steps",
+    ("POST", f"{API_PREFIX}/images/register"): "the published clients' three steps",
+    ("GET", f"{API_PREFIX}/images/{{dataset}}/{{path}}"): "the published clients' bytes by path",
+    ("DELETE", f"{API_PREFIX}/images/{{dataset}}/{{path}}"): "the published clients' delete by path",
+    ("GET", "/health"): "for whoever watches the process",
+}
+UUID = "0198c0de-0000-7000-8000-000000000000"
+ARGUMENTS: dict[str, Any] = {
+    "image_id": UUID, "key_id": UUID, "dataset": "street", "dataset_name": "street", "name": "x", "new_name": "y",
+    "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"],
+}  # fmt: skip
+
+
+def requested(client_class: Any) -> set[tuple[str, str]]:
+    """(method, path) of every request that some method of the client sends."""
+    seen: set[tuple[str, str]] = set()
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        seen.add((request.method, request.url.path))
+        return httpx.Response(404, json={"error": {"code": "not_found", "message": "x"}})
+
+    with httpx.Client(transport=httpx.MockTransport(respond)) as http:
+        client = client_class("k", base_url="http://x", http_client=http)
+        for part in (client, client.search, client.datasets, client.images, client.keys):
+            for name, method in inspect.getmembers(part, inspect.ismethod):
+                if name.startswith("_") or name in ("close", "embedded", "upload_from_directory"):
+                    continue
+                parameters = inspect.signature(method).parameters
+                given = {key: value for key, value in ARGUMENTS.items() if key in parameters}
+                with contextlib.suppress(NotFoundError):
+                    list(method(**given) or ())
+    return seen
+
+
+def described(service: Service) -> dict[tuple[str, str], re.Pattern[str]]:
+    paths = httpx.get(f"{service.address}/openapi.json").json()["paths"]
+    return {
+        (method.upper(), path): re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)) + "$")
+        for path, item in paths.items()
+        for method in item
+    }
+
+
+def test_every_endpoint_is_reached_by_the_sdk_or_named_here_with_the_reason(service: Service) -> None:
+    sent = requested(Client)
+    unreached = {
+        endpoint
+        for endpoint, pattern in described(service).items()
+        if not any(method == endpoint[0] and pattern.match(path) for method, path in sent)
+    }
+    assert unreached - set(NOT_IN_THE_SDK) == set()
+    assert set(NOT_IN_THE_SDK) <= set(described(service))
+
+
+def test_every_request_of_the_sdk_is_an_endpoint(service: Service) -> None:
+    patterns = described(service)
+    for method, path in requested(Client):
+        assert any(method == endpoint[0] and pattern.match(path) for endpoint, pattern in patterns.items()), path
+
+
+def test_every_call_is_used_by_both_clients() -> None:
+    made = {
+        name
+        for name, function in inspect.getmembers(calls, inspect.isfunction)
+        if str(inspect.signature(function).return_annotation).startswith("Call[")
+        and function.__module__ == calls.__name__
+    }
+    for client_class in (Client, AsyncClient):
+        source = inspect.getsource(inspect.getmodule(client_class))  # type: ignore[arg-type]
+        assert {name for name in made if f"calls.{name}(" not in source} == set()
+
+
+def test_every_endpoint_says_what_it_does_and_how_it_fails(service: Service) -> None:
+    specification = httpx.get(f"{service.address}/openapi.json").json()
+    for path, item in specification["paths"].items():
+        for method, operation in item.items():
+            assert operation.get("description"), (method, path)
+            assert {"4XX", "5XX"} <= operation["responses"].keys(), (method, path)
+            for name in ("4XX", "5XX"):
+                schema = operation["responses"][name]["content"]["application/json"]["schema"]
+                assert schema["$ref"].endswith("/ErrorAnswer"), (method, path)
+
+
+@pytest.mark.parametrize("operation", [("get", "/search/similar"), ("get", "/search/by-tags")])
+def test_the_description_of_a_search_carries_the_pages_defaults(service: Service, operation: tuple[str, str]) -> None:
+    method, path = operation
+    described = httpx.get(f"{service.address}/openapi.json").json()["paths"][API_PREFIX + path][method]
+    limits = {item["name"]: item["schema"] for item in described["parameters"]}
+    assert (limits["limit"]["default"], limits["limit"]["minimum"], limits["limit"]["maximum"]) == (50, 1, 500)
+    if path.endswith("similar"):
+        threshold = limits["threshold"]
+        assert (threshold["default"], threshold["minimum"], threshold["maximum"]) == (0.6, 0, 1)

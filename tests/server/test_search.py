@@ -1,0 +1,303 @@
+"""The search page through real HTTP: arguments, defaults, bounds, errors, rows, and its two examples word for word."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from pictograph import AsyncClient, Client, NotFoundError, ValidationError
+from pictograph.localconfig import LocalConfig, write_config
+from pictograph.types import OrganizationId
+from pictograph.wire import Dataset
+from support.databases import fresh_database
+from support.pictures import picture_bytes
+from support.planting import Garden, direction
+from support.raw import Raw
+from support.services import Service, running_service
+
+# The page's two tables, row by row: argument, default ("required" has none).
+BY_SIMILARITY = {"image_id": inspect.Parameter.empty, "threshold": 0.6, "limit": 50, "folder_path": None}
+BY_TAG = {"objects": None, "scenes": None, "attributes": None, "dataset_name": None, "limit": 50}
+PAGE = (Path(__file__).parent / "search_page_examples.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("client_class", [Client, AsyncClient])
+@pytest.mark.parametrize(("method", "table"), [("by_similarity", BY_SIMILARITY), ("by_tag", BY_TAG)])
+def test_every_argument_of_the_page_is_there_with_its_default(
+    service: Service, client_class: Any, method: str, table: dict[str, Any]
+) -> None:
+    search = client_class("k", base_url=service.address).search
+    parameters = inspect.signature(getattr(search, method)).parameters
+    assert {name: parameters[name].default for name in table} == table
+
+
+@pytest.fixture(scope="module")
+def service(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service without a worker, which would take up what is planted here."""
+    folder = tmp_path_factory.mktemp("quiet")
+    with fresh_database(postgres, template) as url, running_service(url, folder) as service:
+        yield service
+
+
+@pytest.fixture
+def garden(service: Service, organization: OrganizationId) -> Garden:
+    """Plants images with chosen vectors and tags into the running service."""
+    return Garden(service.services.database, organization)
+
+
+@pytest.fixture
+def planted(service: Service, garden: Garden) -> dict[str, str]:
+    """Filename to id, in dataset `my-dataset`."""
+
+    async def plant() -> dict[str, str]:
+        dataset = await garden.dataset("my-dataset")
+        car, outdoor, blurry = {"objects": ["car"]}, {"scenes": ["outdoor"]}, {"attributes": ["blurry"]}
+        return {
+            "reference.jpg": str(await garden.plant(dataset, "reference.jpg", folder="/a")),
+            "near.jpg": str(await garden.plant(dataset, "near.jpg", direction(0.9), folder="/a", tags=car)),  # type: ignore[arg-type]
+            "below.jpg": str(
+                await garden.plant(dataset, "below.jpg", direction(0.8), folder="/a/b", tags=car | outdoor)  # type: ignore[arg-type]
+            ),
+            "far.jpg": str(await garden.plant(dataset, "far.jpg", direction(0.3), folder="/a", tags=outdoor)),  # type: ignore[arg-type]
+            "elsewhere.jpg": str(
+                await garden.plant(
+                    dataset, "elsewhere.jpg", direction(0.95), folder="/z", tags=car | outdoor | blurry  # type: ignore[arg-type]
+                )
+            ),
+        }  # fmt: skip
+
+    return service.run(plant())
+
+
+def names(rows: Sequence[Any]) -> list[str]:
+    return [row.filename for row in rows]
+
+
+def test_likeness_search_inherits_the_folder_with_all_below_it(client: Client, planted: dict[str, str]) -> None:
+    rows = client.search.by_similarity(planted["reference.jpg"])
+    assert names(rows) == ["near.jpg", "below.jpg"]
+    assert [row.similarity for row in rows] == pytest.approx([0.9, 0.8], abs=1e-3)
+    assert names(client.search.by_similarity(planted["reference.jpg"], folder_path="/")) == [
+        "elsewhere.jpg", "near.jpg", "below.jpg",
+    ]  # fmt: skip
+    assert names(client.search.by_similarity(planted["reference.jpg"], folder_path="z/")) == ["elsewhere.jpg"]
+    assert names(client.search.by_similarity(planted["reference.jpg"], threshold=0.0)) == [
+        "near.jpg", "below.jpg", "far.jpg",
+    ]  # fmt: skip
+    assert names(client.search.by_similarity(planted["reference.jpg"], threshold=0.85)) == ["near.jpg"]
+    assert names(client.search.by_similarity(planted["reference.jpg"], limit=1)) == ["near.jpg"]
+
+
+def test_tag_search_ors_inside_and_ands_across(client: Client, planted: dict[str, str]) -> None:
+    by_tag = client.search.by_tag
+    assert names(by_tag(objects=["car", "truck"])) == ["elsewhere.jpg", "below.jpg", "near.jpg"]
+    assert names(by_tag(objects=["car"], scenes=["outdoor"])) == ["elsewhere.jpg", "below.jpg"]
+    assert names(by_tag(objects=["CAR"], attributes=["Blurry"])) == ["elsewhere.jpg"]
+    assert names(by_tag(objects=["car"], dataset_name="my-dataset", limit=1, offset=1)) == ["below.jpg"]
+    assert names(by_tag(objects=["car", "truck"], match="all")) == []
+    assert by_tag(objects=[]) == []
+    assert by_tag(objects=["car"], scenes=[]) == []
+    assert by_tag(objects=["", " "]) == []
+    assert names(client.search.iterate_by_tag(objects=["car"], page_size=1)) == [
+        "elsewhere.jpg", "below.jpg", "near.jpg",
+    ]  # fmt: skip
+
+
+def test_a_tag_answer_names_unknown_tags_and_the_next_page(client: Client, planted: dict[str, str]) -> None:
+    page = client.search.by_tag_page(objects=["car", "Unicorn"], limit=2)
+    assert (page.count, page.unknown_tags, page.filters.objects) == (2, ["unicorn"], ["car", "unicorn"])
+    assert (page.pagination.limit, page.pagination.has_more) == (2, True)
+    rest = client.search.by_tag_page(objects=["car"], limit=2, cursor=page.pagination.next_cursor)
+    assert names(rest.results) == ["near.jpg"]
+    assert (rest.pagination.has_more, rest.pagination.next_cursor) == (False, None)
+
+
+def test_no_tag_at_all_is_a_422(client: Client, raw: Raw) -> None:
+    with pytest.raises(ValidationError) as caught:
+        client.search.by_tag()
+    assert caught.value.status_code == 422
+    assert raw.api("GET", "/search/by-tags").status_code == 422
+
+
+def test_a_lone_text_instead_of_a_list_is_refused_before_it_is_taken_for_letters(client: Client) -> None:
+    with pytest.raises(ValidationError, match=r"\['car'\]"):
+        client.search.by_tag(objects="car")
+
+
+@pytest.mark.parametrize("limit", [0, -1, 501, 10**20])
+def test_a_limit_out_of_bounds_is_refused_and_the_cap_named(
+    client: Client, planted: dict[str, str], limit: int
+) -> None:
+    for search in (
+        lambda: client.search.by_similarity(planted["reference.jpg"], limit=limit),
+        lambda: client.search.by_tag(objects=["car"], limit=limit),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            search()
+        assert caught.value.status_code == 422
+        assert caught.value.field_errors[0]["loc"][-1] == "limit"
+        if limit > 500:
+            assert "500" in caught.value.message
+
+
+@pytest.mark.parametrize("limit", [1, 500])
+def test_the_bounds_of_the_limit_are_allowed(client: Client, planted: dict[str, str], limit: int) -> None:
+    assert client.search.by_similarity(planted["reference.jpg"], limit=limit)
+    assert client.search.by_tag(objects=["car"], limit=limit)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan"), float("inf"), -1e-9, 1.0000001])
+def test_a_threshold_out_of_bounds_is_refused(client: Client, planted: dict[str, str], threshold: float) -> None:
+    with pytest.raises(ValidationError) as caught:
+        client.search.by_similarity(planted["reference.jpg"], threshold=threshold)
+    assert caught.value.status_code == 422
+    assert caught.value.field_errors[0]["loc"][-1] == "threshold"
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 0.0, 1.0, 5e-324])
+def test_the_bounds_of_the_threshold_are_allowed(client: Client, planted: dict[str, str], threshold: float) -> None:
+    client.search.by_similarity(planted["reference.jpg"], threshold=threshold)
+
+
+@pytest.mark.parametrize("image_id", ["", "car.jpg", "12345", "x" * 3000, "\x00", "🚗", "../../x", str(uuid4())])
+def test_what_is_no_image_is_not_found(client: Client, image_id: str) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        client.search.by_similarity(image_id)
+    assert (caught.value.status_code, caught.value.code) == (404, "not_found")
+
+
+def test_an_unknown_dataset_is_not_found(client: Client) -> None:
+    with pytest.raises(NotFoundError, match="nowhere"):
+        client.search.by_tag(objects=["car"], dataset_name="nowhere")
+
+
+@pytest.mark.parametrize("folder", ["/..", "/a\x00", "/" + "x" * 256])
+def test_a_folder_that_cannot_be_is_refused(client: Client, planted: dict[str, str], folder: str) -> None:
+    with pytest.raises(ValidationError):
+        client.search.by_similarity(planted["reference.jpg"], folder_path=folder)
+
+
+@pytest.mark.parametrize("offset", [-1, 1_000_001, 10**30])
+def test_an_offset_out_of_bounds_is_refused(client: Client, offset: int) -> None:
+    with pytest.raises(ValidationError):
+        client.search.by_tag(objects=["car"], offset=offset)
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "e30", "W10", "WzEsMl0", "🚗", "\x00", "A" * 5000, "W1siYSJd" * 100, "W1tbW1tbW1tb" * 3000],
+)  # fmt: skip
+def test_a_cursor_that_is_not_ours_is_refused(client: Client, cursor: str) -> None:
+    with pytest.raises(ValidationError):
+        client.search.by_tag_page(objects=["car"], cursor=cursor)
+
+
+def test_a_match_that_is_neither_is_refused(client: Client) -> None:
+    with pytest.raises(ValidationError):
+        client.search.by_tag(objects=["car"], match="some")  # type: ignore[arg-type]
+
+
+def test_two_hundred_tags_may_be_asked_for_at_once(client: Client, planted: dict[str, str]) -> None:
+    many = [f"tag {n}" for n in range(199)]
+    assert len(client.search.by_tag(objects=[*many, "car"])) == 3
+    with pytest.raises(ValidationError, match="200"):
+        client.search.by_tag(objects=[*many, "car", "truck"])
+
+
+# Rows, as the published clients read them (protocol.md 1.1, 1.2, 10)
+
+COMMON = {
+    "id": str, "image_id": str, "filename": str, "virtual_folder_path": str, "virtual_directory_path": str,
+    "status": str, "annotation_count": int, "image_auto_tags": dict, "tags": dict, "dataset_id": str, "project_id": str,
+}  # fmt: skip
+
+
+def test_rows_carry_the_names_that_published_clients_read(raw: Raw, planted: dict[str, str]) -> None:
+    answer = raw.api("GET", f"/search/similar?image_id={planted['reference.jpg']}&threshold=0.6&limit=50").json()
+    assert {"results", "count", "threshold", "query_image_id"} <= answer.keys()
+    assert (answer["count"], answer["threshold"], answer["query_image_id"]) == (2, 0.6, planted["reference.jpg"])
+    tagged = raw.api("GET", "/search/by-tags?limit=50&offset=0&objects=car").json()
+    assert {"results", "count", "filters", "pagination"} <= tagged.keys()
+    assert {"limit": 50, "offset": 0}.items() <= tagged["pagination"].items()
+    for row in [*answer["results"], *tagged["results"]]:
+        for key, kind in COMMON.items():
+            assert isinstance(row[key], kind), key
+        assert row["id"] == row["image_id"]
+        assert row["project_id"] == row["dataset_id"]
+        assert row["virtual_folder_path"] == row["virtual_directory_path"] == row["folder_path"]
+        assert row["image_auto_tags"] == row["tags"]
+        assert row["status"] in ("new", "annotate", "review", "complete")
+        assert row["image_auto_tags"].keys() == {"objects", "scenes", "attributes"}
+    assert all(0 <= row["similarity"] <= 1 for row in answer["results"])
+
+
+def test_both_names_of_the_folder_parameter_are_read(raw: Raw, planted: dict[str, str]) -> None:
+    for name in ("folder_path", "directory_path"):
+        query = {"image_id": planted["reference.jpg"], name: "/z"}
+        assert raw.api("GET", "/search/similar", params=query).json()["count"] == 1
+        assert (
+            raw.api("GET", "/images/", params={"dataset": "my-dataset", name: "/z"}).json()["pagination"]["total"] == 1
+        )
+
+
+def test_unknown_parameters_and_keys_are_ignored(raw: Raw, planted: dict[str, str]) -> None:
+    query = {"image_id": planted["reference.jpg"], "from_the_future": "1"}
+    assert raw.api("GET", "/search/similar", params=query).json()["count"] == 2
+    assert raw.api("POST", "/datasets/", json={"name": "x", "annotation_types": ["bbox"]}).status_code == 201
+
+
+def test_a_published_clients_query_is_understood_as_it_is_sent(raw: Raw, planted: dict[str, str]) -> None:
+    query = "limit=100&offset=0&objects=car&objects=red+truck&scenes=outdoor&attributes=a%26b&dataset_name=my-dataset"
+    answer = raw.api("GET", f"/search/by-tags?{query}").json()
+    assert answer["filters"]["objects"] == ["car", "red truck"]
+    assert answer["filters"]["attributes"] == ["a&b"]
+    assert answer["unknown_tags"] == ["red truck", "a&b"]
+
+
+def test_image_and_dataset_rows_carry_what_published_clients_need(raw: Raw, client: Client, street: Dataset) -> None:
+    client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    (image,) = raw.api("GET", "/images/?dataset=street&limit=2&offset=0&filename=a.jpg").json()["data"]
+    needed = {
+        "id", "filename", "created_at", "image_url", "status", "annotation_count", "file_size", "width", "height",
+        "content_type", "dataset_id", "directory_path", "is_archived", "thumbnail_url", "tags",
+    }  # fmt: skip
+    assert needed <= image.keys()
+    assert image["tags"] == []  # their models want a list of words here, never the object of automatic tags
+    row = raw.api("GET", "/datasets/street").json()["data"]
+    required = {"id", "name", "created_at", "organization_id", "description", "annotation_types", "classes"}
+    counters = {"image_count", "completed_image_count", "archived_image_count", "total_size"}
+    assert required | counters | {"is_public", "is_archived", "storage_class"} <= row.keys()
+    assert all(isinstance(row[name], int) for name in counters)
+    listed = raw.api("GET", "/datasets/?limit=100&offset=0").json()
+    assert listed.keys() == {"data", "pagination"}
+    assert isinstance(listed["pagination"]["has_more"], bool)
+
+
+# The page's examples
+
+
+def examples() -> list[str]:
+    """The python blocks of the page, as they stand there."""
+    return [block.split("```")[0] for block in PAGE.split("```python\n")[1:]]
+
+
+def test_the_examples_of_the_page_run_unchanged_on_this_machine(
+    service: Service, organization: OrganizationId, planted: dict[str, str], home: Path
+) -> None:
+    write_config(LocalConfig(service.address, service.key(organization), "elsewhere"))
+    set_up, by_similarity, by_tag = examples()
+    script = set_up + by_similarity.replace("img-uuid-1", planted["reference.jpg"]) + by_tag
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        f"{planted['near.jpg']} near.jpg 0.900",
+        f"{planted['below.jpg']} below.jpg 0.800",
+        f"{planted['elsewhere.jpg']} ['car']",
+    ]
