@@ -189,6 +189,7 @@ class Progress(Wire):
     """How far the images of a dataset have come."""
 
     dataset_id: str
+    """UUID of the dataset."""
     total: int
     """All images, archived ones included."""
     received: int

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import httpx
+
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path, read_config
 
@@ -36,10 +38,12 @@ def resolve_config(
     given_url = base_url or environment.get("PICTOGRAPH_BASE_URL")
     local = read_config() if not (given_key and given_url) else LocalConfig()
     key, url = given_key or local.api_key, given_url or local.base_url
-    if not url or not url.startswith(("http://", "https://")):
+    if not url or not is_address(url):
         raise ConfigurationError(missing("address", url, "base_url=", "PICTOGRAPH_BASE_URL"))
     if not key or not key.strip():
         raise ConfigurationError(missing("API key", None, "api_key=", "PICTOGRAPH_API_KEY"))
+    if not (key.strip().isascii() and key.strip().isprintable()):
+        raise ConfigurationError("The API key has characters that no key has: copy it again, `pk_live_` and all.")
     return ClientConfig(
         base_url=url.rstrip("/"),
         api_key=key.strip(),
@@ -48,6 +52,15 @@ def resolve_config(
             number("max_retries", max_retries, environment.get("PICTOGRAPH_MAX_RETRIES"), DEFAULT_MAX_RETRIES)
         ),
     )
+
+
+def is_address(url: str) -> bool:
+    """True for what a request can be sent to: `http://` or `https://` and a host."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parsed.scheme in ("http", "https") and parsed.host != "" and not set(url) & set(" \t\n")
 
 
 def missing(what: str, got: str | None, keyword: str, variable: str) -> str:
