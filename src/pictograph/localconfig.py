@@ -56,7 +56,8 @@ def write_config(config: LocalConfig) -> None:
     for name in ("base_url", "api_key", "data_dir"):
         value = getattr(config, name)
         if value is not None:
-            lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}\n")
+            text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # the one thing TOML escapes more
+            lines.append(f"{name} = {text}\n")
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -72,7 +73,7 @@ class Settings:
     def check(self) -> None:
         """Raises ConfigurationError for values that cannot work."""
         for name in ("worker_batch", "max_bytes", "max_pixels", "max_uploads", "max_connections", "lease_s"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ConfigurationError(f"{name} must be above 0, not {getattr(self, name)}.")
         for name in ("port", "workers", "worker_threads"):
             if getattr(self, name) < 0:
