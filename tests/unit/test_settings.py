@@ -1,0 +1,83 @@
+"""Settings: option beats environment beats default; wrong ones stop the start with their name."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pictograph.errors import ConfigurationError
+from pictograph.settings import ENV_PREFIX, Settings, available_cores, help_of
+
+NAMES = [item.name for item in fields(Settings)]
+
+
+def test_the_defaults_are_safe_and_local() -> None:
+    settings = Settings.load({}, {})
+    assert (settings.host, settings.port, settings.encoder, settings.workers) == ("127.0.0.1", 8765, "offline", 1)
+    assert settings.database_url is None
+
+
+def test_the_data_folder_is_below_pictographs_home(home: Path) -> None:
+    settings = Settings.load({}, {})
+    assert settings.data_folder == home.resolve() / "data"
+    assert settings.blob_location == settings.data_folder / "blobs"
+
+
+def test_an_option_beats_the_environment_beats_the_default() -> None:
+    environment = {"PICTOGRAPH_PORT": "1234", "PICTOGRAPH_WORKERS": "3"}
+    settings = Settings.load({"port": 99, "host": None}, environment)
+    assert (settings.port, settings.workers, settings.host) == (99, 3, "127.0.0.1")
+
+
+def test_an_option_of_0_is_given_and_an_empty_variable_is_not() -> None:
+    settings = Settings.load({"port": 0, "workers": 0}, {"PICTOGRAPH_PORT": "1", "PICTOGRAPH_MAX_BYTES": ""})
+    assert (settings.port, settings.workers, settings.max_bytes) == (0, 0, 100_000_000)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_has_a_help_and_survives_its_way_through_the_environment(name: str) -> None:
+    assert help_of(name)
+    given: dict[str, Any] = {"data_dir": Path("/tmp/x"), "database_url": "postgresql://u:p@h/d", "lease_s": 1.5}
+    settings = Settings.load(given | {"log_level": "debug", "public_url": "http://p", "blob_url": "s3://b"}, {})
+    again = Settings.load({}, settings.environment())
+    assert getattr(again, name) == getattr(settings, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "abc"), ("port", "-1"), ("port", "65536"), ("port", "1e3"), ("port", "80.5"), ("workers", "-1"),
+        ("workers", "many"), ("worker_batch", "0"), ("max_bytes", "0"), ("max_bytes", "10MB"), ("max_pixels", "-5"),
+        ("lease_s", "0"), ("lease_s", "-1"), ("lease_s", "nan"), ("lease_s", "inf"), ("max_uploads", "0"),
+        ("max_connections", "0"), ("log_level", "loud"), ("worker_threads", "-1"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_work_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        Settings.load({}, {ENV_PREFIX + name.upper(): value})
+
+
+def test_secrets_are_hidden_where_settings_are_shown() -> None:
+    settings = Settings.load({"database_url": "postgresql://u:pa55word@h/d"}, {})
+    assert "pa55word" not in str(settings.shown())
+    assert settings.shown()["database_url"] == "(hidden)"
+    assert Settings.load({}, {}).shown()["database_url"] == "None"
+    assert list(settings.shown()) == NAMES
+
+
+def test_a_home_in_a_path_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings.load({"data_dir": "~/pictures"}, {}).data_folder == tmp_path.resolve() / "pictures"
+
+
+def test_threads_default_to_the_cores_this_process_may_use() -> None:
+    assert Settings.load({}, {}).threads == available_cores() >= 1
+    assert Settings.load({"worker_threads": 3}, {}).threads == 3
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Settings.load({}, {}).port = 1  # type: ignore[misc]
