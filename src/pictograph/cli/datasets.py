@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, Yes, console, print_json, print_table
@@ -71,7 +72,7 @@ def delete(context: typer.Context, name: Name, yes: Yes = False, as_json: Json =
     if as_json:
         print_json(deleted)
     else:
-        console.print(f"Removed [bold]{deleted.name}[/] with {deleted.images_deleted} images.")
+        console.print(f"Removed [bold]{escape(deleted.name)}[/] with {deleted.images_deleted} images.")
 
 
 @app.command()

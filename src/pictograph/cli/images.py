@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, Yes, console, print_json, print_table
@@ -78,7 +79,7 @@ def download(
         data = client.images.thumbnail(image_id) if thumbnail else client.images.download(image_id)
     target = out or Path(image.filename).with_suffix(".thumbnail.jpg") if thumbnail else out or Path(image.filename)
     target.write_bytes(data)
-    console.print(f"{len(data)} bytes written to [bold]{target}[/]")
+    console.print(f"{len(data)} bytes written to [bold]{escape(str(target))}[/]")
 
 
 @app.command()

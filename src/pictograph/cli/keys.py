@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, console, print_json, print_table
@@ -53,7 +54,9 @@ def create(
         print_json(made)
         return
     console.print(f"[bold]{made.api_key}[/]", soft_wrap=True)
-    console.print(f"Keep it now: it is not shown again. Name {made.name!r}, role {made.role}, id {made.key_id}.")
+    console.print(
+        f"Keep it now: it is not shown again. Name {escape(repr(made.name))}, role {made.role}, id {made.key_id}."
+    )
 
 
 @app.command()

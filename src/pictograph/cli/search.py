@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, errors, print_json, print_table
@@ -74,7 +75,7 @@ def tags(
             offset=offset,
         )
     if page.unknown_tags:
-        errors.print(f"[yellow]Not in the taxonomy, so no image has them:[/] {', '.join(page.unknown_tags)}")
+        errors.print(f"[yellow]Not in the taxonomy, so no image has them:[/] {escape(', '.join(page.unknown_tags))}")
     if as_json:
         print_json(page.results)
         return

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, console, print_json, print_table
@@ -130,8 +131,8 @@ def announce(address: str, config: LocalConfig, settings: Settings) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(f"  data      {settings.data_folder}", highlight=False, soft_wrap=True)
-    console.print(f"  {key_line(config)}", highlight=False, soft_wrap=True)
+    console.print(f"  data      {escape(str(settings.data_folder))}", highlight=False, soft_wrap=True)
+    console.print(f"  {escape(key_line(config))}", highlight=False, soft_wrap=True)
     console.print(
         "  try       pictograph upload DIR --dataset NAME, or python: from pictograph import Client\n",
         highlight=False,

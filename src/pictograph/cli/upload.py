@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import EXIT_FAILED, Json, console, print_json, print_table, progress_bar
@@ -16,7 +17,7 @@ from pictograph.wire import Progress
 
 def upload(
     context: typer.Context,
-    directory: Annotated[Path, typer.Argument(help="Every picture below it is uploaded; a single file will do too.")],
+    directory: Annotated[Path, typer.Argument(help="Every picture below it is uploaded.")],
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Made if it does not exist.")],
     folder: Annotated[str, typer.Option("--folder", "-f", help="Where in the dataset.")] = "/",
     flat: Annotated[bool, typer.Option("--flat", help="Do not keep sub-directories as folders.")] = False,
@@ -70,7 +71,7 @@ def summary(report: UploadReport, counts: Progress | None) -> dict[str, object]:
 def print_report(report: UploadReport, counts: Progress | None) -> None:
     console.print(
         f"[bold]{len(report.uploaded)}[/] uploaded, [bold]{len(report.skipped)}[/] there already, "
-        f"[bold]{len(report.failures)}[/] refused, in dataset [bold]{report.dataset_name}[/]."
+        f"[bold]{len(report.failures)}[/] refused, in dataset [bold]{escape(report.dataset_name)}[/]."
     )
     if report.failures:
         print_table("Refused", ("file", "why"), ((f.path, f.reason) for f in report.failures))
@@ -79,4 +80,4 @@ def print_report(report: UploadReport, counts: Progress | None) -> None:
             f"In the dataset: {counts.tagged} tagged, {counts.embedded} embedded only, {counts.failed} failed."
         )
     if counts and counts.failed:
-        console.print(f"[dim]pictograph images list {report.dataset_name} --state failed  says why[/]")
+        console.print(f"[dim]pictograph images list {escape(report.dataset_name)} --state failed  says why[/]")
