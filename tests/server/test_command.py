@@ -1,0 +1,217 @@
+"""The command against a service: exit codes, tables for people, JSON for scripts, errors on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from pictograph import Client
+from pictograph.cli.main import run
+from pictograph.localconfig import LocalConfig, write_config
+from pictograph.types import OrganizationId
+from pictograph.wire import Dataset
+from support.pictures import picture_bytes
+from support.services import Service
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `pictograph ...` in this process: (exit code, standard output, standard error)."""
+    monkeypatch.setenv("PICTOGRAPH_MAX_RETRIES", "0")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def execute(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["pictograph", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            run()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        return code, *capsys.readouterr()
+
+    return execute
+
+
+@pytest.fixture(autouse=True)
+def configured(service: Service, organization: OrganizationId, home: Path) -> None:
+    write_config(LocalConfig(service.address, service.key(organization), "elsewhere"))
+
+
+def parsed(result: tuple[int, str, str]) -> Any:
+    code, out, err = result
+    assert (code, err) == (0, ""), err
+    return json.loads(out)
+
+
+def test_a_dataset_is_made_listed_renamed_and_removed(command: Command) -> None:
+    assert command("datasets", "create", "street", "--description", "cars")[0] == 0
+    (made,) = parsed(command("datasets", "list", "--json"))
+    assert (made["name"], made["description"]) == ("street", "cars")
+    assert "street" in command("datasets", "list")[1]
+    assert command("datasets", "rename", "street", "avenue")[0] == 0
+    assert parsed(command("datasets", "get", "avenue", "--json"))[0]["id"] == made["id"]
+    assert parsed(command("datasets", "progress", "avenue", "--json"))["total"] == 0
+    assert command("datasets", "delete", "avenue", "--yes")[0] == 0
+    assert parsed(command("datasets", "list", "--json")) == []
+
+
+def test_pictures_are_uploaded_found_fetched_and_deleted(command: Command, client: Client, photos: Path) -> None:
+    for name, seed in (("a.jpg", 1), ("b.jpg", 1), ("c.jpg", 2)):
+        (photos / name).write_bytes(picture_bytes(seed))
+    report = parsed(command("upload", photos, "--dataset", "street", "--json"))
+    assert (report["uploaded"], report["skipped"], report["failures"]) == (3, 0, [])
+    assert report["progress"]["embedded"] == 3
+    images = {row["filename"]: row["id"] for row in parsed(command("images", "list", "street", "--json"))}
+    rows = parsed(command("search", "similar", images["a.jpg"], "--json"))
+    assert [(row["image_id"], row["similarity"]) for row in rows] == [(images["b.jpg"], 1.0)]
+    assert images["b.jpg"] in command("search", "similar", images["a.jpg"])[1]
+    target = photos / "saved"
+    assert command("images", "download", images["a.jpg"], "--out", target)[0] == 0
+    assert target.read_bytes() == picture_bytes(1)
+    assert command("images", "delete", images["b.jpg"])[0] == 0
+    assert parsed(command("search", "similar", images["a.jpg"], "--json")) == []
+    assert command("images", "restore", images["b.jpg"])[0] == 0
+    assert "a.jpg" in command("images", "get", images["a.jpg"])[1]
+
+
+def test_one_picture_may_be_uploaded_too(command: Command, client: Client, street: Dataset, photos: Path) -> None:
+    (photos / "a.jpg").write_bytes(picture_bytes(1))
+    (image,) = parsed(command("images", "upload", "street", photos / "a.jpg", "--folder", "/x", "--json"))
+    assert (image["filename"], image["folder_path"]) == ("a.jpg", "/x")
+
+
+def test_a_partly_failed_upload_is_exit_code_1_and_says_why(command: Command, photos: Path) -> None:
+    (photos / "good.jpg").write_bytes(picture_bytes(1))
+    (photos / "bad.jpg").write_bytes(b"not a picture")
+    code, out, err = command("upload", photos, "--dataset", "street", "--json")
+    assert (code, err) == (1, "")
+    assert [failure["code"] for failure in json.loads(out)["failures"]] == ["unsupported_format"]
+    code, out, _ = command("upload", photos, "--dataset", "street")
+    assert code == 1
+    assert "bad.jpg" in out
+
+
+def test_unknown_tags_are_named_beside_the_answer(command: Command, street: Dataset) -> None:
+    code, out, err = command("search", "tags", "--object", "unicorn", "--json")
+    assert (code, json.loads(out)) == (0, [])
+    assert "unicorn" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (("--api-key", "wrong", "datasets", "list"), 2, "unauthorized"),
+        (("datasets", "get", "nowhere"), 4, "not_found"),
+        (("search", "similar", str(uuid4())), 4, "not_found"),
+        (("search", "similar", "not-an-id"), 4, "not_found"),
+        (("images", "get", "not-an-id"), 6, "validation_error"),
+        (("datasets", "create", "street"), 5, "conflict"),
+        (("datasets", "create", "a/b"), 6, "validation_error"),
+        (("search", "tags"), 6, "validation_error"),
+        (("search", "tags", "-o", "car", "--limit", "501"), 6, "validation_error"),
+        (("search", "similar", str(uuid4()), "--threshold", "1.5"), 6, "validation_error"),
+        (("upload", "/no/such/folder", "--dataset", "x"), 6, "validation_error"),
+        (("--base-url", "http://127.0.0.1:1", "datasets", "list"), 9, "connection_failed"),
+        (("--base-url", "nonsense", "datasets", "list"), 2, "configuration"),
+        (("keys", "revoke", str(uuid4())), 4, "not_found"),
+    ],
+)
+def test_each_failure_has_its_exit_code_and_one_line_on_standard_error(
+    command: Command, client: Client, street: Dataset, arguments: tuple[str, ...], code: int, error: str
+) -> None:
+    status, out, err = command(*arguments)
+    assert (status, out) == (code, "")
+    assert f"({error})" in err
+    assert "Traceback" not in err
+    if arguments[:2] != ("keys", "revoke"):
+        status, out, err = command(*arguments, "--json")
+        assert (status, out, err.count("\n")) == (code, "", 1)
+        body = json.loads(err)["error"]
+        assert (body["code"], body["exit_code"]) == (error, code)
+        assert body["message"]
+
+
+def test_a_viewer_is_told_what_is_forbidden(command: Command, service: Service, organization: OrganizationId) -> None:
+    key = service.key(organization, "viewer")
+    code, _, err = command("--api-key", key, "datasets", "create", "x")
+    assert code == 3
+    assert "member" in err
+    assert key not in err
+
+
+def test_a_usage_error_is_exit_code_2(command: Command) -> None:
+    for arguments in (("nonsense",), ("search", "similar"), ("datasets", "list", "--limit", "0")):
+        code, out, err = command(*arguments)
+        assert (code, out) == (2, "")
+        assert "Usage" in err
+
+
+def test_names_are_shown_as_they_are_and_never_read_as_markup(command: Command, client: Client) -> None:
+    name = "[bold]x[red]"
+    client.datasets.create(name)
+    image = client.images.upload(name, picture_bytes(1), filename="photo[copy].jpg", folder_path="/[/b]/[link=x]")
+    assert name in command("datasets", "list")[1]
+    assert "/[/b]/[link=x]/photo[copy].jpg" in command("images", "list", name)[1]
+    twin = client.images.upload(name, picture_bytes(1), filename="twin[1].jpg", folder_path="/[/b]/[link=x]")
+    client.datasets.wait_until_processed(name, timeout=60)
+    assert "/[/b]/[link=x]/twin[1].jpg" in command("search", "similar", image.id)[1]
+    assert "photo[copy].jpg" in command("images", "get", image.id)[1]
+    for arguments in (
+        ("datasets", "get", "[/nowhere]"),
+        ("search", "tags", "-o", "[/unicorn]"),
+        ("images", "delete", twin.id),
+        ("keys", "create", "[bold]key"),
+    ):
+        code, out, err = command(*arguments)
+        assert code in (0, 4, 6), err
+        assert "Traceback" not in err
+        shown = arguments[-1]
+        assert shown in out + err
+    assert name in command("datasets", "delete", name, "--yes")[1]
+
+
+def test_status_says_what_runs(command: Command, service: Service) -> None:
+    status = parsed(command("status", "--json"))
+    assert (status["encoder"], status["workers"], status["base_url"]) == ("noop", 1, service.address)
+    assert "noop" in command("status")[1]
+
+
+def test_keys_are_made_shown_once_and_revoked(command: Command) -> None:
+    made = parsed(command("keys", "create", "ci", "--role", "viewer", "--json"))
+    code, out, _ = command("keys", "list")
+    assert code == 0
+    assert made["api_key"] not in out
+    assert command("--api-key", made["api_key"], "datasets", "list")[0] == 0
+    assert command("keys", "revoke", made["key_id"])[0] == 0
+    assert command("--api-key", made["api_key"], "datasets", "list")[0] == 2
+
+
+def test_without_a_service_the_way_to_start_one_is_named(command: Command, home: Path) -> None:
+    (home / "config.toml").unlink()
+    code, _, err = command("datasets", "list")
+    assert code == 2
+    assert "pictograph serve" in err
+    code, _, err = command("--api-key", "k", "--base-url", "http://127.0.0.1:1", "status")
+    assert code == 9
+    assert "pictograph serve" in err
+
+
+def test_settings_are_shown_without_secrets(command: Command) -> None:
+    code, out, _ = command("serve", "--show-settings", "--database-url", "postgresql://u:pa55word@h/d")
+    assert code == 0
+    assert "pa55word" not in out
+    assert "worker_batch" in out
+
+
+def test_a_setting_that_cannot_work_is_exit_code_2(command: Command) -> None:
+    code, _, err = command("serve", "--encoder", "noop", "--workers", "-1")
+    assert code == 2
+    assert "workers" in err
