@@ -70,7 +70,7 @@ async def worker_rate(settings: Settings, conninfo: str, files: Sequence[bytes],
             stop = asyncio.Event()
             running = asyncio.create_task(worker.run(stop))
             remaining = await waiting_images(services.database)
-            while await waiting_images(services.database):
+            while await waiting_images(services.database):  # noqa: ASYNC110 - the queue is in a database
                 await asyncio.sleep(0.05)
             elapsed = time.perf_counter() - started
             stop.set()

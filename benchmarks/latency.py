@@ -1,8 +1,8 @@
 """How long do a search and an upload take through HTTP, with 1, 8 and 32 clients at the same time?
 
 A real service with the offline encoder; every client is a thread with a connection of its own. Searches are exact, so
-their recall is 1 by construction; it is checked against a scan in numpy in the same run. Uploads go on while the worker
-encodes the ones before, as in real life. `search_engine_ms` is the same search without HTTP, for the service's own share.
+their recall is 1 by construction; it is checked against numpy in the same run. Uploads go on while the worker encodes
+the ones before, as in real life. `search_engine_ms` is the same search without HTTP, for the service's own share.
 """
 
 from __future__ import annotations
@@ -129,7 +129,6 @@ def run(client: Client, conninfo: str, folder: Path) -> dict[str, Any]:
         similar(number)
         tagged(number)
     client.datasets.create("uploads")
-    offset = itertools.count(IMAGES, UPLOADS)
     return {
         "scope": len(ids),
         "limit": LIMIT,
@@ -138,8 +137,8 @@ def run(client: Client, conninfo: str, folder: Path) -> dict[str, Any]:
         "by_similarity": {n: measure(n, SEARCHES, similar) for n in CLIENTS},
         "by_tag": {n: measure(n, SEARCHES, tagged) for n in CLIENTS},
         "upload": {
-            n: measure(n, UPLOADS, lambda number, first=next(offset): upload(first + number))  # type: ignore[misc]
-            for n in CLIENTS
+            clients: measure(clients, UPLOADS, lambda number, first=IMAGES + turn * UPLOADS: upload(first + number))  # type: ignore[misc]
+            for turn, clients in enumerate(CLIENTS)
         },
     }
 

@@ -11,8 +11,8 @@ write its vector and tags, mark it done, durably. Two worker tasks share two cor
 from __future__ import annotations
 
 import asyncio
-import logging
 import hashlib
+import logging
 import tempfile
 import time
 from collections.abc import Awaitable, Callable

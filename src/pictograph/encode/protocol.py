@@ -25,7 +25,7 @@ class EncoderSpec:
     dimension: int
     """Width of the model's own vectors; rows are zero-padded to 1152."""
     input_px: int
-    """The side, in pixels, of the square the network sees; a picture need not be decoded larger than a little above it."""
+    """The side, in pixels, of the square the network sees; pictures need not be decoded much larger."""
     has_text: bool
     """True if `encode_texts` works."""
 

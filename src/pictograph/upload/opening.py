@@ -100,8 +100,8 @@ def library_errors_as_bad_image() -> Iterator[None]:
     """Turns whatever Pillow and its codecs raise about broken bytes into BadImage with a short reason.
 
     The list: what they raised when fed damaged files, and what their Python parts raise on values nobody foresaw;
-    `UserWarning` is for processes run with `-W error`. MemoryError passes: the picture may be fine, and the worker tries
-    again.
+    `UserWarning` is for processes run with `-W error`. MemoryError passes: the picture may be fine,
+    and the worker tries again.
     """
     try:
         yield
