@@ -99,16 +99,18 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[Worker
     database = Database(conninfo, max_connections=WORKER_LANES + 2)
     loading = asyncio.create_task(asyncio.to_thread(load_encoder, settings.encoder, settings.threads))
     await database.open()
-    encoder = await loading
-    space = await Spaces(database).open(encoder.spec)
-    model = Model(encoder, tagger_for(encoder.spec), space.id)
-    blobs = BlobStore.open(settings.blob_location)
-    processor = Processor(database, blobs, model, limits_of(settings), threads=settings.threads)
-    queue = Queue(database, timedelta(seconds=settings.lease_s))
     try:
-        yield Worker(database, queue, processor.process, batch=settings.worker_batch, lanes=WORKER_LANES)
+        encoder = await loading
+        space = await Spaces(database).open(encoder.spec)
+        model = Model(encoder, tagger_for(encoder.spec), space.id)
+        blobs = BlobStore.open(settings.blob_location)
+        processor = Processor(database, blobs, model, limits_of(settings), threads=settings.threads)
+        queue = Queue(database, timedelta(seconds=settings.lease_s))
+        try:
+            yield Worker(database, queue, processor.process, batch=settings.worker_batch, lanes=WORKER_LANES)
+        finally:
+            processor.close()
     finally:
-        processor.close()
         await database.close()
 
 

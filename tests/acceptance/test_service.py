@@ -136,6 +136,14 @@ def test_a_start_that_is_ended_leaves_nothing(place: Place, moment: str) -> None
     nothing_is_left(place)
 
 
+def test_a_worker_that_cannot_reach_its_database_still_ends_when_asked(place: Place) -> None:
+    worker = place.pictograph("worker", "--database-url", "postgresql://nobody@127.0.0.1:1/none", "--encoder", "noop")
+    until(lambda: "error connecting" in worker.said, "it tries to connect, and will for 15 s")
+    worker.send(signal.SIGTERM)
+    assert worker.wait(10) == 0
+    assert "Traceback" not in worker.said
+
+
 def test_a_database_that_does_not_do_is_named(place: Place, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector")

@@ -56,7 +56,11 @@ class Database:
     async def open(self) -> None:
         """Connects; raises Unavailable if that does not succeed."""
         with database_errors():
-            await self._pool.open(wait=True, timeout=POOL_TIMEOUT_S)
+            try:
+                await self._pool.open(wait=True, timeout=POOL_TIMEOUT_S)
+            except BaseException:  # also when cancelled: a pool left open does not let the event loop end
+                await self._pool.close()
+                raise
 
     async def close(self) -> None:
         """Closes every connection."""
