@@ -1,7 +1,7 @@
 """How long until the service takes requests, and how much memory does it hold?
 
 Cold: an empty data folder (initdb, schema, first key). Warm: the same folder again. Crash: after kill -9 of everything.
-Ready means `/ready` says so; `first_image_found_s` is from an upload right then until it is found, networks loaded and all.
+Ready means `/ready` says so; `first_image_found_s` is from an upload right then until it is found, networks loaded.
 Memory is the proportional share (PSS) of each kind of process, at rest and after a few hundred images.
 """
 
