@@ -61,11 +61,21 @@ def target_folder(path: Path, directory: Path, folder_path: str, preserve_struct
 def pending_files(
     files: list[LocalFile], existing: set[tuple[str, str]], report: UploadReport, progress: Progress | None
 ) -> list[LocalFile]:
-    """The files whose place is still free; the others are noted as skipped."""
-    pending = [file for file in files if (file.folder_path, file.filename) not in existing]
-    report.skipped = [file.path for file in files if (file.folder_path, file.filename) in existing]
-    if progress and report.skipped:
-        progress(report.done, report.attempted, report.skipped[-1].name)
+    """The files whose place is still free; the others are noted as skipped, or as failed if two want one place."""
+    pending: list[LocalFile] = []
+    first: dict[tuple[str, str], Path] = {}
+    for file in files:
+        place = (file.folder_path, file.filename)
+        if place in first:
+            reason = f"{first[place]} goes to the same folder under the same name. Keep the structure, or rename one."
+            report.failures.append(UploadFailure(file.path, reason, ConflictError.code))
+        elif place in existing:
+            report.skipped.append(file.path)
+        else:
+            pending.append(file)
+        first.setdefault(place, file.path)
+    if progress and report.done:
+        progress(report.done, report.attempted, files[-1].filename)
     return pending
 
 
