@@ -85,6 +85,16 @@ def test_files_whose_place_is_taken_are_skipped_before_they_are_sent() -> None:
     assert (report.skipped, report.done, steps) == ([FILE.path], 1, [(1, 2, "a.jpg")])
 
 
+def test_two_files_that_want_one_place_are_told_apart_from_what_was_there_already() -> None:
+    twin = LocalFile(Path("b/a.jpg"), "/", "a.jpg")
+    for existing, sent, skipped in ((set(), [FILE], []), ({("/", "a.jpg")}, [], [FILE.path])):
+        report = UploadReport("x", attempted=2)
+        assert pending_files([FILE, twin], existing, report, None) == sent
+        assert report.skipped == skipped
+        assert [(failure.path, failure.code) for failure in report.failures] == [(twin.path, "conflict")]
+        assert "a.jpg goes to the same folder" in report.failures[0].reason
+
+
 def test_a_conflict_is_a_skip_if_that_is_wanted_and_else_a_failure() -> None:
     report = UploadReport("x", attempted=1)
     settle(report, FILE, ConflictError("taken"), skip_existing=True, progress=None)
