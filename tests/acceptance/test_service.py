@@ -11,9 +11,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from acceptance.processes import Place, send, until
 from pictograph import Client
+from pictograph.db.migrate import migrate
+from pictograph.errors import ConfigurationError
+from support.databases import fresh_database
 
 pytestmark = pytest.mark.acceptance
 
@@ -161,3 +165,13 @@ def test_a_database_that_does_not_do_is_named(place: Place, database_url: str) -
     assert "pass --database-url" in alone.said
     assert "Traceback" not in old.said + away.said + alone.said
     assert not list(place.processes())
+
+
+def test_a_database_user_who_may_not_install_pgvector_is_told_who_may(postgres: str) -> None:
+    with fresh_database(postgres) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE ordinary LOGIN PASSWORD 'secret'")
+        try:
+            with pytest.raises(ConfigurationError, match="Let a superuser run `CREATE EXTENSION vector`"):
+                migrate(make_conninfo(url, user="ordinary", password="secret"))
+        finally:
+            connection.execute("DROP ROLE ordinary")
