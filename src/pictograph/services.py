@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,8 +25,8 @@ from pictograph.store.keys import Keys
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tag.registry import tagger_for
-from pictograph.tag.taxonomy import load_taxonomy
-from pictograph.types import TagCategory
+from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
+from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.upload.limits import PictureLimits
 
 WORKER_LANES = 2
@@ -86,7 +86,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             queue=queue,
-            search=SearchEngine(database, queue, is_label),
+            search=SearchEngine(database, queue, label_test(load_taxonomy())),
             space=space,
         )
     finally:
@@ -114,9 +114,10 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[Worker
         await database.close()
 
 
-def is_label(category: TagCategory, label: str) -> bool:
-    """True if the shipped taxonomy has this label."""
-    return label in load_taxonomy().names(category)
+def label_test(taxonomy: Taxonomy) -> Callable[[TagCategory, str], bool]:
+    """Whether the taxonomy has a label; asked for every tag of every search, so nothing is read or searched then."""
+    labels = {category: frozenset(taxonomy.names(category)) for category in TAG_CATEGORIES}
+    return lambda category, label: label in labels[category]
 
 
 def limits_of(settings: Settings) -> PictureLimits:
