@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Unavailable,
         UnsupportedFormat,
         ValidationError,
+        WorkerLost,
     )
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Unavailable",
     "UnsupportedFormat",
     "ValidationError",
+    "WorkerLost",
     "__version__",
 ]
 
