@@ -19,6 +19,9 @@ Connection: TypeAlias = AsyncConnection[Any]
 SESSION_OPTIONS = "-c plan_cache_mode=force_custom_plan -c jit=off -c timezone=UTC -c application_name=pictograph"
 """Custom plans, because a generic plan cannot know how many rows a tag or a folder has."""
 POOL_TIMEOUT_S = 15.0
+RECONNECT_TIMEOUT_S = 4.0
+"""The pool doubles its pauses while it reconnects, so after an outage it would stay away as long again. It gives up
+early instead, and the next request makes it begin anew."""
 
 
 @contextmanager
@@ -48,6 +51,7 @@ class Database:
             min_size=1,
             max_size=max_connections,
             timeout=POOL_TIMEOUT_S,
+            reconnect_timeout=RECONNECT_TIMEOUT_S,
             open=False,
             configure=register_vector_async,
             kwargs={"options": SESSION_OPTIONS, "autocommit": True, "connect_timeout": 10},
