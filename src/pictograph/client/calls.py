@@ -196,7 +196,7 @@ def ready() -> Call[wire.Health]:
 
 def api(*segments: str) -> str:
     """The path with every segment percent-encoded, `/` included: names may hold anything but a slash."""
-    return "/".join([wire.API_PREFIX, *(quote(str(segment), safe="") for segment in segments)])
+    return "/".join([wire.API_PREFIX, *(quote(sendable("name", str(segment)), safe="") for segment in segments)])
 
 
 def image_path(image_id: str, *rest: str) -> str:
@@ -206,6 +206,11 @@ def image_path(image_id: str, *rest: str) -> str:
     except ValueError as error:
         message = f"image_id must be a UUID, as every row carries it, not {image_id!r}."
         raise ValidationError(message, details={"errors": [{"loc": ["image_id"], "msg": message}]}) from error
+
+
+def cannot_be_sent(error: Exception) -> ValidationError:
+    """For values that no request can carry, however they came into it."""
+    return ValidationError(f"This cannot be sent: {error}. Ask for fewer or shorter values, in valid Unicode.")
 
 
 def missing_filename() -> ValidationError:

@@ -126,6 +126,8 @@ class Transport:
         url = self.config.base_url + call.path
         try:
             return self._http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise calls.cannot_be_sent(error) from error
         except httpx.TransportError as error:
             return unreachable(self.config.base_url, error)
 
