@@ -204,6 +204,19 @@ def test_a_match_that_is_neither_is_refused(client: Client) -> None:
         client.search.by_tag(objects=["car"], match="some")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("label", ["x" * 70_000, "\ud800"])
+def test_what_does_not_fit_into_a_request_is_refused_before_it_is_sent(client: Client, label: str) -> None:
+    for call in (
+        lambda: client.search.by_tag(objects=[label]),
+        lambda: client.datasets.get(label),
+        lambda: client.images.list(label),
+        lambda: client.datasets.rename("x", label),
+    ):
+        with pytest.raises((ValidationError, NotFoundError)) as caught:
+            call()
+        assert len(str(caught.value)) < 100_000
+
+
 def test_two_hundred_tags_may_be_asked_for_at_once(client: Client, planted: dict[str, str]) -> None:
     many = [f"tag {n}" for n in range(199)]
     assert len(client.search.by_tag(objects=[*many, "car"])) == 3
