@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -71,13 +72,13 @@ def shifted_crop(path: Path, shift: int) -> bytes:
     return file.getvalue()
 
 
-@contextmanager
-def stopwatch() -> Iterator[list[float]]:
-    """A list that holds the seconds the block took, once it has ended."""
-    elapsed: list[float] = []
-    started = time.perf_counter()
-    yield elapsed
-    elapsed.append(time.perf_counter() - started)
+@dataclass
+class Rate:
+    """How fast, and at what cost: other programs on the machine change the first much more than the second."""
+
+    images_per_s: float = 0.0
+    cpu_ms: float = 0.0
+    """Milliseconds of processor time for one image, over all our processes and cores."""
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
@@ -95,6 +96,30 @@ def memory_mb(pid: int) -> int:
     """Resident memory that is the process's own share (PSS), in MiB; children not included."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) // 1024
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time this process and its ended children have used; 0 once it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def family_cpu_s() -> float:
+    """Processor time of this process and everything below it, PostgreSQL included."""
+    return sum(cpu_s(pid) for pid in [os.getpid(), *(pid for pid, _ in descendants(os.getpid()))])
+
+
+@contextmanager
+def measured(images: int) -> Iterator[Rate]:
+    """Wall and processor time of the block, for each image."""
+    rate = Rate()
+    cpu_before, started = family_cpu_s(), time.perf_counter()
+    yield rate
+    rate.images_per_s = images / (time.perf_counter() - started)
+    rate.cpu_ms = (family_cpu_s() - cpu_before) * 1000 / images
 
 
 def descendants(pid: int) -> list[tuple[int, str]]:

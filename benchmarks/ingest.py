@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import distinct_photos, median, report
+from benchmarks.common import Rate, distinct_photos, measured, median, report
 from pictograph.client import Client
 from pictograph.db.pool import Database
 from pictograph.encode.protocol import Encoder
@@ -33,8 +33,8 @@ IMAGES = 600
 ROUNDS = 3
 
 
-def bare_rate(encoder: Encoder, files: Sequence[bytes], batch: int, threads: int) -> float:
-    """Images/s of decode -> prepare -> forward pass, two batches in flight, as the worker has them."""
+def bare_rate(encoder: Encoder, files: Sequence[bytes], batch: int, threads: int) -> Rate:
+    """Decode -> prepare -> forward pass, two batches in flight, as the worker has them."""
     side_px = max(WORKING_SIDE_PX, encoder.spec.input_px)
 
     def prepare(data: bytes) -> np.ndarray:
@@ -52,34 +52,28 @@ def bare_rate(encoder: Encoder, files: Sequence[bytes], batch: int, threads: int
 
         await asyncio.gather(*(lane() for _ in range(WORKER_LANES)))
 
-    started = time.perf_counter()
-    asyncio.run(run())
-    return len(files) / (time.perf_counter() - started)
+    with measured(len(files)) as rate:
+        asyncio.run(run())
+    return rate
 
 
-async def worker_rate(settings: Settings, conninfo: str, files: Sequence[bytes], name: str) -> float:
-    """Images/s of the worker alone, from a full queue to searchable rows."""
+async def worker_rate(settings: Settings, conninfo: str, files: Sequence[bytes], name: str) -> Rate:
+    """The worker alone, from a full queue to searchable rows."""
     async with open_services(settings, conninfo) as services:
         organization = await services.keys.ensure_organization()
         dataset = await services.datasets.create(organization, name)
         for number, data in enumerate(files):
             await services.intake.receive(organization, Place(dataset.id, "/", f"{number}.jpg"), data)
         async with open_worker(settings, conninfo) as worker:
-            await warm_up(worker.work_once)
-            started = time.perf_counter()
+            await worker.work_once()
             stop = asyncio.Event()
-            running = asyncio.create_task(worker.run(stop))
-            remaining = await waiting_images(services.database)
-            while await waiting_images(services.database):  # noqa: ASYNC110 - the queue is in a database
-                await asyncio.sleep(0.05)
-            elapsed = time.perf_counter() - started
+            with measured(await waiting_images(services.database)) as rate:
+                running = asyncio.create_task(worker.run(stop))
+                while await waiting_images(services.database):  # noqa: ASYNC110 - the queue is in a database
+                    await asyncio.sleep(0.1)
             stop.set()
             await running
-    return remaining / elapsed
-
-
-async def warm_up(work_once: object) -> None:
-    await work_once()  # type: ignore[operator]
+    return rate
 
 
 async def waiting_images(database: Database) -> int:
@@ -88,8 +82,8 @@ async def waiting_images(database: Database) -> int:
     return int(row[0]) if row else 0
 
 
-def http_rate(files: Sequence[bytes], folder: Path) -> float:
-    """Images/s from the first upload to the last image found, 8 uploads at a time."""
+def http_rate(files: Sequence[bytes], folder: Path) -> Rate:
+    """From the first upload to the last image found, 8 uploads at a time; the client's own work included."""
     pictures = folder / "pictures"
     pictures.mkdir()
     for number, data in enumerate(files):
@@ -98,10 +92,10 @@ def http_rate(files: Sequence[bytes], folder: Path) -> float:
         while not client.ready().workers:
             time.sleep(0.1)
         time.sleep(3)  # the worker opens its networks; that is start-up time, measured elsewhere
-        started = time.perf_counter()
-        client.images.upload_from_directory("http", pictures)
-        client.datasets.wait_until_processed("http")
-        return len(files) / (time.perf_counter() - started)
+        with measured(len(files)) as rate:
+            client.images.upload_from_directory("http", pictures)
+            client.datasets.wait_until_processed("http")
+    return rate
 
 
 def main() -> None:
@@ -121,11 +115,22 @@ def main() -> None:
         encoder=encoder.spec.name,
         images=IMAGES,
         rounds=ROUNDS,
-        bare_images_per_s=median(bare),
-        worker_images_per_s=median(worker),
-        worker_share_of_bare=median([whole / alone for whole, alone in zip(worker, bare, strict=True)]),
-        http_images_per_s=round(over_http, 1),
-        http_share_of_bare=round(over_http / median(bare), 3),
+        images_per_s={
+            "bare": median([rate.images_per_s for rate in bare]),
+            "worker": median([rate.images_per_s for rate in worker]),
+            "http": median([over_http.images_per_s]),
+        },
+        cpu_ms_per_image={
+            "bare": median([rate.cpu_ms for rate in bare]),
+            "worker": median([rate.cpu_ms for rate in worker]),
+            "http": median([over_http.cpu_ms]),
+        },
+        worker_share_of_bare=median(
+            [whole.images_per_s / alone.images_per_s for whole, alone in zip(worker, bare, strict=True)]
+        ),
+        worker_share_of_bare_by_cpu=median(
+            [alone.cpu_ms / whole.cpu_ms for whole, alone in zip(worker, bare, strict=True)]
+        ),
     )
 
 
