@@ -23,7 +23,7 @@ from pictograph.db.pool import Database
 from pictograph.encode.protocol import Encoder
 from pictograph.encode.registry import load_encoder
 from pictograph.pipeline import WORKING_SIDE_PX
-from pictograph.services import WORKER_LANES, open_services, open_worker, running_database
+from pictograph.services import WORKER_LANES, keep_blas_quiet, open_services, open_worker, running_database
 from pictograph.settings import Settings
 from pictograph.store.images import Place
 from pictograph.upload.decode import decode_picture
@@ -104,6 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.load({"data_dir": Path(folder) / "data", "workers": 0}, {})
         encoder = load_encoder(settings.encoder, settings.threads)
+        keep_blas_quiet()
         with running_database(settings) as conninfo:
             for number in range(ROUNDS):
                 chosen = files[number * IMAGES : (number + 1) * IMAGES]

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from threadpoolctl import ThreadpoolController
+
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
@@ -101,6 +103,7 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[Worker
     await database.open()
     try:
         encoder = await loading
+        keep_blas_quiet()
         space = await Spaces(database).open(encoder.spec)
         model = Model(encoder, tagger_for(encoder.spec), space.id)
         blobs = BlobStore.open(settings.blob_location)
@@ -112,6 +115,14 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[Worker
             processor.close()
     finally:
         await database.close()
+
+
+def keep_blas_quiet() -> None:
+    """One thread for NumPy's small matrix products.
+
+    OpenBLAS threads spin after each, on the cores that the encoder needs: a tenth of all processor time while ingesting.
+    """
+    ThreadpoolController().select(internal_api="openblas").limit(limits=1)
 
 
 def label_test(taxonomy: Taxonomy) -> Callable[[TagCategory, str], bool]:

@@ -33,11 +33,15 @@ def resolve_config(
     max_retries: int | None,
     environment: Mapping[str, str] = os.environ,
 ) -> ClientConfig:
-    """Fills in what was not given. Raises ConfigurationError, with the fix, if no key or no address is found."""
+    """Fills in what was not given. The file's key is for the file's address alone: it is sent nowhere else.
+
+    Raises ConfigurationError, with the fix, if no key or no address is found.
+    """
     given_key = api_key or environment.get("PICTOGRAPH_API_KEY")
     given_url = base_url or environment.get("PICTOGRAPH_BASE_URL")
     local = read_config() if not (given_key and given_url) else LocalConfig()
-    key, url = given_key or local.api_key, given_url or local.base_url
+    url = given_url or local.base_url
+    key = given_key or (local.api_key if same_address(url, local.base_url) else None)
     if not url or not is_address(url):
         raise ConfigurationError(missing("address", url, "base_url=", "PICTOGRAPH_BASE_URL"))
     if not key or not key.strip():
@@ -52,6 +56,11 @@ def resolve_config(
             number("max_retries", max_retries, environment.get("PICTOGRAPH_MAX_RETRIES"), DEFAULT_MAX_RETRIES)
         ),
     )
+
+
+def same_address(url: str | None, other: str | None) -> bool:
+    """True if both name the same service."""
+    return bool(url and other) and str(url).rstrip("/") == str(other).rstrip("/")
 
 
 def is_address(url: str) -> bool:

@@ -54,7 +54,12 @@ def test_the_real_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_key_and_address_may_come_from_two_places(file: None) -> None:
     assert resolve("word-key").base_url == "http://file:1"
-    assert resolve(base_url="http://word:3/").api_key == "file-key"
+    assert resolve(base_url="http://file:1/").api_key == "file-key"
+
+
+def test_the_files_key_is_sent_to_the_files_address_alone(file: None) -> None:
+    with pytest.raises(ConfigurationError, match="no API key is known"):
+        resolve(base_url="http://word:3")
 
 
 def test_blanks_around_a_key_and_slashes_behind_an_address_are_dropped() -> None:

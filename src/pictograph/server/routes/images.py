@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from tempfile import SpooledTemporaryFile
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
@@ -22,6 +23,8 @@ uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"])
 
 OneImage = wire.Data[wire.Image]
 ImagePage = wire.Page[wire.Image]
+SPOOL_BYTES: Final = 1_000_000
+"""Uploads above this wait on disk, not in memory, until they are processed."""
 BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}, "description": "The picture."}}
 
 
@@ -71,8 +74,15 @@ async def create_upload_url(
 async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict[str, bool]:
     """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here."""
     await services.tickets.require_valid(token)
-    async with request.app.state.upload_slots:
-        await services.intake.stage(token, await request.body())
+    spooled = UploadFile(SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115 - closed below
+    try:
+        async for chunk in request.stream():  # before a slot is taken: a slow sender must not hold one
+            await spooled.write(chunk)
+        await spooled.seek(0)
+        async with request.app.state.upload_slots:
+            await services.intake.stage(token, await spooled.read())
+    finally:
+        await spooled.close()
     return {"stored": True}
 
 
