@@ -120,7 +120,7 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[Worker
 def keep_blas_quiet() -> None:
     """One thread for NumPy's small matrix products.
 
-    OpenBLAS threads spin after each, on the cores that the encoder needs: a tenth of all processor time while ingesting.
+    OpenBLAS threads spin after each, on the cores that the encoder needs: a tenth of the processor time of an ingest.
     """
     ThreadpoolController().select(internal_api="openblas").limit(limits=1)
 

@@ -119,7 +119,7 @@ def test_unknown_tags_are_named_beside_the_answer(command: Command, street: Data
         (("search", "tags", "-o", "car", "--limit", "501"), 6, "validation_error"),
         (("search", "similar", str(uuid4()), "--threshold", "1.5"), 6, "validation_error"),
         (("upload", "/no/such/folder", "--dataset", "x"), 6, "validation_error"),
-        (("--base-url", "http://127.0.0.1:1", "datasets", "list"), 9, "connection_failed"),
+        (("--api-key", "k", "--base-url", "http://127.0.0.1:1", "datasets", "list"), 9, "connection_failed"),
         (("--base-url", "nonsense", "datasets", "list"), 2, "configuration"),
         (("keys", "revoke", str(uuid4())), 4, "not_found"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tempfile import SpooledTemporaryFile
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
@@ -74,7 +74,7 @@ async def create_upload_url(
 async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict[str, bool]:
     """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here."""
     await services.tickets.require_valid(token)
-    spooled = UploadFile(SpooledTemporaryFile(max_size=SPOOL_BYTES))  # noqa: SIM115 - closed below
+    spooled = UploadFile(cast(BinaryIO, SpooledTemporaryFile(max_size=SPOOL_BYTES)))  # noqa: SIM115 - closed below
     try:
         async for chunk in request.stream():  # before a slot is taken: a slow sender must not hold one
             await spooled.write(chunk)
