@@ -19,6 +19,7 @@ from pictograph.jobs.queue import Queue
 from pictograph.jobs.worker import Worker
 from pictograph.pipeline import Intake, Model, Processor
 from pictograph.search.engine import SearchEngine
+from pictograph.search.words import WordReader
 from pictograph.settings import Settings
 from pictograph.store.blobs import BlobStore
 from pictograph.store.datasets import Datasets
@@ -73,7 +74,9 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
     database = Database(conninfo, max_connections=settings.max_connections)
     await database.open()
     try:
-        space = await Spaces(database).open(describe_encoder(settings.encoder))
+        spec = describe_encoder(settings.encoder)
+        space = await Spaces(database).open(spec)
+        words = WordReader(spec, space.id, lambda: load_encoder(settings.encoder, 1))
         blobs = BlobStore.open(settings.blob_location)
         images, tickets = Images(database), Tickets(database)
         queue = Queue(database, timedelta(seconds=settings.lease_s))
@@ -88,9 +91,10 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             queue=queue,
-            search=SearchEngine(database, queue, label_test(load_taxonomy())),
+            search=SearchEngine(database, queue, words, label_test(load_taxonomy())),
             space=space,
         )
+        words.close()
     finally:
         await database.close()
 

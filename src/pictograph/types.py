@@ -17,8 +17,12 @@ DIMENSION: Final = 1152
 """Width of every stored vector; narrower encoders are zero-padded, which keeps every cosine."""
 
 DEFAULT_THRESHOLD: Final = 0.6
+DEFAULT_TEXT_THRESHOLD: Final = 0.0
+"""Words against pictures have a scale of their own, another for each encoder: by default nothing is cut off."""
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
+MAX_TEXT: Final = 1000
+"""Characters of a text to search by; encoders read only the first 64 or 128 tokens of it."""
 MAX_OFFSET: Final = 1_000_000
 MAX_LIST_OFFSET: Final = 2**62
 """Listing a dataset has no end of its own; this is what the database can count to."""

@@ -78,14 +78,25 @@ class SearchRow(Wire):
 
 
 class SimilarImage(SearchRow):
-    """One image that looks like the reference."""
+    """One image that looks like the reference, or shows what the words say."""
 
     similarity: Annotated[float, Field(ge=0, le=1)]
-    """Cosine of the two embeddings, 0 to 1; about 0.6 and above is visually related."""
+    """Cosine of the two embeddings, 0 to 1. Between pictures, about 0.6 and above is visually related. Between words
+    and a picture the scale is another one, and lower: compare such rows with each other only."""
 
 
 class TaggedImage(SearchRow):
     """One image that carries the tags."""
+
+
+class TextAnswer(Wire):
+    """Answer of `GET /search/by-text`."""
+
+    results: list[SimilarImage]
+    """By falling similarity to the words; ties by image id."""
+    count: int
+    text: str
+    threshold: float
 
 
 class SimilarAnswer(Wire):

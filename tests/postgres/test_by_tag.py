@@ -14,7 +14,6 @@ from uuid_utils.compat import uuid7
 from pictograph.db.pool import Database
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.index.tags import After, TagHit, find_by_tags
-from pictograph.jobs.queue import Queue
 from pictograph.search.engine import SearchEngine, TagAnswer
 from pictograph.search.query import TagQuery, cursor_after, parse_cursor
 from pictograph.services import label_test
@@ -22,13 +21,14 @@ from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image, delete_image, restore_image
 from pictograph.tag.taxonomy import load_taxonomy
 from pictograph.types import ImageId, Tags
+from support.engines import engine_of
 from support.planting import Garden
 
 TAXONOMY = load_taxonomy()
 
 
 def engine(garden: Garden) -> SearchEngine:
-    return SearchEngine(garden.database, Queue(garden.database), label_test(TAXONOMY))
+    return engine_of(garden, label_test(TAXONOMY))
 
 
 async def ask(garden: Garden, **options: Any) -> TagAnswer:

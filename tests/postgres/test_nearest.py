@@ -5,15 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pictograph.index.nearest import Neighbour
-from pictograph.jobs.queue import Queue
-from pictograph.search.engine import SearchEngine
 from pictograph.search.query import SimilarQuery
 from pictograph.types import ImageId
+from support.engines import engine_of
 from support.planting import Garden, direction
-
-
-def engine(garden: Garden) -> SearchEngine:
-    return SearchEngine(garden.database, Queue(garden.database), lambda _category, _label: True)
 
 
 async def names(garden: Garden, image: ImageId, **options: object) -> list[str]:
@@ -21,7 +16,7 @@ async def names(garden: Garden, image: ImageId, **options: object) -> list[str]:
 
 
 async def rows(garden: Garden, image: ImageId, **options: object) -> list[Neighbour]:
-    answer = await engine(garden).by_similarity(garden.organization, SimilarQuery(image, **options))  # type: ignore[arg-type]
+    answer = await engine_of(garden).by_similarity(garden.organization, SimilarQuery(image, **options))  # type: ignore[arg-type]
     return answer.rows
 
 

@@ -14,21 +14,17 @@ from pictograph.index.spaces import Spaces
 from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
 from pictograph.jobs.queue import URGENT, Queue
 from pictograph.search import engine as module
-from pictograph.search.engine import SearchEngine
 from pictograph.search.query import SimilarQuery
 from pictograph.store.images import Images, archive_image, delete_image
 from pictograph.types import ImageId
+from support.engines import engine_of
 from support.planting import Garden, direction
 
 HOUR = timedelta(hours=1)
 
 
-def engine(garden: Garden) -> SearchEngine:
-    return SearchEngine(garden.database, Queue(garden.database), lambda _category, _label: True)
-
-
 async def search(garden: Garden, image: ImageId) -> list[str]:
-    answer = await engine(garden).by_similarity(garden.organization, SimilarQuery(image))
+    answer = await engine_of(garden).by_similarity(garden.organization, SimilarQuery(image))
     return [row.filename for row in answer.rows]
 
 

@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Find the images of a vision dataset by likeness, by tag.\n\n"
+    help="Find the images of a vision dataset by likeness, by words, by tag.\n\n"
     "First: [bold]pictograph serve[/] in one terminal, then "
     "[bold]pictograph upload DIR --dataset NAME[/] and [bold]pictograph search tags --object car[/] in another.",
     epilog=EXIT_HELP,

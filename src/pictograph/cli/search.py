@@ -1,4 +1,4 @@
-"""`search similar`, `search tags`."""
+"""`search similar`, `search text`, `search tags`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, errors, print_json, print_table
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, MAX_LIMIT
-from pictograph.wire import SearchRow
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT
+from pictograph.wire import SearchRow, SimilarImage
 
-app = typer.Typer(no_args_is_help=True, help="Find images by likeness or by tag.")
+app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words or by tag.")
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help=f"Most rows to print, 1 to {MAX_LIMIT}.")]
 
@@ -39,9 +39,32 @@ def similar(
         rows = client.search.by_similarity(image_id, threshold=threshold, limit=limit, folder_path=folder)
     if as_json:
         print_json(rows)
-        return
-    cells = ((f"{row.similarity:.3f}", row.image_id, path_of(row), labels(row, "objects")) for row in rows)
-    print_table(f"{len(rows)} images like {image_id}", ("similarity", "image", "file", "objects"), cells)
+    else:
+        print_similar(f"{len(rows)} images like {image_id}", rows)
+
+
+@app.command()
+def text(
+    context: typer.Context,
+    words: Annotated[str, typer.Argument(help="What the images show: 'a red truck at night'.")],
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")] = None,
+    folder: Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder, with all below it.")] = None,
+    threshold: Annotated[
+        float, typer.Option("--threshold", "-t", help="Least cosine, 0 to 1; between words and pictures it is low.")
+    ] = DEFAULT_TEXT_THRESHOLD,
+    limit: Limit = 10,
+    as_json: Json = False,
+) -> None:
+    """Images that show what the words say, the best first.
+
+    Example: pictograph search text 'a dog on a beach' --dataset holidays
+    """
+    with connected(context) as client:
+        rows = client.search.by_text(words, dataset_name=dataset, folder_path=folder, threshold=threshold, limit=limit)
+    if as_json:
+        print_json(rows)
+    else:
+        print_similar(f"{len(rows)} images for {words!r}", rows)
 
 
 @app.command()
@@ -84,6 +107,11 @@ def tags(
     print_table(f"{len(page.results)} images by tag", columns, cells)
     if page.pagination.has_more:
         errors.print(f"[dim]There are more: --offset {offset + limit}, or a larger --limit.[/]")
+
+
+def print_similar(title: str, rows: Sequence[SimilarImage]) -> None:
+    cells = ((f"{row.similarity:.3f}", row.image_id, path_of(row), labels(row, "objects")) for row in rows)
+    print_table(title, ("similarity", "image", "file", "objects"), cells)
 
 
 def path_of(row: SearchRow) -> str:

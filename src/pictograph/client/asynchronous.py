@@ -21,7 +21,7 @@ from pictograph.client.results import UploadReport
 from pictograph.client.retry import wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
 from pictograph.version import __version__
 
 Result = TypeVar("Result")
@@ -149,6 +149,18 @@ class AsyncSearch:
     ) -> list[wire.SimilarImage]:
         """As `Search.by_similarity`."""
         return await self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path))
+
+    async def by_text(
+        self,
+        text: str,
+        *,
+        dataset_name: str | None = None,
+        folder_path: str | None = None,
+        threshold: float = DEFAULT_TEXT_THRESHOLD,
+        limit: int = DEFAULT_LIMIT,
+    ) -> list[wire.SimilarImage]:
+        """As `Search.by_text`."""
+        return await self._transport.send(calls.by_text(text, dataset_name, folder_path, threshold, limit))
 
     async def by_tag(
         self,

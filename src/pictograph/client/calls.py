@@ -14,7 +14,7 @@ import pydantic
 from pictograph import wire
 from pictograph.client.retry import parse_retry_after
 from pictograph.errors import ApiError, ServerError, ValidationError, error_class_for
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
 
 Result = TypeVar("Result")
 Query = Sequence[tuple[str, str]]
@@ -62,6 +62,19 @@ def by_similarity(
     if folder_path is not None:
         query.append(("directory_path", folder_path))
     return Call("GET", api("search", "similar"), lambda r: parse(wire.SimilarAnswer, r).results, query)
+
+
+def by_text(
+    text: str,
+    dataset_name: str | None = None,
+    folder_path: str | None = None,
+    threshold: float = DEFAULT_TEXT_THRESHOLD,
+    limit: int = DEFAULT_LIMIT,
+) -> Call[list[wire.SimilarImage]]:
+    query = [("text", text), ("threshold", repr(float(threshold))), ("limit", str(limit))]
+    optional = (("dataset_name", dataset_name), ("directory_path", folder_path))
+    query += [(name, value) for name, value in optional if value is not None]
+    return Call("GET", api("search", "by-text"), lambda r: parse(wire.TextAnswer, r).results, query)
 
 
 def by_tag(

@@ -21,7 +21,7 @@ from pictograph.client.local_service import LocalService
 from pictograph.client.results import UploadReport
 from pictograph.client.retry import wait_before_retry
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
 from pictograph.version import __version__
 
 Result = TypeVar("Result")
@@ -176,6 +176,23 @@ class Search:
         raises EmbeddingPending if that takes too long.
         """
         return self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path))
+
+    def by_text(
+        self,
+        text: str,
+        *,
+        dataset_name: str | None = None,
+        folder_path: str | None = None,
+        threshold: float = DEFAULT_TEXT_THRESHOLD,
+        limit: int = DEFAULT_LIMIT,
+    ) -> list[wire.SimilarImage]:
+        """Images that show what the words say, by falling similarity.
+
+        dataset_name: None searches the whole organization. folder_path: only this folder, with everything below it.
+        threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing.
+        limit: 1 to 500. Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
+        """
+        return self._transport.send(calls.by_text(text, dataset_name, folder_path, threshold, limit))
 
     def by_tag(
         self,

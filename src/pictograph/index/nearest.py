@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -13,7 +14,7 @@ from pictograph.db.rows import fetch_all, fetch_one
 from pictograph.types import DatasetId, ImageId, SpaceId, Tags
 
 IN_FOLDER: Final = """
-SELECT id FROM folder WHERE dataset_id = %(dataset)s AND (path = %(folder)s OR starts_with(path, %(below)s))"""
+SELECT id FROM folder WHERE dataset_id = ANY(%(datasets)s) AND (path = %(folder)s OR starts_with(path, %(below)s))"""
 # OFFSET 0 keeps the distance from being computed twice; MATERIALIZED ends the scan with `limit` rows before anything is
 # joined to them. The query vector is a parameter: read from its table inside, it would be detoasted once per row.
 NEAREST: Final = f"""
@@ -21,8 +22,8 @@ WITH nearest AS MATERIALIZED (
     SELECT image_id, similarity FROM (
         SELECT image_id, greatest(0, least(1, 1 - (vector <=> %(vector)s))) AS similarity
         FROM image_embedding
-        WHERE space_id = %(space)s AND dataset_id = %(dataset)s AND folder_id IN ({IN_FOLDER})
-          AND image_id <> %(image)s
+        WHERE space_id = %(space)s AND dataset_id = ANY(%(datasets)s) AND folder_id IN ({IN_FOLDER})
+          AND image_id IS DISTINCT FROM %(left_out)s
         OFFSET 0
     ) scored
     WHERE similarity >= %(threshold)s
@@ -41,6 +42,15 @@ WHERE d.organization_id = %s AND i.id = %s"""
 
 
 @dataclass(frozen=True, slots=True)
+class Embedding:
+    """An image's place in a space."""
+
+    space_id: SpaceId
+    vector: HalfVector
+    """float16 (1152,), unit length."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """The image that a search starts from."""
 
@@ -55,9 +65,9 @@ class Reference:
     """Its vector in that space: float16 (1152,)."""
 
     @property
-    def embedded(self) -> bool:
-        """True if the active space has its vector."""
-        return self.vector is not None
+    def embedding(self) -> Embedding | None:
+        """Its place in the active space; None as long as it waits to be embedded."""
+        return Embedding(self.space_id, self.vector) if self.space_id is not None and self.vector is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +88,29 @@ async def find_reference(connection: Connection, organization: UUID, image: Imag
     return await fetch_one(connection, Reference, REFERENCE, [organization, image])
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The images a likeness search looks at."""
+
+    space_id: SpaceId
+    datasets: Sequence[DatasetId]
+    folder_path: str = "/"
+    """This folder, with everything below it, of each dataset."""
+    left_out: ImageId | None = None
+    """An image that is never a row: the reference."""
+
+
 async def nearest_exact(
-    connection: Connection, reference: Reference, folder_path: str, *, threshold: float, limit: int
+    connection: Connection, scope: Scope, vector: HalfVector, *, threshold: float, limit: int
 ) -> list[Neighbour]:
-    """The images of the reference's dataset, in `folder_path` and below, by falling similarity; ties by id."""
+    """The images of the scope by falling similarity to `vector` (float16 (1152,), of the scope's space); ties by id."""
     values = {
-        "space": reference.space_id,
-        "vector": reference.vector,
-        "dataset": reference.dataset_id,
-        "image": reference.id,
-        "folder": folder_path,
-        "below": folder_path.rstrip("/") + "/",
+        "space": scope.space_id,
+        "vector": vector,
+        "datasets": list(scope.datasets),
+        "left_out": scope.left_out,
+        "folder": scope.folder_path,
+        "below": scope.folder_path.rstrip("/") + "/",
         "threshold": threshold,
         "limit": limit,
     }

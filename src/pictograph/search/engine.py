@@ -9,10 +9,11 @@ from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
-from pictograph.index.nearest import Neighbour, Reference, find_reference, nearest_exact
+from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, find_reference, nearest_exact
 from pictograph.index.tags import TagHit, datasets_of, find_by_tags
 from pictograph.jobs.queue import Queue
-from pictograph.search.query import SimilarQuery, TagQuery, cursor_after
+from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, cursor_after
+from pictograph.search.words import WordReader
 from pictograph.store.datasets import resolve_dataset
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, TagCategory
 
@@ -32,6 +33,14 @@ class SimilarAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class TextAnswer:
+    """Images by falling similarity to some words."""
+
+    query: TextQuery
+    rows: list[Neighbour]
+
+
+@dataclass(frozen=True, slots=True)
 class TagAnswer:
     """Images newest first."""
 
@@ -44,11 +53,18 @@ class TagAnswer:
 
 
 class SearchEngine:
-    """Both search modes. `is_label(category, label)` says whether the taxonomy has a label."""
+    """Every search mode. `is_label(category, label)` says whether the taxonomy has a label."""
 
-    def __init__(self, database: Database, queue: Queue, is_label: Callable[[TagCategory, str], bool]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queue: Queue,
+        words: WordReader,
+        is_label: Callable[[TagCategory, str], bool],
+    ) -> None:
         self._database = database
         self._queue = queue
+        self._words = words
         self._is_label = is_label
 
     async def by_similarity(self, organization: OrganizationId, query: SimilarQuery) -> SimilarAnswer:
@@ -56,16 +72,31 @@ class SearchEngine:
 
         Raises NotFoundError, EmbeddingFailed, or EmbeddingPending after ten seconds of waiting.
         """
-        reference = await self._embedded_reference(organization, query.image_id)
+        reference, embedding = await self._embedded_reference(organization, query.image_id)
         folder = query.folder_path or reference.folder_path
+        scope = Scope(embedding.space_id, [reference.dataset_id], folder, left_out=reference.id)
         async with self._database.connection() as connection:
-            rows = await nearest_exact(connection, reference, folder, threshold=query.threshold, limit=query.limit)
+            rows = await nearest_exact(
+                connection, scope, embedding.vector, threshold=query.threshold, limit=query.limit
+            )
         return SimilarAnswer(query, folder, rows)
+
+    async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
+        """Images that show what the words say. Raises NotFoundError if `query.dataset` is unknown.
+
+        Raises ValidationError if the encoder has no text side.
+        """
+        vector = await self._words.vector_of(query.text)
+        async with self._database.connection() as connection:
+            datasets = await datasets_in(connection, organization, query.dataset)
+            scope = Scope(self._words.space_id, datasets, query.folder_path or "/")
+            rows = await nearest_exact(connection, scope, vector, threshold=query.threshold, limit=query.limit)
+        return TextAnswer(query, rows)
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown."""
         async with self._database.connection() as connection:
-            datasets = await scope_of(connection, organization, query)
+            datasets = await datasets_in(connection, organization, query.dataset)
             rows = await find_by_tags(
                 connection,
                 datasets,
@@ -87,17 +118,16 @@ class SearchEngine:
             if not self._is_label(category, label)
         ]
 
-    async def _embedded_reference(self, organization: OrganizationId, image: ImageId) -> Reference:
+    async def _embedded_reference(self, organization: OrganizationId, image: ImageId) -> tuple[Reference, Embedding]:
         reference = await self._reference(organization, image)
-        if reference.embedded:
-            return reference
-        await self._queue.hurry(image)
+        if reference.embedding is None:
+            await self._queue.hurry(image)
         deadline = asyncio.get_running_loop().time() + PENDING_WAIT_S
-        while asyncio.get_running_loop().time() < deadline:
+        while reference.embedding is None and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(PENDING_POLL_S)
             reference = await self._reference(organization, image)
-            if reference.embedded:
-                return reference
+        if reference.embedding is not None:
+            return reference, reference.embedding
         raise EmbeddingPending(
             f"Image {image} is still waiting to be embedded. Ask again in a moment.", retry_after_s=2
         )
@@ -107,13 +137,13 @@ class SearchEngine:
             reference = await find_reference(connection, organization, image)
         if reference is None:
             raise NotFoundError(f"There is no image {image}.")
-        if reference.state == ImageState.FAILED and not reference.embedded:
+        if reference.state == ImageState.FAILED and reference.embedding is None:
             raise EmbeddingFailed(f"Image {image} could not be embedded: {reference.reason}")
         return reference
 
 
-async def scope_of(connection: Connection, organization: OrganizationId, query: TagQuery) -> list[DatasetId]:
+async def datasets_in(connection: Connection, organization: OrganizationId, reference: str | None) -> list[DatasetId]:
     """The one dataset asked for, or all that the organization has."""
-    if query.dataset is not None:
-        return [await resolve_dataset(connection, organization, query.dataset)]
+    if reference is not None:
+        return [await resolve_dataset(connection, organization, reference)]
     return await datasets_of(connection, organization)

@@ -16,9 +16,11 @@ from pictograph.index.tags import After, TagHit
 from pictograph.store.names import canonical_folder
 from pictograph.types import (
     DEFAULT_LIMIT,
+    DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
     MAX_LIMIT,
     MAX_OFFSET,
+    MAX_TEXT,
     TAG_CATEGORIES,
     ImageId,
     TagCategory,
@@ -38,8 +40,30 @@ class SimilarQuery:
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
-        if math.isnan(self.threshold) or not 0 <= self.threshold <= 1:
-            raise wrong_value("threshold", f"threshold must be between 0 and 1, not {self.threshold}.")
+        check_threshold(self.threshold)
+        if self.folder_path is not None:
+            object.__setattr__(self, "folder_path", canonical_folder(self.folder_path))
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """Which images show what these words say?"""
+
+    text: str
+    dataset: str | None = None
+    """Name or id; None asks the whole organization."""
+    folder_path: str | None = None
+    """Only this folder of each dataset, with everything below it; None is all of it."""
+    threshold: float = DEFAULT_TEXT_THRESHOLD
+    limit: int = DEFAULT_LIMIT
+
+    def __post_init__(self) -> None:
+        check_limit(self.limit)
+        check_threshold(self.threshold)
+        if not self.text.strip():
+            raise wrong_value("text", "text must not be empty: say what the images show.")
+        if len(self.text) > MAX_TEXT:
+            raise wrong_value("text", f"text has at most {MAX_TEXT} characters; this one has {len(self.text)}.")
         if self.folder_path is not None:
             object.__setattr__(self, "folder_path", canonical_folder(self.folder_path))
 
@@ -90,6 +114,11 @@ def parse_image_id(text: str) -> ImageId:
 
 def normalized(labels: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(label.strip().lower() for label in labels))
+
+
+def check_threshold(threshold: float) -> None:
+    if math.isnan(threshold) or not 0 <= threshold <= 1:
+        raise wrong_value("threshold", f"threshold must be between 0 and 1, not {threshold}.")
 
 
 def check_limit(limit: int) -> None:

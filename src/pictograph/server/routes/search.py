@@ -7,10 +7,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from pictograph import wire
-from pictograph.search.query import SimilarQuery, TagQuery, parse_cursor, parse_image_id
+from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_cursor, parse_image_id
 from pictograph.server import present
 from pictograph.server.access import ServicesDep, Viewer
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_THRESHOLD, MAX_LIMIT, MAX_OFFSET, TagMatch
+from pictograph.types import (
+    DEFAULT_LIMIT,
+    DEFAULT_TEXT_THRESHOLD,
+    DEFAULT_THRESHOLD,
+    MAX_LIMIT,
+    MAX_OFFSET,
+    MAX_TEXT,
+    TagMatch,
+)
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"])
 
@@ -44,6 +52,29 @@ async def similar(
         threshold=threshold,
         query_image_id=str(query.image_id),
         folder_path=found.folder_path,
+    )
+
+
+@router.get("/by-text")
+async def by_text(
+    services: ServicesDep,
+    caller: Viewer,
+    text: Annotated[str, Query(max_length=MAX_TEXT, description="What the images show, in words.")],
+    dataset_name: Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")] = None,
+    directory_path: Annotated[str | None, Query(description="Only this folder, with all below it.")] = None,
+    threshold: Annotated[
+        float, Query(ge=0, le=1, allow_inf_nan=False, description="Least cosine; its scale is the encoder's own.")
+    ] = DEFAULT_TEXT_THRESHOLD,
+    limit: Limit = DEFAULT_LIMIT,
+) -> wire.TextAnswer:
+    """Images that show what the words say, by falling similarity. 422 if the encoder has no text side."""
+    query = TextQuery(text, dataset_name, directory_path, threshold, limit)
+    found = await services.search.by_text(caller.organization_id, query)
+    return wire.TextAnswer(
+        results=[present.similar_row(row) for row in found.rows],
+        count=len(found.rows),
+        text=text,
+        threshold=threshold,
     )
 
 
