@@ -26,7 +26,7 @@ NOT_IN_THE_SDK = {
 UUID = "0198c0de-0000-7000-8000-000000000000"
 ARGUMENTS: dict[str, Any] = {
     "image_id": UUID, "key_id": UUID, "dataset": "street", "dataset_name": "street", "name": "x", "new_name": "y",
-    "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"],
+    "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"], "text": "a car",
 }  # fmt: skip
 
 
