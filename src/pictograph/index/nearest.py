@@ -16,13 +16,14 @@ from pictograph.types import DatasetId, ImageId, SpaceId, Tags
 IN_FOLDER: Final = """
 SELECT id FROM folder WHERE dataset_id = ANY(%(datasets)s) AND (path = %(folder)s OR starts_with(path, %(below)s))"""
 # OFFSET 0 keeps the distance from being computed twice; MATERIALIZED ends the scan with `limit` rows before anything is
-# joined to them. The query vector is a parameter: read from its table inside, it would be detoasted once per row.
+# joined to them; ARRAY finds the folders once, also while new tables have no statistics. The query vector is a
+# parameter: read from its table inside the statement, it would be detoasted once per row.
 NEAREST: Final = f"""
 WITH nearest AS MATERIALIZED (
     SELECT image_id, similarity FROM (
         SELECT image_id, greatest(0, least(1, 1 - (vector <=> %(vector)s))) AS similarity
         FROM image_embedding
-        WHERE space_id = %(space)s AND dataset_id = ANY(%(datasets)s) AND folder_id IN ({IN_FOLDER})
+        WHERE space_id = %(space)s AND dataset_id = ANY(%(datasets)s) AND folder_id = ANY(ARRAY({IN_FOLDER}))
           AND image_id IS DISTINCT FROM %(left_out)s
         OFFSET 0
     ) scored
