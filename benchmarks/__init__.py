@@ -1,5 +1,6 @@
 """One question each, one JSON line each. Never asserted in tests.
 
-python -m benchmarks                every question
+python -m benchmarks                every question that the service alone can answer
 python -m benchmarks ingest queue   some of them
+python -m benchmarks encoders       SigLIP's speed, on request: needs torch
 """

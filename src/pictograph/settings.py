@@ -42,7 +42,9 @@ class Settings:
         None, "Where image files go: a folder, s3://, gs:// or az://. Default: data_dir/blobs."
     )
     encoder: str = setting(
-        "offline", "Which model embeds and tags: `offline` (the demo encoder that needs no download)."
+        "offline",
+        "Which model embeds and tags: `offline` (the demo encoder that needs no download), or a SigLIP model: its "
+        "folder, or its name in $PICTOGRAPH_HOME/models.",
     )
     workers: int = setting(1, "Worker processes to run here; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Final, TypeAlias
 
 from pictograph.encode.protocol import Encoder, EncoderSpec
 from pictograph.errors import ConfigurationError
+from pictograph.localconfig import home
 
 Loader: TypeAlias = Callable[[int | None], Encoder]
 """Loads one encoder; the number is how many threads a forward pass may use, None for every core."""
 
-Entry = TypeVar("Entry")
+ALIASES: Final[Mapping[str, str]] = {"siglip2": "siglip2-so400m-patch14-384"}
+CHECKPOINT_MARK: Final = "config.json"
 
 
 def load_encoder(name: str, threads: int | None = None) -> Encoder:
     """The encoder called `name`, ready to use.
 
+    name: one that ships with us (`offline`), the folder of a SigLIP model, or such a folder's name in
+    `$PICTOGRAPH_HOME/models`; `siglip2` is short for `siglip2-so400m-patch14-384` there.
     threads: for the forward pass, at least 1; None uses every core.
     Raises ConfigurationError if there is no such encoder (the message names those there are), or if its files or the
     packages it needs are missing.
     """
-    loader = _known(ENCODERS, name)
+    loader = ENCODERS.get(name) or _checkpoint_loader(name)
     if threads is not None and threads < 1:
         raise ConfigurationError(f"An encoder needs at least 1 thread, not {threads}.")
     try:
@@ -35,15 +40,45 @@ def load_encoder(name: str, threads: int | None = None) -> Encoder:
 def describe_encoder(name: str) -> EncoderSpec:
     """Who `load_encoder(name)` would be, without opening its networks: what the server needs to name its space.
 
+    The first time, the weights of a SigLIP model are read once for their checksum; it needs no torch.
     Raises ConfigurationError as `load_encoder` does.
     """
-    return _known(SPECS, name)()
+    if describer := SPECS.get(name):
+        return describer()
+    from pictograph.encode.checkpoint import Checkpoint  # noqa: PLC0415
+
+    return Checkpoint.read(_model_folder(name)).spec()
 
 
-def _known(choices: Mapping[str, Entry], name: str) -> Entry:
-    if name not in choices:
-        raise ConfigurationError(f"There is no encoder {name!r}. Choose one of: {', '.join(sorted(choices))}.")
-    return choices[name]
+def models_folder() -> Path:
+    """Where models are looked for by name."""
+    return home() / "models"
+
+
+def _model_folder(name: str) -> Path:
+    """The folder that `name` means. A hub's name, `google/siglip2-...`, is looked for by its last part too."""
+    as_path = Path(name).expanduser()
+    by_name = models_folder() / Path(ALIASES.get(name, name)).name
+    is_path = as_path.name != name
+    for folder in (as_path, by_name) if is_path else (by_name, as_path):
+        if name and folder.is_dir():
+            return folder
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> ConfigurationError:
+    last_part = Path(ALIASES.get(name, name)).name
+    wanted = last_part if last_part.startswith("siglip") else ALIASES["siglip2"]
+    choices = ", ".join([*sorted(ENCODERS), *_models_found()])
+    return ConfigurationError(
+        f"There is no encoder {name!r}. Choose one of: {choices}; or the folder of a SigLIP model. To have {wanted} by "
+        f"name, put its files (config, preprocessor, tokenizer, safetensors) into {models_folder() / wanted}: where "
+        f"there is a network, `hf download google/{wanted} --local-dir {wanted}` fetches them."
+    )
+
+
+def _models_found() -> list[str]:
+    return [path.parent.name for path in sorted(models_folder().glob(f"*/{CHECKPOINT_MARK}"))]
 
 
 # Imports stay inside: naming the encoders must not load anybody's runtime.
@@ -59,6 +94,17 @@ def _load_noop(_threads: int | None) -> Encoder:
     from pictograph.encode.noop import NoopEncoder  # noqa: PLC0415
 
     return NoopEncoder()
+
+
+def _checkpoint_loader(name: str) -> Loader:
+    folder = _model_folder(name)
+
+    def load(threads: int | None) -> Encoder:
+        from pictograph.encode.siglip import SiglipEncoder  # noqa: PLC0415
+
+        return SiglipEncoder.load(folder, threads=threads)
+
+    return load
 
 
 ENCODERS: Final[Mapping[str, Loader]] = {"offline": _load_offline, "noop": _load_noop}

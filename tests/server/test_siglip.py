@@ -1,0 +1,32 @@
+"""The whole path on a SigLIP checkpoint in the real format: HTTP, a real worker process, the SDK."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.checkpoints import make_checkpoint
+from support.pictures import picture_bytes
+from support.services import running_service
+
+pytest.importorskip("torch", reason='needs torch: pip install "pictograph[siglip]"')
+pytest.importorskip("transformers", reason='needs transformers: pip install "pictograph[siglip]"')
+
+
+def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness(database_url: str, tmp_path: Path) -> None:
+    model = make_checkpoint(tmp_path / "siglip2-tiny-patch16-50")
+    with running_service(database_url, tmp_path / "data", workers=1, encoder=str(model)) as service:
+        client = service.client()
+        client.datasets.create("street")
+        for seed in range(6):
+            client.images.upload("street", picture_bytes(seed), filename=f"{seed}.jpg")
+        client.images.upload("street", picture_bytes(0, format="PNG"), filename="again.png")
+        client.datasets.wait_until_processed("street")
+        images = {image.filename: image for image in client.images.list("street")}
+        assert {image.state for image in images.values()} == {"embedded"}
+        hits = client.search.by_similarity(images["0.jpg"].id, threshold=0)
+        assert len(hits) == 6
+        assert hits[0].filename == "again.png"
+        assert hits[0].similarity > 0.95
+        assert service.services.space.encoder == model.name
