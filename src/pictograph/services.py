@@ -76,7 +76,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
     try:
         spec = describe_encoder(settings.encoder)
         space = await Spaces(database).open(spec)
-        words = WordReader(spec, space.id, lambda: load_encoder(settings.encoder, 1))
+        words = WordReader(spec, space.id, lambda: load_encoder(settings.encoder, 1, words_only=True))
         blobs = BlobStore.open(settings.blob_location)
         images, tickets = Images(database), Tickets(database)
         queue = Queue(database, timedelta(seconds=settings.lease_s))

@@ -113,4 +113,7 @@ def test_mistakes_have_their_exit_codes(service: Place, tmp_path: Path) -> None:
     assert "not a directory" in error(service, "upload", tmp_path / "missing", "-d", "x", code=6)["message"]
     assert error(service, "search", "similar", unknown, code=4)["code"] == "not_found"
     assert "pictograph serve" in error(Place(tmp_path), "status", code=2)["message"]
-    assert error(service, "--api-key", "k", "--base-url", "http://127.0.0.1:1", "status", code=9)["code"] == "connection_failed"
+    assert (
+        error(service, "--api-key", "k", "--base-url", "http://127.0.0.1:1", "status", code=9)["code"]
+        == "connection_failed"
+    )

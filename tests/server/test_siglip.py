@@ -1,4 +1,4 @@
-"""The whole path on a SigLIP checkpoint in the real format: HTTP, a real worker process, the SDK."""
+"""The whole path on a SigLIP checkpoint in the real format: HTTP, a real worker, the SDK, pictures and words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ pytest.importorskip("torch", reason='needs torch: pip install "pictograph[siglip
 pytest.importorskip("transformers", reason='needs transformers: pip install "pictograph[siglip]"')
 
 
-def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness(database_url: str, tmp_path: Path) -> None:
+def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness_and_by_words(
+    database_url: str, tmp_path: Path
+) -> None:
     model = make_checkpoint(tmp_path / "siglip2-tiny-patch16-50")
     with running_service(database_url, tmp_path / "data", workers=1, encoder=str(model)) as service:
         client = service.client()
@@ -30,3 +32,8 @@ def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness(datab
         assert hits[0].filename == "again.png"
         assert hits[0].similarity > 0.95
         assert service.services.space.encoder == model.name
+
+        found = client.search.by_text("a red truck at night", dataset_name="street")
+        assert {row.image_id for row in found} == {image.id for image in images.values()}
+        assert [row.similarity for row in found] == sorted((row.similarity for row in found), reverse=True)
+        assert client.search.by_text("A RED truck at night") == found

@@ -17,16 +17,17 @@ ALIASES: Final[Mapping[str, str]] = {"siglip2": "siglip2-so400m-patch14-384"}
 CHECKPOINT_MARK: Final = "config.json"
 
 
-def load_encoder(name: str, threads: int | None = None) -> Encoder:
+def load_encoder(name: str, threads: int | None = None, *, words_only: bool = False) -> Encoder:
     """The encoder called `name`, ready to use.
 
     name: one that ships with us (`offline`), the folder of a SigLIP model, or such a folder's name in
     `$PICTOGRAPH_HOME/models`; `siglip2` is short for `siglip2-so400m-patch14-384` there.
-    threads: for the forward pass, at least 1; None uses every core.
+    threads: for the forward pass, at least 1; None uses every core. words_only: it will be asked for texts alone, so
+    that a model of two towers opens one.
     Raises ConfigurationError if there is no such encoder (the message names those there are), or if its files or the
     packages it needs are missing.
     """
-    loader = ENCODERS.get(name) or _checkpoint_loader(name)
+    loader = ENCODERS.get(name) or _checkpoint_loader(name, words_only=words_only)
     if threads is not None and threads < 1:
         raise ConfigurationError(f"An encoder needs at least 1 thread, not {threads}.")
     try:
@@ -96,12 +97,15 @@ def _load_noop(_threads: int | None) -> Encoder:
     return NoopEncoder()
 
 
-def _checkpoint_loader(name: str) -> Loader:
+def _checkpoint_loader(name: str, *, words_only: bool) -> Loader:
     folder = _model_folder(name)
 
     def load(threads: int | None) -> Encoder:
+        from pictograph.encode.checkpoint import Checkpoint  # noqa: PLC0415
         from pictograph.encode.siglip import SiglipEncoder  # noqa: PLC0415
 
+        if words_only:
+            return SiglipEncoder(Checkpoint.read(folder), threads=threads)
         return SiglipEncoder.load(folder, threads=threads)
 
     return load
