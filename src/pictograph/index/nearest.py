@@ -11,6 +11,7 @@ from pgvector import HalfVector
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_one
+from pictograph.encode.protocol import FloatArray
 from pictograph.types import DatasetId, ImageId, SpaceId, Tags
 
 IN_FOLDER: Final = """
@@ -82,6 +83,11 @@ class Neighbour:
     tags: Tags
     similarity: float
     """Cosine of the two unit vectors, clamped to [0, 1]."""
+
+
+def as_stored(vector: FloatArray) -> HalfVector:
+    """A vector that comes from outside the tables, float32 (1152,), as the tables hold it."""
+    return HalfVector(vector)
 
 
 async def find_reference(connection: Connection, organization: UUID, image: ImageId) -> Reference | None:

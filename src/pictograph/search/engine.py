@@ -9,7 +9,7 @@ from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
-from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, find_reference, nearest_exact
+from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference, nearest_exact
 from pictograph.index.tags import TagHit, datasets_of, find_by_tags
 from pictograph.jobs.queue import Queue
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, cursor_after
@@ -86,7 +86,7 @@ class SearchEngine:
 
         Raises ValidationError if the encoder has no text side.
         """
-        vector = await self._words.vector_of(query.text)
+        vector = as_stored(await self._words.vector_of(query.text))
         async with self._database.connection() as connection:
             datasets = await datasets_in(connection, organization, query.dataset)
             scope = Scope(self._words.space_id, datasets, query.folder_path or "/")

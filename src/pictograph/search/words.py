@@ -8,14 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from pgvector import HalfVector
-
-from pictograph.encode.protocol import Encoder, EncoderSpec
+from pictograph.encode.protocol import Encoder, EncoderSpec, FloatArray
 from pictograph.errors import ValidationError
 from pictograph.types import SpaceId
 
 REMEMBERED: Final = 1000
-"""Texts whose vectors are kept: 2.3 kB each."""
+"""Texts whose vectors are kept: 4.6 kB each."""
 
 
 class WordReader:
@@ -28,10 +26,10 @@ class WordReader:
         self._load = load
         self._encoder: Encoder | None = None
         self._thread = ThreadPoolExecutor(1, "words")
-        self._remembered: OrderedDict[str, HalfVector] = OrderedDict()
+        self._remembered: OrderedDict[str, FloatArray] = OrderedDict()
 
-    async def vector_of(self, text: str) -> HalfVector:
-        """float16 (1152,), unit length. Raises ValidationError if the encoder cannot read."""
+    async def vector_of(self, text: str) -> FloatArray:
+        """float32 (1152,), unit length. Raises ValidationError if the encoder cannot read."""
         if not self._spec.has_text:
             raise ValidationError(
                 f"The encoder {self._spec.name} has no text side, so words find nothing here. Search by likeness or by "
@@ -47,12 +45,13 @@ class WordReader:
         """Ends the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _encode(self, words: str) -> HalfVector:
+    def _encode(self, words: str) -> FloatArray:
         if self._encoder is None:
             self._encoder = self._load()
-        return HalfVector(self._encoder.encode_texts([words])[0])
+        row: FloatArray = self._encoder.encode_texts([words])[0]
+        return row
 
-    def _remember(self, words: str, vector: HalfVector) -> None:
+    def _remember(self, words: str, vector: FloatArray) -> None:
         self._remembered[words] = vector
         while len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)
