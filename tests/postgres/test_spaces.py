@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from pictograph.db.pool import Database
+from pictograph.db.rows import fetch_value
 from pictograph.encode.noop import SPEC
 from pictograph.errors import SpaceMismatch
-from pictograph.index.nearest import find_reference, nearest_exact
+from pictograph.index.nearest import Scope, as_stored, find_reference, nearest_exact
 from pictograph.index.spaces import Spaces
 from support.planting import Garden, direction
 
@@ -67,10 +68,12 @@ async def test_vectors_of_an_inactive_space_are_in_no_answer(garden: Garden) -> 
     await garden.plant(street, "twin.jpg", direction(1.0))
     async with garden.database.connection() as connection:
         await connection.execute("UPDATE space SET active = false")
-        await connection.execute(
-            "INSERT INTO space (encoder, revision, dimension, active) VALUES ('siglip2', 'so400m', 1152, true)"
+        active = await fetch_value(
+            connection,
+            "INSERT INTO space (encoder, revision, dimension, active) VALUES ('siglip2', 'so400m', 1152, true) RETURNING id",
         )
         found = await find_reference(connection, garden.organization, reference)
         assert found is not None
-        assert not found.embedded
-        assert await nearest_exact(connection, found, "/", threshold=0.0, limit=10) == []
+        assert found.embedding is None
+        scope = Scope(active, [street.id])
+        assert await nearest_exact(connection, scope, as_stored(direction(1.0)), threshold=0.0, limit=10) == []
