@@ -70,7 +70,8 @@ async def test_vectors_of_an_inactive_space_are_in_no_answer(garden: Garden) -> 
         await connection.execute("UPDATE space SET active = false")
         active = await fetch_value(
             connection,
-            "INSERT INTO space (encoder, revision, dimension, active) VALUES ('siglip2', 'so400m', 1152, true) RETURNING id",
+            "INSERT INTO space (encoder, revision, dimension, active) "
+            "VALUES ('siglip2', 'so400m', 1152, true) RETURNING id",
         )
         found = await find_reference(connection, garden.organization, reference)
         assert found is not None
