@@ -5,7 +5,7 @@ write its vector and tags, mark it done, durably. Two worker tasks share two cor
 
     table        a narrow job table beside the images: what pictograph does, through its own code
     row          the image row is the job: state, lease and attempts are columns of it
-    procrastinate, pgqueuer   job libraries for PostgreSQL, one job an image, where they are installed
+    procrastinate   a job library for PostgreSQL, one job an image; left out where it is not installed
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ measurements, and what this encoder cannot do.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -30,6 +29,7 @@ from pictograph.encode.offline_assets import ASSETS_FOLDER, OfflineAssets, Recip
 from pictograph.encode.preprocess import network_input
 from pictograph.encode.protocol import Encoded, EncoderSpec, FloatArray
 from pictograph.errors import ConfigurationError
+from pictograph.settings import available_cores
 from pictograph.types import DIMENSION
 from pictograph.upload.picture import Picture
 
@@ -52,7 +52,7 @@ class OfflineEncoder:
     def __init__(self, assets: OfflineAssets, threads: int | None = None) -> None:
         """assets: already checked. threads: for a forward pass; None uses every core this process may use."""
         self.assets = assets
-        self._threads = threads or usable_cores()
+        self._threads = threads or available_cores()
         self._spec = assets.spec
         self._network = open_session(assets.path(offline_assets.VISION_MODEL), self._threads)
         self._space = PictureSpace(
@@ -156,13 +156,6 @@ def likeliest(probabilities: FloatArray, count: int) -> FloatArray:
         return probabilities
     least = np.partition(probabilities, -count, axis=1)[:, -count, None]
     return np.where(probabilities >= least, probabilities, np.float32(0))
-
-
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def open_session(model: Path, threads: int) -> Any:
