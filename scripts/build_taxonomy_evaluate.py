@@ -26,9 +26,9 @@ from build_taxonomy_classes import CLASS_WNIDS
 
 from pictograph.encode.offline import OfflineEncoder
 from pictograph.encode.protocol import Encoded, FloatArray
+from pictograph.tag.assign import Assigner, Tagged
 from pictograph.tag.measures import MEASURE_NAMES, measure_picture
 from pictograph.tag.offline import OfflineTagger
-from pictograph.tag.protocol import Tagged
 from pictograph.tag.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES
 from pictograph.upload.decode import decode_picture
@@ -169,7 +169,7 @@ def main(folder: Path) -> None:
     tagger = OfflineTagger()
     measures = measures_of(pictures)
     vectors = np.zeros((len(paths), DIMENSION), dtype=np.float32)
-    results = tagger.tag(Encoded(vectors, evidence), measures)
+    results = Assigner(load_taxonomy()).tagged(tagger.scores(Encoded(vectors, evidence), measures))
     print(
         f"{len(paths)} photographs, {os.cpu_count()} cores, encoder revision {encoder.spec.revision}, {tagger.version}"
     )
@@ -238,7 +238,9 @@ def changed(picture: Picture, change: Change) -> Picture:
 
 
 def share(tagger: OfflineTagger, attribute: str, measures: FloatArray) -> float:
-    scores = tagger.scores(np.zeros((len(measures), 1000), dtype=np.float32), measures)
+    count = len(measures)
+    unseen = Encoded(np.zeros((count, DIMENSION), np.float32), np.zeros((count, 1000), np.float32))
+    scores = tagger.scores(unseen, measures)
     return float((scores[:, load_taxonomy().index_of[f"attributes/{attribute}"]] >= 0.5).mean())
 
 

@@ -1,7 +1,7 @@
 """The write path on one screen: what happens to an upload, and what a worker does with it later.
 
 Intake      bytes -> checked -> blob kept -> [image row + job: ONE transaction]
-Processor   claim -> blob -> decode -> encode -> tag -> [encoding + search rows + job done: ONE transaction]
+Processor   claim -> blob -> decode -> encode -> judge -> [tags + encoding + search rows + job done: ONE transaction]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.encode.batching import encode_isolating, joined
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray
 from pictograph.errors import WorkerLost
+from pictograph.index.spaces import SpaceRules, lock_rules
 from pictograph.index.writer import (
     Encoding,
     fail_images,
@@ -46,8 +47,10 @@ from pictograph.store.images import (
     restore_image,
 )
 from pictograph.store.tickets import Tickets
+from pictograph.tag.assign import Assigner
 from pictograph.tag.measures import measure_picture
 from pictograph.tag.protocol import Tagger
+from pictograph.tag.taxonomy import Taxonomy
 from pictograph.types import ImageId, OrganizationId, Sha256, SpaceId
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.facts import read_facts
@@ -153,6 +156,7 @@ class Model:
 
     encoder: Encoder
     tagger: Tagger | None
+    taxonomy: Taxonomy
     space: SpaceId
 
 
@@ -166,6 +170,7 @@ class Processor:
         self._blobs = blobs
         self._model = model
         self._limits = limits
+        self._rules = TagRules(model.taxonomy)
         self._decoders = ThreadPoolExecutor(threads, "decode")
         self._forward = ThreadPoolExecutor(1, "forward")
 
@@ -183,11 +188,13 @@ class Processor:
         encodings = [outcome for outcome in outcomes.values() if isinstance(outcome, Encoding)]
         failures = [(job, error) for job in new if isinstance(error := outcomes[job.sha256], BaseException)]
         async with self._database.transaction() as connection:
-            await save_encodings(connection, self._model.space, encodings)
+            space = await lock_rules(connection, self._model.space)
+            assigner = self._rules.assigner(space.thresholds)
+            await save_encodings(connection, space.id, [tagged(encoding, assigner) for encoding in encodings])
             done = [*known, *(encoding.sha256 for encoding in encodings)]
-            await finish_images(connection, self._model.space, claim.id, done)
+            await finish_images(connection, space, claim.id, done)
             for job, error in failures:
-                await self._retry_or_fail(connection, claim, job, error)
+                await self._retry_or_fail(connection, space, claim, job, error)
 
     async def _encode(self, jobs: Sequence[Job]) -> list[Encoding | Exception]:
         """One outcome per job, in order."""
@@ -196,7 +203,7 @@ class Processor:
         prepared = await asyncio.gather(*(self._prepare(job) for job in jobs))
         ready = [(job.sha256, item) for job, item in zip(jobs, prepared, strict=True) if isinstance(item, Ready)]
         loop = asyncio.get_running_loop()
-        encoded = iter(await loop.run_in_executor(self._forward, self._encode_and_tag, ready))
+        encoded = iter(await loop.run_in_executor(self._forward, self._encode_and_judge, ready))
         return [next(encoded) if isinstance(item, Ready) else item for item in prepared]
 
     async def _prepare(self, job: Job) -> Ready | Exception:
@@ -213,32 +220,66 @@ class Processor:
         picture = decode_picture(data, at_least_px=side_px, limits=self._limits)
         return Ready(self._model.encoder.prepare(picture), measure_picture(picture))
 
-    def _encode_and_tag(self, ready: Sequence[tuple[Sha256, Ready]]) -> list[Encoding | Exception]:
+    def _encode_and_judge(self, ready: Sequence[tuple[Sha256, Ready]]) -> list[Encoding | Exception]:
         results = encode_isolating(self._model.encoder, [item.prepared for _, item in ready], max(1, len(ready)))
         seen = [(*item, result) for item, result in zip(ready, results, strict=True) if isinstance(result, Encoded)]
-        described = iter(describe(seen, self._model.tagger))
+        described = iter(describe(seen, self._model.tagger, self._rules.standard))
         return [result if isinstance(result, Exception) else next(described) for result in results]
 
-    async def _retry_or_fail(self, connection: Connection, claim: Claim, job: Job, error: BaseException) -> None:
+    async def _retry_or_fail(
+        self, connection: Connection, space: SpaceRules, claim: Claim, job: Job, error: BaseException
+    ) -> None:
         delay = delay_before_retry(error, job.attempts, random.random())
         if delay is None:
-            await fail_images(connection, claim.id, job.sha256, reason_of(error))
+            await fail_images(connection, space, claim.id, job.sha256, reason_of(error))
             logger.info("Image %s failed: %s", job.image_id, reason_of(error))
         else:
             await retry_later(connection, claim, job, delay)
             logger.warning("Image %s waits %.0f s for another attempt: %s", job.image_id, delay.total_seconds(), error)
 
 
-def describe(seen: Sequence[tuple[Sha256, Ready, Encoded]], tagger: Tagger | None) -> list[Encoding]:
-    """Encodings of what the network has seen (batches of one), with tags if the encoder brings a tagger."""
+class TagRules:
+    """The taxonomy's assigner, and the one for the thresholds that people chose; made anew when they change."""
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self.standard = Assigner(taxonomy)
+        self._chosen: tuple[dict[str, float], Assigner] = ({}, self.standard)
+
+    def assigner(self, thresholds: dict[str, float]) -> Assigner:
+        """The one for these thresholds, `{"objects/dog": 0.31}`."""
+        if thresholds != self._chosen[0]:
+            self._chosen = (thresholds, Assigner(self._taxonomy, thresholds))
+        return self._chosen[1]
+
+
+def describe(
+    seen: Sequence[tuple[Sha256, Ready, Encoded]], tagger: Tagger | None, assigner: Assigner
+) -> list[Encoding]:
+    """Encodings of what the network has seen (batches of one), with scores if the encoder brings a tagger."""
     if tagger is None or not seen:
-        return [Encoding(sha256, encoded.vectors[0], None, None, None) for sha256, _, encoded in seen]
+        return [Encoding(sha256, encoded.vectors[0]) for sha256, _, encoded in seen]
     measures = np.stack([item.measures for _, item, _ in seen])
-    tagged = tagger.tag(joined([encoded for _, _, encoded in seen]), measures)
+    batch = joined([encoded for _, _, encoded in seen])
+    near = assigner.near(tagger.scores(batch, measures))
     return [
-        Encoding(sha256, encoded.vectors[0], tagger.version, tags.tags, tags.scores)
-        for (sha256, _, encoded), tags in zip(seen, tagged, strict=True)
+        Encoding(
+            sha256,
+            encoded.vectors[0],
+            tagger=tagger.version,
+            tag_scores=scores,
+            measures=item.measures,
+            evidence=encoded.evidence[0],
+        )
+        for (sha256, item, encoded), scores in zip(seen, near, strict=True)
     ]
+
+
+def tagged(encoding: Encoding, assigner: Assigner) -> Encoding:
+    """The encoding with the tags that its scores deserve; unchanged if it has none."""
+    if encoding.tag_scores is None:
+        return encoding
+    return replace(encoding, tags=assigner.tags(encoding.tag_scores))
 
 
 def reason_of(error: BaseException) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,14 +15,16 @@ from threadpoolctl import ThreadpoolController
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
-from pictograph.encode.registry import describe_encoder, load_encoder
+from pictograph.encode.registry import describe_encoder, load_encoder, source_of
+from pictograph.errors import ConfigurationError, PictographError
+from pictograph.index.reindex import Reindex
 from pictograph.index.spaces import Space, Spaces
-from pictograph.jobs.queue import Queue
+from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
 from pictograph.pipeline import Intake, Model, Processor
 from pictograph.search.engine import SearchEngine
-from pictograph.search.words import WordReader
-from pictograph.settings import Settings
+from pictograph.search.words import WordReaders
+from pictograph.settings import AUTO, Settings
 from pictograph.store.blobs import BlobStore
 from pictograph.store.datasets import Datasets
 from pictograph.store.images import Images
@@ -32,7 +36,12 @@ from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
 from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.upload.limits import PictureLimits
 
+logger = logging.getLogger(__name__)
+
 WORKER_LANES = 2
+WATCH_S = 2.0
+"""How often a worker looks whether its space is still filled, and at what pace."""
+DEFAULT_ENCODER = "offline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +57,10 @@ class Services:
     thumbnails: Thumbnails
     tickets: Tickets
     intake: Intake
-    queue: Queue
+    backlog: Backlog
     search: SearchEngine
-    space: Space
+    spaces: Spaces
+    reindex: Reindex
 
 
 @contextmanager
@@ -74,12 +84,11 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
     database = Database(conninfo, max_connections=settings.max_connections)
     await database.open()
     try:
-        spec = describe_encoder(settings.encoder)
-        space = await Spaces(database).open(spec)
-        words = WordReader(spec, space.id, lambda: load_encoder(settings.encoder, 1, words_only=True))
+        await open_space(settings, database)
+        spaces, backlog = Spaces(database), Backlog(database)
+        words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
         blobs = BlobStore.open(settings.blob_location)
         images, tickets = Images(database), Tickets(database)
-        queue = Queue(database, timedelta(seconds=settings.lease_s))
         yield Services(
             settings=settings,
             database=database,
@@ -90,35 +99,103 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             thumbnails=Thumbnails(blobs, limits_of(settings)),
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
-            queue=queue,
-            search=SearchEngine(database, queue, words, label_test(load_taxonomy())),
-            space=space,
+            backlog=backlog,
+            search=SearchEngine(database, backlog, spaces, words, label_test(load_taxonomy())),
+            spaces=spaces,
+            reindex=Reindex(database),
         )
         words.close()
     finally:
         await database.close()
 
 
+async def open_space(settings: Settings, database: Database) -> Space:
+    """The active space: that of the encoder in the settings, or, for `auto`, whatever the data has.
+
+    Raises SpaceMismatch if the data was embedded by another encoder than the one in the settings.
+    """
+    spaces = Spaces(database)
+    active = await spaces.active()
+    if settings.encoder == AUTO and active is not None:
+        return active
+    chosen = DEFAULT_ENCODER if settings.encoder == AUTO else settings.encoder
+    source, spec = await asyncio.to_thread(lambda: (source_of(chosen), describe_encoder(chosen)))
+    return await spaces.open(spec, source)
+
+
 @asynccontextmanager
-async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[Worker]:
-    """A worker with its own connections, its own copy of the encoder and its own threads."""
+async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceWorker]:
+    """A worker with its own connections, its own copy of the encoder and its own threads.
+
+    Raises SpaceMismatch if the data is neither embedded by its encoder nor on its way to it.
+    """
     database = Database(conninfo, max_connections=WORKER_LANES + 2)
-    loading = asyncio.create_task(asyncio.to_thread(load_encoder, settings.encoder, settings.threads))
-    await database.open()
+    opening = asyncio.create_task(database.open())
+    if settings.encoder == AUTO:  # else the model, which takes longest, is loaded meanwhile
+        await opening
     try:
+        spaces = Spaces(database)
+        chosen = await encoder_of_library(spaces) if settings.encoder == AUTO else settings.encoder
+        loading = asyncio.create_task(asyncio.to_thread(load_encoder, chosen, settings.threads))
+        await opening
         encoder = await loading
         keep_blas_quiet()
-        space = await Spaces(database).open(encoder.spec)
-        model = Model(encoder, tagger_for(encoder.spec), space.id)
+        space = await spaces.join(encoder.spec, chosen)
+        taxonomy = load_taxonomy()
+        model = Model(encoder, tagger_for(encoder.spec, taxonomy), taxonomy, space.id)
         blobs = BlobStore.open(settings.blob_location)
         processor = Processor(database, blobs, model, limits_of(settings), threads=settings.threads)
-        queue = Queue(database, timedelta(seconds=settings.lease_s))
+        queue = Queue(database, space.id, timedelta(seconds=settings.lease_s))
         try:
-            yield Worker(database, queue, processor.process, batch=settings.worker_batch, lanes=WORKER_LANES)
+            worker = Worker(database, queue, processor.process, batch=settings.worker_batch, lanes=WORKER_LANES)
+            yield SpaceWorker(worker, spaces, space)
         finally:
             processor.close()
     finally:
         await database.close()
+
+
+async def encoder_of_library(spaces: Spaces) -> str:
+    """What the data was embedded by. Raises ConfigurationError if no service has been started on it yet."""
+    active = await spaces.active()
+    if active is None:
+        raise ConfigurationError("This database has no library yet. Start the service first (pictograph serve).")
+    return active.source
+
+
+class SpaceWorker:
+    """A worker that ends when its space is no longer filled: after a reindex, or when one is cancelled."""
+
+    def __init__(self, worker: Worker, spaces: Spaces, space: Space) -> None:
+        self.space = space
+        self._worker = worker
+        self._spaces = spaces
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set or the space is retired; the batches at hand are finished first."""
+        ended = asyncio.Event()
+        watchers = [asyncio.create_task(self._watch(ended)), asyncio.create_task(self._relay(stop, ended))]
+        try:
+            await self._worker.run(ended)
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+    async def _watch(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(PictographError):  # the database is away: the worker itself says so
+                now = await self._spaces.get(self.space.id)
+                if now is None or not now.is_live:
+                    logger.info("%s is no longer in use: this worker ends", self.space.encoder)
+                    ended.set()
+                else:
+                    self._worker.pace = 1.0 if now.active else now.pace
+            await asyncio.sleep(WATCH_S)
+
+    async def _relay(self, stop: asyncio.Event, ended: asyncio.Event) -> None:
+        await stop.wait()
+        ended.set()
 
 
 def keep_blas_quiet() -> None:

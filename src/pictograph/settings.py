@@ -14,6 +14,7 @@ from pictograph.localconfig import home
 
 ENV_PREFIX: Final = "PICTOGRAPH_"
 DEFAULT_PORT: Final = 8765
+AUTO: Final = "auto"
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
@@ -42,9 +43,10 @@ class Settings:
         None, "Where image files go: a folder, s3://, gs:// or az://. Default: data_dir/blobs."
     )
     encoder: str = setting(
-        "offline",
-        "Which model embeds and tags: `offline` (the demo encoder that needs no download), or a SigLIP model: its "
-        "folder, or its name in $PICTOGRAPH_HOME/models.",
+        AUTO,
+        "Which model embeds and tags: `auto` (the one the data has; for new data SigLIP 2 if it is here, else "
+        "`offline`), `offline` (the demo encoder, which needs no download), or a SigLIP model: its folder, or its name "
+        "in $PICTOGRAPH_HOME/models.",
     )
     workers: int = setting(1, "Worker processes to run here; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")

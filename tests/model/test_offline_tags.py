@@ -16,8 +16,8 @@ import pytest
 
 from pictograph.encode.offline import OfflineEncoder
 from pictograph.encode.offline_assets import ASSETS_FOLDER
+from pictograph.tag.assign import Assigner, Tagged
 from pictograph.tag.measures import measure_picture
-from pictograph.tag.protocol import Tagged
 from pictograph.tag.registry import tagger_for
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
 from pictograph.upload.decode import decode_picture
@@ -57,13 +57,14 @@ def photos() -> list[Photo]:
 
 def tag_all(paths: list[Path]) -> list[Tagged]:
     encoder = OfflineEncoder.load(threads=2)
-    tagger = tagger_for(encoder.spec)
+    tagger = tagger_for(encoder.spec, load_taxonomy())
     assert tagger is not None
+    assigner = Assigner(load_taxonomy())
     results = []
     for path in paths:
         picture = decode_picture(path.read_bytes(), at_least_px=encoder.spec.input_px, limits=PictureLimits())
         encoded = encoder.encode_prepared(encoder.prepare(picture)[np.newaxis])
-        results += tagger.tag(encoded, measure_picture(picture)[np.newaxis])
+        results += assigner.tagged(tagger.scores(encoded, measure_picture(picture)[np.newaxis]))
     return results
 
 

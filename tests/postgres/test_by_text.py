@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from pictograph.encode.noop import SPEC
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.index.spaces import Spaces
 from pictograph.search.query import TextQuery
 from support.engines import ReadingEncoder, engine_of
 from support.planting import Garden, direction
 
 
 async def names(garden: Garden, text: str, encoder: ReadingEncoder | None = None, **options: object) -> list[str]:
-    space = await Spaces(garden.database).open(SPEC)
-    engine = engine_of(garden, encoder=encoder or ReadingEncoder(), space=space.id)
+    engine = engine_of(garden, encoder=encoder or ReadingEncoder())
     answer = await engine.by_text(garden.organization, TextQuery(text, **options))  # type: ignore[arg-type]
     return [row.filename for row in answer.rows]
 
@@ -56,8 +53,7 @@ async def test_another_organizations_images_are_invisible(garden: Garden) -> Non
 
 async def test_the_same_words_are_read_once(garden: Garden) -> None:
     encoder = ReadingEncoder()
-    space = await Spaces(garden.database).open(SPEC)
-    engine = engine_of(garden, encoder=encoder, space=space.id)
+    engine = engine_of(garden, encoder=encoder)
     for text in ("along 1.0", "  ALONG   1.0 ", "along 0.5"):
         await engine.by_text(garden.organization, TextQuery(text))
     assert encoder.asked == ["along 1.0", "along 0.5"]

@@ -8,11 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from pictograph.encode.noop import SPEC
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
-from pictograph.index.spaces import Spaces
+from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
-from pictograph.jobs.queue import URGENT, Queue
+from pictograph.jobs.queue import URGENT, Backlog, Queue
 from pictograph.search import engine as module
 from pictograph.search.query import SimilarQuery
 from pictograph.store.images import Images, archive_image, delete_image
@@ -30,13 +29,11 @@ async def search(garden: Garden, image: ImageId) -> list[str]:
 
 async def process(garden: Garden) -> None:
     """What a worker does with the next job."""
-    space = await Spaces(garden.database).open(SPEC)
-    claim = await Queue(garden.database, HOUR).claim(1)
+    claim = await Queue(garden.database, garden.space, HOUR).claim(1)
     async with garden.database.transaction() as connection:
-        await save_encodings(
-            connection, space.id, [Encoding(job.sha256, direction(1.0), None, None, None) for job in claim.jobs]
-        )
-        await finish_images(connection, space.id, claim.id, [job.sha256 for job in claim.jobs])
+        await save_encodings(connection, garden.space, [Encoding(job.sha256, direction(1.0)) for job in claim.jobs])
+        rules = await lock_rules(connection, garden.space)
+        await finish_images(connection, rules, claim.id, [job.sha256 for job in claim.jobs])
 
 
 async def test_a_search_waits_until_its_reference_is_embedded(garden: Garden) -> None:
@@ -62,7 +59,7 @@ async def test_the_image_that_is_searched_with_is_processed_before_older_ones(ga
         assert await cursor.fetchall() == [(reference,)]
     await process(garden)
     assert await searching == []
-    assert await Queue(garden.database).depth() == (3, 0)
+    assert await Backlog(garden.database).depth() == (3, 0)
 
 
 async def test_past_the_wait_the_search_says_when_to_come_back(garden: Garden, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +77,11 @@ def test_the_wait_is_ten_seconds_as_promised() -> None:
 
 
 async def fail(garden: Garden, reason: str) -> None:
-    claim = await Queue(garden.database, HOUR).claim(1)
+    claim = await Queue(garden.database, garden.space, HOUR).claim(1)
     async with garden.database.transaction() as connection:
-        await fail_images(connection, claim.id, claim.jobs[0].sha256, reason)
+        await fail_images(
+            connection, await lock_rules(connection, garden.space), claim.id, claim.jobs[0].sha256, reason
+        )
 
 
 async def test_a_reference_that_could_not_be_embedded_is_a_conflict_with_the_reason(garden: Garden) -> None:

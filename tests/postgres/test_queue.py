@@ -14,7 +14,7 @@ import pytest
 
 from pictograph.db.pool import Database
 from pictograph.errors import Unavailable
-from pictograph.jobs.queue import URGENT, Claim, Job, Queue, enqueue, retry_later
+from pictograph.jobs.queue import URGENT, Backlog, Claim, Job, Queue, enqueue, retry_later
 from pictograph.jobs.worker import Worker
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import delete_image
@@ -56,8 +56,9 @@ async def queue_rows(garden: Garden, street: Dataset, count: int) -> None:
             INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size)
             SELECT gen_random_uuid(), f.dataset_id, f.id, n::text, sha256, 'image/jpeg', 1, 1, 1
             FROM numbers, folder f RETURNING id, sha256)
-        INSERT INTO job (image_id, sha256) SELECT id, sha256 FROM images""",
+        INSERT INTO job (image_id, space_id, sha256) SELECT id, %s, sha256 FROM images""",
         count,
+        garden.space,
     )
 
 
@@ -81,11 +82,11 @@ async def test_two_workers_racing_on_500_jobs_claim_each_once_and_leave_none(gar
             held.difference_update(hashes)
             await finish(garden.database, claim)
 
-    await asyncio.gather(*(race(Queue(garden.database, HOUR)) for _ in range(2)))
+    await asyncio.gather(*(race(Queue(garden.database, garden.space, HOUR)) for _ in range(2)))
     assert len(claimed) == 500
     assert set(claimed.values()) == {1}
     assert attempts == {1}
-    assert await Queue(garden.database).depth() == (0, 0)
+    assert await Backlog(garden.database).depth() == (0, 0)
 
 
 async def test_workers_racing_for_copies_of_few_pictures_never_hold_the_same_bytes(
@@ -98,7 +99,7 @@ async def test_workers_racing_for_copies_of_few_pictures_never_hold_the_same_byt
 
     async def race() -> None:
         for _ in range(40):
-            claim = await Queue(garden.database, HOUR).claim(4)
+            claim = await Queue(garden.database, garden.space, HOUR).claim(4)
             hashes = [job.sha256 for job in claim.jobs]
             assert len(hashes) == len(set(hashes))
             assert not held & set(hashes)
@@ -122,18 +123,18 @@ async def test_the_database_itself_refuses_a_second_claim_on_the_same_bytes(gard
 async def test_copies_of_claimed_bytes_wait_for_the_claim(garden: Garden, street: Dataset) -> None:
     for name in ("one.jpg", "two.jpg", "three.jpg"):
         await garden.receive(street, name, content=b"same")
-    queue = Queue(garden.database, HOUR)
+    queue = Queue(garden.database, garden.space, HOUR)
     first = await queue.claim(10)
     assert len(first.jobs) == 1
     assert (await queue.claim(10)).jobs == []
-    assert await queue.depth() == (3, 1)
+    assert await Backlog(garden.database).depth() == (3, 1)
     await queue.release(first)
     assert len((await queue.claim(10)).jobs) == 1
 
 
 async def test_a_claim_takes_at_most_its_limit_oldest_first(garden: Garden, street: Dataset) -> None:
     images = await received(garden, street, 5)
-    queue = Queue(garden.database, HOUR)
+    queue = Queue(garden.database, garden.space, HOUR)
     assert {job.image_id for job in (await queue.claim(3)).jobs} == set(images[:3])
     assert {job.image_id for job in (await queue.claim(3)).jobs} == set(images[3:])
     assert (await queue.claim(3)).jobs == []
@@ -143,18 +144,18 @@ async def test_a_claim_of_a_dead_worker_can_be_claimed_again_after_the_lease_and
     garden: Garden, street: Dataset
 ) -> None:
     (image,) = await received(garden, street, 1)
-    dead = Queue(garden.database, timedelta(milliseconds=50))
+    dead = Queue(garden.database, garden.space, timedelta(milliseconds=50))
     first = await dead.claim(10)
-    assert (await Queue(garden.database, HOUR).claim(10)).jobs == []
+    assert (await Queue(garden.database, garden.space, HOUR).claim(10)).jobs == []
     await asyncio.sleep(0.06)
-    again = await Queue(garden.database, HOUR).claim(10)
+    again = await Queue(garden.database, garden.space, HOUR).claim(10)
     assert [(job.image_id, job.attempts) for job in again.jobs] == [(image, 2)]
     assert first.id != again.id
 
 
 async def test_a_heartbeat_prolongs_the_lease(garden: Garden, street: Dataset) -> None:
     await received(garden, street, 2)
-    queue = Queue(garden.database, timedelta(milliseconds=50))
+    queue = Queue(garden.database, garden.space, timedelta(milliseconds=50))
     claim = await queue.claim(10)
     queue.lease = HOUR
     await queue.heartbeat(claim)
@@ -167,18 +168,18 @@ async def test_a_heartbeat_does_not_take_back_what_another_worker_claimed_meanwh
     garden: Garden, street: Dataset
 ) -> None:
     await received(garden, street, 1)
-    slow = await Queue(garden.database, NOW).claim(1)
-    other = await Queue(garden.database, NOW).claim(1)
+    slow = await Queue(garden.database, garden.space, NOW).claim(1)
+    other = await Queue(garden.database, garden.space, NOW).claim(1)
     assert other.jobs
-    await Queue(garden.database, HOUR).heartbeat(slow)
-    await Queue(garden.database).release(slow)
+    await Queue(garden.database, garden.space, HOUR).heartbeat(slow)
+    await Queue(garden.database, garden.space).release(slow)
     rows = await execute(garden.database, "SELECT claim, attempts, ready_at <= now() FROM job")
     assert rows == [(other.id, 2, True)]
 
 
 async def test_a_job_put_off_comes_back_after_its_delay_and_not_before(garden: Garden, street: Dataset) -> None:
     (image,) = await received(garden, street, 1)
-    queue = Queue(garden.database, HOUR)
+    queue = Queue(garden.database, garden.space, HOUR)
     claim = await queue.claim(1)
     async with garden.database.transaction() as connection:
         await retry_later(connection, claim, claim.jobs[0], timedelta(milliseconds=80))
@@ -189,8 +190,8 @@ async def test_a_job_put_off_comes_back_after_its_delay_and_not_before(garden: G
 
 async def test_a_job_that_was_lost_to_another_worker_is_not_put_off(garden: Garden, street: Dataset) -> None:
     await received(garden, street, 1)
-    lost = await Queue(garden.database, NOW).claim(1)
-    held = await Queue(garden.database, HOUR).claim(1)
+    lost = await Queue(garden.database, garden.space, NOW).claim(1)
+    held = await Queue(garden.database, garden.space, HOUR).claim(1)
     async with garden.database.transaction() as connection:
         await retry_later(connection, lost, lost.jobs[0], HOUR)
     assert await execute(garden.database, "SELECT claim FROM job") == [(held.id,)]
@@ -198,7 +199,7 @@ async def test_a_job_that_was_lost_to_another_worker_is_not_put_off(garden: Gard
 
 async def lose_worker(garden: Garden, times: int) -> None:
     for _ in range(times):
-        claim = await Queue(garden.database, NOW).claim(10)
+        claim = await Queue(garden.database, garden.space, NOW).claim(10)
         assert claim.jobs
 
 
@@ -206,7 +207,7 @@ async def test_after_two_attempts_a_job_is_a_suspect_and_comes_alone(garden: Gar
     suspects = await received(garden, street, 2)
     await lose_worker(garden, 2)
     (healthy,) = await received(garden, street, 1)
-    queue = Queue(garden.database, HOUR)
+    queue = Queue(garden.database, garden.space, HOUR)
     assert [job.image_id for job in (await queue.claim(10)).jobs] == [healthy]
     alone = [await queue.claim_suspect(), await queue.claim_suspect()]
     assert [len(claim.jobs) for claim in alone] == [1, 1]
@@ -218,7 +219,7 @@ async def test_after_two_attempts_a_job_is_a_suspect_and_comes_alone(garden: Gar
 async def test_two_workers_never_claim_the_same_suspect(garden: Garden, street: Dataset) -> None:
     await received(garden, street, 20)
     await lose_worker(garden, 4)
-    claims = await asyncio.gather(*(Queue(garden.database, HOUR).claim_suspect() for _ in range(30)))
+    claims = await asyncio.gather(*(Queue(garden.database, garden.space, HOUR).claim_suspect() for _ in range(30)))
     taken = [job.image_id for claim in claims for job in claim.jobs]
     assert len(taken) == len(set(taken))
 
@@ -227,7 +228,7 @@ async def test_a_suspect_of_the_same_bytes_as_a_claimed_job_waits(garden: Garden
     await garden.receive(street, "one.jpg", content=b"same")
     await lose_worker(garden, 2)
     await garden.receive(street, "two.jpg", content=b"same")
-    queue = Queue(garden.database, HOUR)
+    queue = Queue(garden.database, garden.space, HOUR)
     await execute(garden.database, "UPDATE job SET claim = NULL")
     assert len((await queue.claim(10)).jobs) == 1
     assert (await queue.claim_suspect()).jobs == []
@@ -235,36 +236,36 @@ async def test_a_suspect_of_the_same_bytes_as_a_claimed_job_waits(garden: Garden
 
 async def test_an_image_that_somebody_waits_for_comes_first(garden: Garden, street: Dataset) -> None:
     images = await received(garden, street, 5)
-    queue = Queue(garden.database, HOUR)
-    await queue.hurry(images[3])
+    queue = Queue(garden.database, garden.space, HOUR)
+    await Backlog(garden.database).hurry(images[3])
     assert [job.image_id for job in (await queue.claim(1)).jobs] == [images[3]]
     assert [job.image_id for job in (await queue.claim(1)).jobs] == [images[0]]
 
 
 async def test_hurry_leaves_a_claimed_job_with_its_worker(garden: Garden, street: Dataset) -> None:
     (image,) = await received(garden, street, 1)
-    queue = Queue(garden.database, HOUR)
+    queue = Queue(garden.database, garden.space, HOUR)
     claim = await queue.claim(1)
-    await queue.hurry(image)
+    await Backlog(garden.database).hurry(image)
     assert await execute(garden.database, "SELECT claim, priority FROM job") == [(claim.id, 0)]
 
 
 async def test_hurry_does_nothing_for_an_image_that_is_done(garden: Garden, street: Dataset) -> None:
     image = await garden.plant(street, "done.jpg")
-    await Queue(garden.database).hurry(image)
-    assert await Queue(garden.database).depth() == (0, 0)
+    await Backlog(garden.database).hurry(image)
+    assert await Backlog(garden.database).depth() == (0, 0)
 
 
 async def test_urgent_jobs_come_before_older_ones(garden: Garden, street: Dataset) -> None:
     images = await received(garden, street, 3)
     await execute(garden.database, "UPDATE job SET priority = %s WHERE image_id = %s", URGENT, images[2])
-    claim = await Queue(garden.database, HOUR).claim(1)
+    claim = await Queue(garden.database, garden.space, HOUR).claim(1)
     assert [job.image_id for job in claim.jobs] == [images[2]]
 
 
 async def test_released_jobs_are_ready_at_once_and_the_attempt_does_not_count(garden: Garden, street: Dataset) -> None:
     await received(garden, street, 2)
-    queue = Queue(garden.database, HOUR)
+    queue = Queue(garden.database, garden.space, HOUR)
     await queue.release(await queue.claim(10))
     assert {job.attempts for job in (await queue.claim(10)).jobs} == {1}
 
@@ -274,14 +275,14 @@ async def test_queueing_an_image_again_starts_its_attempts_anew(garden: Garden, 
     await lose_worker(garden, 2)
     async with garden.database.transaction() as connection:
         await enqueue(connection, image)
-    assert [job.attempts for job in (await Queue(garden.database, HOUR).claim(1)).jobs] == [1]
+    assert [job.attempts for job in (await Queue(garden.database, garden.space, HOUR).claim(1)).jobs] == [1]
 
 
 async def test_a_deleted_image_takes_its_job_along(garden: Garden, street: Dataset) -> None:
     (image,) = await received(garden, street, 1)
     async with garden.database.transaction() as connection:
         await delete_image(connection, image)
-    assert await Queue(garden.database).depth() == (0, 0)
+    assert await Backlog(garden.database).depth() == (0, 0)
 
 
 async def test_a_job_of_a_rolled_back_upload_was_never_there(garden: Garden, street: Dataset) -> None:
@@ -290,13 +291,13 @@ async def test_a_job_of_a_rolled_back_upload_was_never_there(garden: Garden, str
         async with garden.database.transaction() as connection:
             await enqueue(connection, image)
             raise RuntimeError
-    assert await Queue(garden.database).depth() == (0, 0)
+    assert await Backlog(garden.database).depth() == (0, 0)
 
 
 async def work(garden: Garden, handler: Any, *, lease: timedelta = HOUR, until: Any) -> None:
     """A worker that runs until `until()` is true."""
     stop = asyncio.Event()
-    worker = Worker(garden.database, Queue(garden.database, lease), handler, batch=4)
+    worker = Worker(garden.database, Queue(garden.database, garden.space, lease), handler, batch=4)
     running = asyncio.create_task(worker.run(stop))
     async with asyncio.timeout(20):
         while not until():  # noqa: ASYNC110 - what is waited for is different in each test
@@ -349,7 +350,7 @@ async def test_a_suspect_is_claimed_only_when_its_turn_has_come(garden: Garden, 
         claimed_while_working.append(len(held) - len(claim.jobs))
         await finish(garden.database, claim)
 
-    worker = Worker(garden.database, Queue(garden.database, HOUR), handle, batch=4)
+    worker = Worker(garden.database, Queue(garden.database, garden.space, HOUR), handle, batch=4)
     assert await worker.work_once()
     assert claimed_while_working == [0, 0]
     assert not await worker.work_once()
@@ -363,13 +364,13 @@ async def test_a_cancelled_worker_gives_its_jobs_back(garden: Garden, street: Da
         started.set()
         await asyncio.sleep(60)
 
-    worker = Worker(garden.database, Queue(garden.database, HOUR), handle, batch=4)
+    worker = Worker(garden.database, Queue(garden.database, garden.space, HOUR), handle, batch=4)
     working = asyncio.create_task(worker.work_once())
     await started.wait()
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
-    assert {job.attempts for job in (await Queue(garden.database, HOUR).claim(10)).jobs} == {1}
+    assert {job.attempts for job in (await Queue(garden.database, garden.space, HOUR).claim(10)).jobs} == {1}
 
 
 async def test_a_worker_outlives_the_loss_of_all_its_connections(garden: Garden, street: Dataset) -> None:

@@ -23,17 +23,17 @@ async def test_before_the_first_start_there_is_no_space(database: Database) -> N
 
 
 async def test_the_first_space_becomes_the_active_one_and_stays_it(database: Database) -> None:
-    first = await Spaces(database).open(SPEC)
+    first = await Spaces(database).open(SPEC, "noop")
     assert first.active
-    assert await Spaces(database).open(SPEC) == first
+    assert await Spaces(database).open(SPEC, "noop") == first
     assert await Spaces(database).active() == first
 
 
 @pytest.mark.parametrize("other", [OTHER, replace(SPEC, revision="2"), replace(SPEC, dimension=768)])
 async def test_another_encoder_is_refused_and_both_are_named(database: Database, other: object) -> None:
-    first = await Spaces(database).open(SPEC)
+    first = await Spaces(database).open(SPEC, "noop")
     with pytest.raises(SpaceMismatch) as caught:
-        await Spaces(database).open(other)  # type: ignore[arg-type]
+        await Spaces(database).open(other, "other")  # type: ignore[arg-type]
     assert "noop (revision 1)" in caught.value.message
     assert f"{other.name} (revision {other.revision})" in caught.value.message  # type: ignore[attr-defined]
     assert "--data-dir" in caught.value.message
@@ -42,20 +42,20 @@ async def test_another_encoder_is_refused_and_both_are_named(database: Database,
 
 
 async def test_a_refused_encoder_does_not_get_in_by_asking_twice(database: Database) -> None:
-    await Spaces(database).open(SPEC)
+    await Spaces(database).open(SPEC, "noop")
     for _ in range(2):
         with pytest.raises(SpaceMismatch):
-            await Spaces(database).open(OTHER)
+            await Spaces(database).open(OTHER, "other")
 
 
 async def test_processes_that_start_together_agree_on_one_space(database: Database) -> None:
-    opened = await asyncio.gather(*(Spaces(database).open(SPEC) for _ in range(8)))
+    opened = await asyncio.gather(*(Spaces(database).open(SPEC, "noop") for _ in range(8)))
     assert len({space.id for space in opened}) == 1
 
 
 async def test_of_two_encoders_that_start_together_exactly_one_wins(database: Database) -> None:
     outcomes = await asyncio.gather(
-        *(Spaces(database).open(spec) for spec in [SPEC, OTHER] * 4), return_exceptions=True
+        *(Spaces(database).open(spec, "some") for spec in [SPEC, OTHER] * 4), return_exceptions=True
     )
     refused = [outcome for outcome in outcomes if isinstance(outcome, SpaceMismatch)]
     assert len(refused) == 4

@@ -21,7 +21,7 @@ from pictograph.errors import (
     UnsupportedFormat,
     ValidationError,
 )
-from pictograph.jobs.queue import Queue
+from pictograph.jobs.queue import Backlog
 from pictograph.pipeline import Intake
 from pictograph.store.blobs import BlobMissing, BlobStore, original_name
 from pictograph.store.datasets import Dataset, Datasets
@@ -322,7 +322,7 @@ async def test_a_received_file_is_a_blob_a_row_and_a_job(
     assert (image.state, image.content_type, image.width, image.height) == ("received", "image/png", 40, 30)
     assert (image.file_size, image.sha256) == (len(data), hashlib.sha256(data).digest())
     assert await blobs.get(image.sha256) == data
-    assert await Queue(garden.database).depth() == (1, 0)
+    assert await Backlog(garden.database).depth() == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import psycopg
 import pytest
 
-from pictograph.encode.noop import SPEC
-from pictograph.index.spaces import Spaces
+from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import (
     Encoding,
     fail_images,
@@ -20,7 +19,7 @@ from pictograph.index.writer import (
     remove_from_index,
     save_encodings,
 )
-from pictograph.jobs.queue import Claim, Queue, retry_later
+from pictograph.jobs.queue import Backlog, Claim, Queue, retry_later
 from pictograph.jobs.retry import delay_before_retry
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images, archive_image
@@ -37,7 +36,7 @@ async def street(garden: Garden) -> Dataset:
 
 @pytest.fixture
 async def space(garden: Garden) -> SpaceId:
-    return (await Spaces(garden.database).open(SPEC)).id
+    return garden.space
 
 
 def encoding(sha256: Sha256, vector: npt.NDArray[np.float32] | None = None, tags: Tags | None = TAGS) -> Encoding:
@@ -53,11 +52,13 @@ async def rows(garden: Garden, statement: str, *values: Any) -> list[tuple[Any, 
 async def finish(garden: Garden, space: SpaceId, claim: UUID, *encodings: Encoding) -> int:
     async with garden.database.transaction() as connection:
         await save_encodings(connection, space, encodings)
-        return await finish_images(connection, space, claim, [item.sha256 for item in encodings])
+        return await finish_images(
+            connection, await lock_rules(connection, space), claim, [item.sha256 for item in encodings]
+        )
 
 
 async def claimed(garden: Garden) -> Claim:
-    return await Queue(garden.database).claim(100)
+    return await Queue(garden.database, garden.space).claim(100)
 
 
 async def state(garden: Garden, image: ImageId) -> tuple[str, str | None]:
@@ -79,7 +80,7 @@ async def test_finishing_makes_an_image_tagged_findable_and_ends_its_job(
     assert (found.state, found.tags) == ("tagged", TAGS)
     assert await Images(garden.database).tag_scores(found) == {"objects/car": 0.9}
     assert await indexed(garden) == {image}
-    assert await Queue(garden.database).depth() == (0, 0)
+    assert await Backlog(garden.database).depth() == (0, 0)
 
 
 async def test_without_a_tagger_an_image_is_embedded_and_keeps_empty_tags(
@@ -100,7 +101,7 @@ async def test_a_failure_in_the_middle_leaves_nothing_behind(garden: Garden, str
     async def interrupted() -> None:
         async with garden.database.transaction() as connection:
             await save_encodings(connection, space, [encoding(claim.jobs[0].sha256)])
-            await finish_images(connection, space, claim.id, [claim.jobs[0].sha256])
+            await finish_images(connection, await lock_rules(connection, space), claim.id, [claim.jobs[0].sha256])
             await connection.execute("SELECT 1/0")
 
     with pytest.raises(psycopg.errors.DivisionByZero):
@@ -108,7 +109,7 @@ async def test_a_failure_in_the_middle_leaves_nothing_behind(garden: Garden, str
     assert await state(garden, image) == ("received", None)
     assert await indexed(garden) == set()
     assert await rows(garden, "SELECT 1 FROM encoding") == []
-    assert await Queue(garden.database).depth() == (1, 1)
+    assert await Backlog(garden.database).depth() == (1, 1)
 
 
 async def test_one_finish_ends_the_jobs_of_every_image_with_the_same_bytes(
@@ -122,7 +123,7 @@ async def test_one_finish_ends_the_jobs_of_every_image_with_the_same_bytes(
     assert len(claim.jobs) == 1
     assert await finish(garden, space, claim.id, encoding(claim.jobs[0].sha256)) == 4
     assert await indexed(garden) == {*images, foreign}
-    assert await Queue(garden.database).depth() == (0, 0)
+    assert await Backlog(garden.database).depth() == (0, 0)
     assert len(await rows(garden, "SELECT 1 FROM encoding")) == 1
 
 
@@ -133,7 +134,7 @@ async def test_a_job_that_another_worker_claimed_meanwhile_is_left_to_it(
     claim = await claimed(garden)
     assert await finish(garden, space, uuid4(), encoding(claim.jobs[0].sha256)) == 0
     assert await state(garden, image) == ("received", None)
-    assert await Queue(garden.database).depth() == (1, 1)
+    assert await Backlog(garden.database).depth() == (1, 1)
 
 
 async def test_finishing_twice_changes_nothing(garden: Garden, street: Dataset, space: SpaceId) -> None:
@@ -165,7 +166,7 @@ async def test_an_image_archived_while_it_is_finished_is_not_indexed_whoever_com
     claim = await claimed(garden)
     async with garden.database.transaction() as finishing:
         await save_encodings(finishing, space, [encoding(claim.jobs[0].sha256)])
-        await finish_images(finishing, space, claim.id, [claim.jobs[0].sha256])
+        await finish_images(finishing, await lock_rules(finishing, space), claim.id, [claim.jobs[0].sha256])
         async with garden.database.connection() as archiving:
             await archiving.execute("SET lock_timeout = '200ms'")
             # the archive has to wait for the finish: it cannot slip in between state and index
@@ -206,10 +207,12 @@ async def test_a_failure_reaches_every_image_with_these_bytes_and_says_why(garde
     claim = await claimed(garden)
     broken = next(job for job in claim.jobs if job.image_id in images)
     async with garden.database.transaction() as connection:
-        await fail_images(connection, claim.id, broken.sha256, "It is cut short.")
+        await fail_images(
+            connection, await lock_rules(connection, garden.space), claim.id, broken.sha256, "It is cut short."
+        )
     assert [await state(garden, image) for image in images] == [("failed", "It is cut short.")] * 3
     assert await state(garden, healthy) == ("received", None)
-    assert await Queue(garden.database).depth() == (1, 1)
+    assert await Backlog(garden.database).depth() == (1, 1)
 
 
 async def test_an_image_that_failed_once_can_still_be_finished_later(

@@ -31,7 +31,7 @@ def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness_and_b
         assert len(hits) == 6
         assert hits[0].filename == "again.png"
         assert hits[0].similarity > 0.95
-        assert service.services.space.encoder == model.name
+        assert client.ready().encoder == model.name
 
         found = client.search.by_text("a red truck at night", dataset_name="street")
         assert {row.image_id for row in found} == {image.id for image in images.values()}

@@ -8,14 +8,13 @@ import numpy as np
 
 from pictograph.encode.noop import SPEC, NoopEncoder
 from pictograph.encode.protocol import EncoderSpec, FloatArray
-from pictograph.jobs.queue import Queue
+from pictograph.index.spaces import Spaces
+from pictograph.jobs.queue import Backlog
 from pictograph.search.engine import SearchEngine
-from pictograph.search.words import WordReader
-from pictograph.types import SpaceId, TagCategory
+from pictograph.search.words import WordReaders
+from pictograph.types import TagCategory
 from support.planting import Garden, direction
 
-NOWHERE = SpaceId(0)
-"""Enough for searches that ask no words."""
 READING_SPEC = EncoderSpec(SPEC.name, SPEC.revision, SPEC.dimension, SPEC.input_px, has_text=True)
 
 
@@ -38,8 +37,7 @@ def engine_of(
     garden: Garden,
     is_label: Callable[[TagCategory, str], bool] = lambda _category, _label: True,
     encoder: NoopEncoder | None = None,
-    space: SpaceId = NOWHERE,
 ) -> SearchEngine:
     chosen = encoder or NoopEncoder()
-    words = WordReader(chosen.spec, space, lambda: chosen)
-    return SearchEngine(garden.database, Queue(garden.database), words, is_label)
+    words = WordReaders(lambda _source: chosen)
+    return SearchEngine(garden.database, Backlog(garden.database), Spaces(garden.database), words, is_label)

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.spaces import Spaces
+from pictograph.index.spaces import Spaces, lock_rules
 from pictograph.index.writer import Encoding, finish_images, save_encodings
 from pictograph.jobs.queue import enqueue
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Images, Place, Upload, insert_image
 from pictograph.store.keys import Keys
-from pictograph.types import DIMENSION, ImageId, OrganizationId, Sha256, Tags, empty_tags
+from pictograph.types import DIMENSION, ImageId, OrganizationId, Sha256, SpaceId, Tags, empty_tags
 from pictograph.upload.picture import PictureFacts
 
 FACTS = PictureFacts("JPEG", "image/jpeg", 640, 480)
@@ -36,10 +36,12 @@ class Garden:
 
     database: Database
     organization: OrganizationId
+    space: SpaceId
 
     @classmethod
     async def open(cls, database: Database, organization: str = "default") -> Garden:
-        return cls(database, await Keys(database).ensure_organization(organization))
+        space = await Spaces(database).open(SPEC, SPEC.name)
+        return cls(database, await Keys(database).ensure_organization(organization), space.id)
 
     async def dataset(self, name: str = "street") -> Dataset:
         return await Datasets(self.database).create(self.organization, name)
@@ -68,10 +70,9 @@ class Garden:
         """An image that is found: embedded with this vector and tagged."""
         image = await self.receive(dataset, filename, folder=folder, content=content)
         stored = await Images(self.database).get(self.organization, image)
-        space = await Spaces(self.database).open(SPEC)
         chosen = direction(1.0) if vector is None else vector
         encoding = Encoding(stored.sha256, chosen, "planted", (empty_tags() | tags) if tags else empty_tags(), {})
         async with self.database.transaction() as connection:
-            await save_encodings(connection, space.id, [encoding])
-            await finish_images(connection, space.id, uuid4(), [stored.sha256])
+            await save_encodings(connection, self.space, [encoding])
+            await finish_images(connection, await lock_rules(connection, self.space), uuid4(), [stored.sha256])
         return image

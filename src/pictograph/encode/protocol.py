@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,15 @@ class Encoded:
     """float32 (N, 1152), every row of length 1 within 1e-5."""
     evidence: FloatArray
     """float32 (N, E): what this encoder's tagger reads (class probabilities, or logits); E may be 0."""
+
+
+LEAST_EVIDENCE: Final = 0.001
+"""Evidence below this is not kept, and so no tagger may count on it."""
+
+
+def worth_keeping(evidence: FloatArray) -> FloatArray:
+    """`evidence` with everything below `LEAST_EVIDENCE` set to 0: what a tagger sees now and at any later time."""
+    return np.where(evidence >= LEAST_EVIDENCE, evidence, np.float32(0))
 
 
 class Encoder(Protocol):

@@ -51,6 +51,17 @@ def describe_encoder(name: str) -> EncoderSpec:
     return Checkpoint.read(_model_folder(name)).spec()
 
 
+def source_of(name: str) -> str:
+    """What names the same encoder later, from another working folder too: a name where there is one, else a path.
+
+    Raises ConfigurationError as `load_encoder` does.
+    """
+    if name in SPECS:
+        return name
+    folder = _model_folder(name).resolve()
+    return folder.name if folder.parent == models_folder().resolve() else str(folder)
+
+
 def models_folder() -> Path:
     """Where models are looked for by name."""
     return home() / "models"

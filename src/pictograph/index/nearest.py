@@ -22,7 +22,7 @@ SELECT id FROM folder WHERE dataset_id = ANY(%(datasets)s) AND (path = %(folder)
 NEAREST: Final = f"""
 WITH nearest AS MATERIALIZED (
     SELECT image_id, similarity FROM (
-        SELECT image_id, greatest(0, least(1, 1 - (vector <=> %(vector)s))) AS similarity
+        SELECT image_id, greatest(0, least(1, 1 - %(stretch)s * (vector <=> %(vector)s))) AS similarity
         FROM image_embedding
         WHERE space_id = %(space)s AND dataset_id = ANY(%(datasets)s) AND folder_id = ANY(ARRAY({IN_FOLDER}))
           AND image_id IS DISTINCT FROM %(left_out)s
@@ -37,9 +37,9 @@ FROM nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.f
 ORDER BY nearest.similarity DESC, i.id"""
 # The vector comes from `encoding`, so that an archived image can still be a reference.
 REFERENCE: Final = """
-SELECT i.id, i.dataset_id, f.path AS folder_path, i.state, i.reason, e.space_id, e.vector
+SELECT i.id, i.dataset_id, f.path AS folder_path, i.state, i.reason, s.id AS space_id, s.stretch, e.vector
 FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d ON d.id = i.dataset_id
-LEFT JOIN encoding e ON e.sha256 = i.sha256 AND e.space_id = (SELECT id FROM space WHERE active)
+LEFT JOIN space s ON s.active LEFT JOIN encoding e ON e.sha256 = i.sha256 AND e.space_id = s.id
 WHERE d.organization_id = %s AND i.id = %s"""
 
 
@@ -48,6 +48,8 @@ class Embedding:
     """An image's place in a space."""
 
     space_id: SpaceId
+    stretch: float
+    """How the space's cosines become similarities: see `Space.stretch`."""
     vector: HalfVector
     """float16 (1152,), unit length."""
 
@@ -62,14 +64,17 @@ class Reference:
     state: str
     reason: str | None
     space_id: SpaceId | None
-    """The active space, if the image is embedded in it."""
+    """The active space."""
+    stretch: float | None
     vector: HalfVector | None
-    """Its vector in that space: float16 (1152,)."""
+    """Its vector in that space, float16 (1152,); None as long as it has none."""
 
     @property
     def embedding(self) -> Embedding | None:
         """Its place in the active space; None as long as it waits to be embedded."""
-        return Embedding(self.space_id, self.vector) if self.space_id is not None and self.vector is not None else None
+        if self.space_id is None or self.stretch is None or self.vector is None:
+            return None
+        return Embedding(self.space_id, self.stretch, self.vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Neighbour:
     dataset_id: DatasetId
     tags: Tags
     similarity: float
-    """Cosine of the two unit vectors, clamped to [0, 1]."""
+    """Cosine of the two unit vectors on the space's scale (`Scope.stretch`), clamped to [0, 1]."""
 
 
 def as_stored(vector: FloatArray) -> HalfVector:
@@ -103,6 +108,8 @@ class Scope:
     datasets: Sequence[DatasetId]
     folder_path: str = "/"
     """This folder, with everything below it, of each dataset."""
+    stretch: float = 1.0
+    """similarity = 1 - stretch * (1 - cosine); 1 between words and pictures, whose cosines have no common scale."""
     left_out: ImageId | None = None
     """An image that is never a row: the reference."""
 
@@ -114,6 +121,7 @@ async def nearest_exact(
     values = {
         "space": scope.space_id,
         "vector": vector,
+        "stretch": scope.stretch,
         "datasets": list(scope.datasets),
         "left_out": scope.left_out,
         "folder": scope.folder_path,

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from pictograph.db.pool import Database
-from pictograph.db.rows import fetch_one
+from pictograph.db.pool import Connection, Database
+from pictograph.db.rows import fetch_all, fetch_one
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import SpaceMismatch
 from pictograph.types import SpaceId
 
+COLUMNS: Final = "id, encoder, revision, dimension, source, active, building, pace, stretch"
 ADD: Final = """
-INSERT INTO space (encoder, revision, dimension) VALUES (%(encoder)s, %(revision)s, %(dimension)s)
-ON CONFLICT (encoder, revision, dimension) DO NOTHING"""
-FIND: Final = """
-SELECT id, encoder, revision, dimension, active FROM space
+INSERT INTO space (encoder, revision, dimension, source)
+VALUES (%(encoder)s, %(revision)s, %(dimension)s, %(source)s)
+ON CONFLICT (encoder, revision, dimension) DO UPDATE SET source = excluded.source
+WHERE space.source <> excluded.source"""
+FIND: Final = f"""
+SELECT {COLUMNS} FROM space
 WHERE encoder = %(encoder)s AND revision = %(revision)s AND dimension = %(dimension)s"""
-ACTIVE: Final = "SELECT id, encoder, revision, dimension, active FROM space WHERE active"
-ACTIVATE_FIRST: Final = "UPDATE space SET active = true WHERE id = %s AND NOT EXISTS (SELECT FROM space WHERE active)"
+BY_ID: Final = f"SELECT {COLUMNS} FROM space WHERE id = %s"
+ACTIVE: Final = f"SELECT {COLUMNS} FROM space WHERE active"
+BUILDING: Final = f"SELECT {COLUMNS} FROM space WHERE building"
+LIVE: Final = f"SELECT {COLUMNS} FROM space WHERE active OR building ORDER BY building"
+PREVIOUS: Final = f"""
+SELECT {COLUMNS} FROM space WHERE NOT active AND activated_at IS NOT NULL ORDER BY activated_at DESC LIMIT 1"""
+ACTIVATE_FIRST: Final = """
+UPDATE space SET active = true, activated_at = now() WHERE id = %s AND NOT EXISTS (SELECT FROM space WHERE active)"""
 LOCK: Final = "LOCK TABLE space IN SHARE ROW EXCLUSIVE MODE"
+RULES: Final = "SELECT id, active, thresholds FROM space WHERE id = %s FOR SHARE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +41,31 @@ class Space:
     encoder: str
     revision: str
     dimension: int
+    source: str
+    """What `--encoder` must say to get this model: a name, or the path of a folder."""
     active: bool
     """True for the one space that searches ask."""
+    building: bool
+    """True for the one that is filled beside it, to become the active one."""
+    pace: float
+    """Share of the time, above 0 up to 1, that a worker may spend on filling it."""
+    stretch: float
+    """similarity = 1 - stretch * (1 - cosine): brings "visually related" to 0.6, and keeps every order."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether workers fill it."""
+        return self.active or self.building
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceRules:
+    """What must not change while results are written: see `lock_rules`."""
+
+    id: SpaceId
+    active: bool
+    thresholds: dict[str, float]
+    """`{"objects/dog": 0.31}`: those that differ from the taxonomy's own."""
 
 
 class Spaces:
@@ -42,31 +76,88 @@ class Spaces:
 
     async def active(self) -> Space | None:
         """The space that searches ask; None before the first start."""
+        return await self._one(ACTIVE)
+
+    async def building(self) -> Space | None:
+        """The space that a reindex fills; None if none runs."""
+        return await self._one(BUILDING)
+
+    async def previous(self) -> Space | None:
+        """The space that was active before this one and is still there: the way back."""
+        return await self._one(PREVIOUS)
+
+    async def get(self, space: SpaceId) -> Space | None:
+        """The space with this id."""
+        return await self._one(BY_ID, [space])
+
+    async def live(self) -> list[Space]:
+        """The active space, then the one that is building, if any."""
         async with self._database.connection() as connection:
-            return await fetch_one(connection, Space, ACTIVE)
+            return await fetch_all(connection, Space, LIVE)
 
-    async def open(self, spec: EncoderSpec) -> Space:
-        """The space of this encoder; the first one ever opened becomes the active one.
+    async def open(self, spec: EncoderSpec, source: str) -> Space:
+        """The space of this encoder, as the active one; the first one ever opened becomes it.
 
-        Raises SpaceMismatch if the data was embedded by another encoder: their vectors cannot be mixed.
+        source: what loads this encoder again. Raises SpaceMismatch if the data was embedded by another encoder: their
+        vectors cannot be mixed.
         """
-        values: dict[str, object] = {"encoder": spec.name, "revision": spec.revision, "dimension": spec.dimension}
         async with self._database.transaction() as connection:
             await connection.execute(LOCK)
-            await connection.execute(ADD, values)
-            space = await fetch_one(connection, Space, FIND, values)
-            if space is None:
-                raise SpaceMismatch(f"The space of {spec.name} vanished while it was opened.")
-            await connection.execute(ACTIVATE_FIRST, [space.id])
             active = await fetch_one(connection, Space, ACTIVE)
-        if active is None or active.id != space.id:
-            raise other_encoder(active, spec)
+            if active is None:
+                space = await register(connection, spec, source)
+                await connection.execute(ACTIVATE_FIRST, [space.id])
+                active = await fetch_one(connection, Space, ACTIVE)
+        if active is None or not names(active, spec):
+            raise other_encoder(active, spec, source)
         return active
 
+    async def join(self, spec: EncoderSpec, source: str) -> Space:
+        """The space that a worker with this encoder fills: the active one, or the one that is building.
 
-def other_encoder(active: Space | None, spec: EncoderSpec) -> SpaceMismatch:
+        Raises SpaceMismatch if it is neither.
+        """
+        live = await self.live()
+        for space in live:
+            if names(space, spec):
+                return space
+        raise other_encoder(live[0] if live else None, spec, source)
+
+    async def _one(self, statement: str, values: Sequence[Any] = ()) -> Space | None:
+        async with self._database.connection() as connection:
+            return await fetch_one(connection, Space, statement, values)
+
+
+async def register(connection: Connection, spec: EncoderSpec, source: str) -> Space:
+    """The space of this encoder, made if there is none."""
+    values = {"encoder": spec.name, "revision": spec.revision, "dimension": spec.dimension, "source": source}
+    await connection.execute(ADD, values)
+    space = await fetch_one(connection, Space, FIND, values)
+    if space is None:
+        raise SpaceMismatch(f"The space of {spec.name} vanished while it was opened.")
+    return space
+
+
+async def lock_rules(connection: Connection, space: SpaceId) -> SpaceRules:
+    """The space's rules, which stay as they are until the transaction ends: a switch or a new threshold waits for it.
+
+    Raises SpaceMismatch if the space was dropped.
+    """
+    rules = await fetch_one(connection, SpaceRules, RULES, [space])
+    if rules is None:
+        raise SpaceMismatch("The embeddings of this encoder were dropped while it worked. Start it again.")
+    return rules
+
+
+def names(space: Space, spec: EncoderSpec) -> bool:
+    """Whether this encoder made the space's vectors."""
+    return (space.encoder, space.revision, space.dimension) == (spec.name, spec.revision, spec.dimension)
+
+
+def other_encoder(active: Space | None, spec: EncoderSpec, source: str) -> SpaceMismatch:
     was = f"{active.encoder} (revision {active.revision})" if active else "another encoder"
     return SpaceMismatch(
-        f"The images here were embedded by {was}, but this service runs {spec.name} (revision {spec.revision}). "
-        "Vectors of two models cannot be compared. Start with the encoder the data has, or use another --data-dir."
+        f"The images here were embedded by {was}, but this is {spec.name} (revision {spec.revision}), and vectors of "
+        "two models cannot be compared. Start without --encoder, which takes the one the data has; then "
+        f"`pictograph reindex --encoder {source}` moves the data to {spec.name} while searches go on."
     )

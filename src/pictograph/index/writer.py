@@ -7,31 +7,31 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-import numpy as np
-import numpy.typing as npt
-from pgvector import HalfVector
+from pgvector import HalfVector, SparseVector
 from psycopg.types.json import Jsonb
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_column, fetch_value
+from pictograph.encode.protocol import FloatArray, worth_keeping
+from pictograph.index.spaces import SpaceRules
 from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
 
 KNOWN: Final = "SELECT sha256 FROM encoding WHERE space_id = %s AND sha256 = ANY(%s)"
 SAVE: Final = """
-INSERT INTO encoding (space_id, sha256, vector, tagger, tags, tag_scores)
-VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (space_id, sha256) DO NOTHING"""
+INSERT INTO encoding (space_id, sha256, vector, tagger, tags, tag_scores, measures, evidence)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (space_id, sha256) DO NOTHING"""
 # Every waiting job of the same bytes ends here too: the encoding serves all of them. A job that another worker claimed
 # meanwhile (our lease ran out) is left to that worker. Images are locked before embeddings are written, so that an
 # image archived at the same time is seen either before or after, never in between.
 FINISH: Final = """
 WITH ended AS (
-    DELETE FROM job WHERE sha256 = ANY(%(sha256s)s) AND (claim = %(claim)s OR claim IS NULL) RETURNING image_id
+    DELETE FROM job
+    WHERE space_id = %(space)s AND sha256 = ANY(%(sha256s)s) AND (claim = %(claim)s OR claim IS NULL)
+    RETURNING image_id
+), forgiven AS (
+    DELETE FROM failure USING ended WHERE failure.image_id = ended.image_id AND failure.space_id = %(space)s
 ), done AS (
-    UPDATE image SET state = CASE WHEN encoding.tags IS NULL THEN 'embedded' ELSE 'tagged' END, reason = NULL,
-        image_auto_tags = coalesce(encoding.tags, image_auto_tags), updated_at = now()
-    FROM ended, encoding
-    WHERE image.id = ended.image_id AND encoding.space_id = %(space)s AND encoding.sha256 = image.sha256
-    RETURNING image.id, image.dataset_id, image.folder_id, image.archived_at, encoding.vector
+{done}
 ), placed AS (
     INSERT INTO image_embedding (space_id, image_id, dataset_id, folder_id, vector)
     SELECT %(space)s, id, dataset_id, folder_id, vector FROM done WHERE archived_at IS NULL
@@ -39,11 +39,31 @@ WITH ended AS (
     ON CONFLICT (space_id, image_id) DO UPDATE SET folder_id = excluded.folder_id, vector = excluded.vector
 )
 SELECT count(*) FROM done"""
+# In the active space, the image's row tells of it;
+SHOWN: Final = """
+    UPDATE image SET state = CASE WHEN encoding.tags IS NULL THEN 'embedded' ELSE 'tagged' END, reason = NULL,
+        image_auto_tags = coalesce(encoding.tags, image_auto_tags), updated_at = now()
+    FROM ended, encoding
+    WHERE image.id = ended.image_id AND encoding.space_id = %(space)s AND encoding.sha256 = image.sha256
+    RETURNING image.id, image.dataset_id, image.folder_id, image.archived_at, encoding.vector"""
+# in any other, nobody sees it yet.
+UNSEEN: Final = """
+    SELECT image.id, image.dataset_id, image.folder_id, image.archived_at, encoding.vector
+    FROM ended JOIN image ON image.id = ended.image_id
+    JOIN encoding ON encoding.space_id = %(space)s AND encoding.sha256 = image.sha256
+    FOR SHARE OF image"""
+FINISH_ACTIVE: Final = FINISH.format(done=SHOWN)
+FINISH_BUILDING: Final = FINISH.format(done=UNSEEN)
 FAIL: Final = """
 WITH ended AS (
-    DELETE FROM job WHERE sha256 = %(sha256)s AND (claim = %(claim)s OR claim IS NULL) RETURNING image_id
+    DELETE FROM job
+    WHERE space_id = %(space)s AND sha256 = %(sha256)s AND (claim = %(claim)s OR claim IS NULL) RETURNING image_id
+), noted AS (
+    INSERT INTO failure (image_id, space_id, reason) SELECT image_id, %(space)s, %(reason)s FROM ended
+    ON CONFLICT (image_id, space_id) DO UPDATE SET reason = excluded.reason, created_at = now()
 )
-UPDATE image SET state = 'failed', reason = %(reason)s, updated_at = now() FROM ended WHERE image.id = ended.image_id"""
+UPDATE image SET state = 'failed', reason = %(reason)s, updated_at = now()
+FROM ended WHERE image.id = ended.image_id AND %(active)s"""
 REMOVE: Final = "DELETE FROM image_embedding WHERE image_id = %s"
 
 
@@ -52,12 +72,16 @@ class Encoding:
     """What a model made of some bytes: the same for every image that has them."""
 
     sha256: Sha256
-    vector: npt.NDArray[np.float32]
+    vector: FloatArray
     """float32 (1152,), length 1; stored as float16."""
-    tagger: str | None
-    """Which taxonomy and method gave the tags; None if the encoder brings no tagger."""
-    tags: Tags | None
-    tag_scores: dict[str, float] | None
+    tagger: str | None = None
+    """Which taxonomy and method gave the scores; None if the encoder brings no tagger."""
+    tags: Tags | None = None
+    tag_scores: dict[str, float] | None = None
+    measures: FloatArray | None = None
+    """float32 (len(MEASURE_NAMES),): with the evidence and the vector, what the scores were made of."""
+    evidence: FloatArray | None = None
+    """float32 (E,), E may be 0; what is below `LEAST_EVIDENCE` is not stored."""
 
 
 async def known_encodings(connection: Connection, space: SpaceId, sha256s: Sequence[Sha256]) -> set[Sha256]:
@@ -81,18 +105,26 @@ def encoding_values(space: SpaceId, encoding: Encoding) -> list[object]:
         encoding.tagger,
         Jsonb(encoding.tags) if encoding.tags is not None else None,
         Jsonb(encoding.tag_scores) if encoding.tag_scores is not None else None,
+        encoding.measures.tolist() if encoding.measures is not None else None,
+        sparse(encoding.evidence),
     ]
 
 
-async def finish_images(connection: Connection, space: SpaceId, claim: UUID, sha256s: Sequence[Sha256]) -> int:
-    """Makes every image with these bytes findable and ends its job; how many there were."""
-    values = {"space": space, "claim": claim, "sha256s": list(sha256s)}
-    return int(await fetch_value(connection, FINISH, values))
+def sparse(evidence: FloatArray | None) -> SparseVector | None:
+    """What is worth keeping of the evidence; None if there is none."""
+    return SparseVector(worth_keeping(evidence)) if evidence is not None and evidence.size else None
 
 
-async def fail_images(connection: Connection, claim: UUID, sha256: Sha256, reason: str) -> None:
+async def finish_images(connection: Connection, space: SpaceRules, claim: UUID, sha256s: Sequence[Sha256]) -> int:
+    """Makes every image with these bytes findable in the space and ends its job there; how many there were."""
+    values = {"space": space.id, "claim": claim, "sha256s": list(sha256s)}
+    return int(await fetch_value(connection, FINISH_ACTIVE if space.active else FINISH_BUILDING, values))
+
+
+async def fail_images(connection: Connection, space: SpaceRules, claim: UUID, sha256: Sha256, reason: str) -> None:
     """Gives up every image with these bytes, with the reason a person will read."""
-    await connection.execute(FAIL, {"claim": claim, "sha256": sha256, "reason": reason})
+    values = {"space": space.id, "active": space.active, "claim": claim, "sha256": sha256, "reason": reason}
+    await connection.execute(FAIL, values)
 
 
 async def remove_from_index(connection: Connection, image: ImageId) -> None:

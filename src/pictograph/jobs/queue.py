@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -11,7 +12,7 @@ import psycopg
 
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_tuple
-from pictograph.types import ImageId, Sha256
+from pictograph.types import ImageId, Sha256, SpaceId
 
 CHANNEL: Final = "pictograph_job"
 URGENT: Final = 10
@@ -20,37 +21,42 @@ URGENT: Final = 10
 WAKE: Final = f"SELECT pg_notify('{CHANNEL}', '')"
 ENQUEUE: Final = f"""
 WITH queued AS (
-    INSERT INTO job (image_id, sha256) SELECT id, sha256 FROM image WHERE id = %s
-    ON CONFLICT (image_id) DO UPDATE SET ready_at = now(), attempts = 0, claim = NULL
+    INSERT INTO job (image_id, space_id, sha256)
+    SELECT image.id, space.id, sha256 FROM image, space WHERE image.id = ANY(%(images)s) AND {{spaces}}
+    ON CONFLICT (image_id, space_id) {{conflict}}
 )
 {WAKE}"""
+ENQUEUE_EVERYWHERE: Final = ENQUEUE.format(
+    spaces="(space.active OR space.building)", conflict="DO UPDATE SET ready_at = now(), attempts = 0, claim = NULL"
+)
+ENQUEUE_IN: Final = ENQUEUE.format(spaces="space.id = %(space)s", conflict="DO NOTHING")
 # NOT EXISTS spares the unique index a violation in the usual case; the index decides when two claims race.
 CLAIM: Final = """
 WITH ready AS (
     SELECT image_id, sha256 FROM job
-    WHERE ready_at <= now() AND attempts < 2
-      AND NOT EXISTS (SELECT FROM job same WHERE same.sha256 = job.sha256 AND same.claim IS NOT NULL
-                                             AND same.image_id <> job.image_id)
+    WHERE space_id = %(space)s AND ready_at <= now() AND attempts < 2
+      AND NOT EXISTS (SELECT FROM job same WHERE same.space_id = %(space)s AND same.sha256 = job.sha256
+                                             AND same.claim IS NOT NULL AND same.image_id <> job.image_id)
     ORDER BY priority DESC, ready_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), one_of_each AS (
     SELECT DISTINCT ON (sha256) image_id FROM ready
 )
 UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s
-FROM one_of_each WHERE job.image_id = one_of_each.image_id
+FROM one_of_each WHERE job.image_id = one_of_each.image_id AND job.space_id = %(space)s
 RETURNING job.image_id, job.sha256, job.attempts"""
 CLAIM_SUSPECT: Final = """
 UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s
-WHERE image_id = (
+WHERE space_id = %(space)s AND image_id = (
     SELECT image_id FROM job
-    WHERE ready_at <= now() AND attempts >= 2
-      AND NOT EXISTS (SELECT FROM job same WHERE same.sha256 = job.sha256 AND same.claim IS NOT NULL
-                                             AND same.image_id <> job.image_id)
+    WHERE space_id = %(space)s AND ready_at <= now() AND attempts >= 2
+      AND NOT EXISTS (SELECT FROM job same WHERE same.space_id = %(space)s AND same.sha256 = job.sha256
+                                             AND same.claim IS NOT NULL AND same.image_id <> job.image_id)
     ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING job.image_id, job.sha256, job.attempts"""
 # Rows locked by the transaction that ends them need no more time; waiting for them could end in a deadlock.
 HEARTBEAT: Final = """
-UPDATE job SET ready_at = now() + %(lease)s WHERE image_id IN (
-    SELECT image_id FROM job WHERE claim = %(claim)s FOR UPDATE SKIP LOCKED)"""
+UPDATE job SET ready_at = now() + %(lease)s WHERE (image_id, space_id) IN (
+    SELECT image_id, space_id FROM job WHERE claim = %(claim)s FOR UPDATE SKIP LOCKED)"""
 RETRY: Final = (
     "UPDATE job SET claim = NULL, ready_at = now() + %(delay)s WHERE image_id = %(image)s AND claim = %(claim)s"
 )
@@ -58,7 +64,9 @@ RELEASE: Final = "UPDATE job SET claim = NULL, ready_at = now(), attempts = atte
 HURRY: Final = """
 UPDATE job SET priority = %s, ready_at = least(ready_at, now())
 WHERE image_id = %s AND claim IS NULL AND attempts = 0"""
-DEPTH: Final = "SELECT count(*), count(*) FILTER (WHERE claim IS NOT NULL) FROM job"
+DEPTH: Final = """
+SELECT count(*), count(*) FILTER (WHERE claim IS NOT NULL) FROM job
+WHERE space_id = (SELECT id FROM space WHERE active)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +88,14 @@ class Claim:
 
 
 class Queue:
-    """Claims jobs. Whoever is killed with a claim in hand loses nothing: after the lease, others may claim it."""
+    """Claims the jobs of one space.
 
-    def __init__(self, database: Database, lease: timedelta = timedelta(seconds=60)) -> None:
+    Whoever is killed with a claim in hand loses nothing: after the lease, others may claim it.
+    """
+
+    def __init__(self, database: Database, space: SpaceId, lease: timedelta = timedelta(seconds=60)) -> None:
         self._database = database
+        self._space = space
         self.lease = lease
 
     async def claim(self, limit: int) -> Claim:
@@ -101,7 +113,7 @@ class Queue:
         claim = uuid4()
         async with self._database.connection() as connection:
             try:
-                values = {"claim": claim, "limit": limit, "lease": self.lease}
+                values = {"space": self._space, "claim": claim, "limit": limit, "lease": self.lease}
                 jobs = await fetch_all(connection, Job, statement, values)
             except psycopg.errors.UniqueViolation:  # another worker took the same bytes this very moment
                 jobs = []
@@ -118,6 +130,13 @@ class Queue:
             await connection.execute(RELEASE, [claim.id])
             await connection.execute(WAKE)
 
+
+class Backlog:
+    """The jobs that are open, seen from outside: by those who upload and search."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
     async def hurry(self, image: ImageId) -> None:
         """Moves the image to the front of the queue, if it still waits there."""
         async with self._database.connection() as connection:
@@ -125,15 +144,20 @@ class Queue:
             await connection.execute(WAKE)
 
     async def depth(self) -> tuple[int, int]:
-        """How many jobs there are, and how many of them are being worked on."""
+        """How many jobs the active space has, and how many of them are being worked on."""
         async with self._database.connection() as connection:
             waiting, claimed = await fetch_tuple(connection, DEPTH) or (0, 0)
         return waiting, claimed
 
 
 async def enqueue(connection: Connection, image: ImageId) -> None:
-    """Queues the image and wakes a worker, both when the transaction commits."""
-    await connection.execute(ENQUEUE, [image])
+    """Queues the image in the active space and in one that is building, and wakes their workers, at the commit."""
+    await connection.execute(ENQUEUE_EVERYWHERE, {"images": [image]})
+
+
+async def enqueue_in(connection: Connection, space: SpaceId, images: Sequence[ImageId]) -> None:
+    """Queues the images in one space; those that wait there already stay as they are."""
+    await connection.execute(ENQUEUE_IN, {"images": list(images), "space": space})
 
 
 async def retry_later(connection: Connection, claim: Claim, job: Job, delay: timedelta) -> None:

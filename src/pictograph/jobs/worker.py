@@ -35,6 +35,8 @@ class Worker:
         self._handler = handler
         self._batch = batch
         self._lanes = lanes
+        self.pace = 1.0
+        """Share of the time, above 0 up to 1, that each lane works; it may be changed while it runs."""
         self._wake = asyncio.Condition()
         self._news = 0
         """How often we were told of new jobs: one told of while a lane was claiming is not slept over."""
@@ -55,9 +57,11 @@ class Worker:
     async def _lane(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                seen = self._news
+                seen, started = self._news, time.monotonic()
                 if not await self.work_once():
                     await self._pause(stop, seen)
+                elif self.pace < 1:
+                    await self._rest(stop, time.monotonic() - started)
             except PictographError as error:
                 logger.warning("The worker pauses for %.0f s: %s", TROUBLE_PAUSE_S, error)
                 with contextlib.suppress(TimeoutError):
@@ -77,6 +81,10 @@ class Worker:
             async with self._kept_alive(claim):
                 await self._handler(claim)
         return bool(claim.jobs)
+
+    async def _rest(self, stop: asyncio.Event, worked_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), worked_s * (1 / self.pace - 1))
 
     async def _pause(self, stop: asyncio.Event, seen: int) -> None:
         with contextlib.suppress(TimeoutError):

@@ -10,10 +10,11 @@ from typing import Final
 from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference, nearest_exact
+from pictograph.index.spaces import Spaces
 from pictograph.index.tags import TagHit, datasets_of, find_by_tags
-from pictograph.jobs.queue import Queue
+from pictograph.jobs.queue import Backlog
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, cursor_after
-from pictograph.search.words import WordReader
+from pictograph.search.words import WordReaders
 from pictograph.store.datasets import resolve_dataset
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, TagCategory
 
@@ -58,12 +59,14 @@ class SearchEngine:
     def __init__(
         self,
         database: Database,
-        queue: Queue,
-        words: WordReader,
+        backlog: Backlog,
+        spaces: Spaces,
+        words: WordReaders,
         is_label: Callable[[TagCategory, str], bool],
     ) -> None:
         self._database = database
-        self._queue = queue
+        self._backlog = backlog
+        self._spaces = spaces
         self._words = words
         self._is_label = is_label
 
@@ -74,7 +77,9 @@ class SearchEngine:
         """
         reference, embedding = await self._embedded_reference(organization, query.image_id)
         folder = query.folder_path or reference.folder_path
-        scope = Scope(embedding.space_id, [reference.dataset_id], folder, left_out=reference.id)
+        scope = Scope(
+            embedding.space_id, [reference.dataset_id], folder, stretch=embedding.stretch, left_out=reference.id
+        )
         async with self._database.connection() as connection:
             rows = await nearest_exact(
                 connection, scope, embedding.vector, threshold=query.threshold, limit=query.limit
@@ -86,10 +91,13 @@ class SearchEngine:
 
         Raises ValidationError if the encoder has no text side.
         """
-        vector = as_stored(await self._words.vector_of(query.text))
+        space = await self._spaces.active()
+        if space is None:
+            raise NotFoundError("There is no library here yet.")
+        vector = as_stored(await self._words.of(space).vector_of(query.text))
         async with self._database.connection() as connection:
             datasets = await datasets_in(connection, organization, query.dataset)
-            scope = Scope(self._words.space_id, datasets, query.folder_path or "/")
+            scope = Scope(space.id, datasets, query.folder_path or "/")
             rows = await nearest_exact(connection, scope, vector, threshold=query.threshold, limit=query.limit)
         return TextAnswer(query, rows)
 
@@ -121,7 +129,7 @@ class SearchEngine:
     async def _embedded_reference(self, organization: OrganizationId, image: ImageId) -> tuple[Reference, Embedding]:
         reference = await self._reference(organization, image)
         if reference.embedding is None:
-            await self._queue.hurry(image)
+            await self._backlog.hurry(image)
         deadline = asyncio.get_running_loop().time() + PENDING_WAIT_S
         while reference.embedding is None and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(PENDING_POLL_S)

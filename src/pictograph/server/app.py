@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
 
 from pictograph.errors import PictographError
-from pictograph.pipeline import Intake
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.middleware import BodyLimit, RequestMarks
 from pictograph.server.routes import datasets, health, images, keys, search
@@ -25,6 +24,7 @@ from pictograph.wire import ErrorAnswer
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_S: Final = 600.0
+REINDEX_EVERY_S: Final = 1.0
 DESCRIPTION: Final = (
     "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."
 )
@@ -35,10 +35,18 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async def sweep() -> None:
+            logger.info("Swept %d unused files", await services.intake.sweep())
+
+        async def advance_reindex() -> None:
+            if new := await services.reindex.advance():
+                logger.info("The library is now searched in the space of %s", new.encoder)
+
         async with (
             open_services(settings, conninfo) as services,
-            WorkerProcesses(settings, conninfo).running() as workers,
-            sweeping(services.intake),
+            WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
+            every(SWEEP_EVERY_S, sweep),
+            every(REINDEX_EVERY_S, advance_reindex),
         ):
             app.state.services = services
             app.state.workers = workers
@@ -65,23 +73,21 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
 
 
 @asynccontextmanager
-async def sweeping(intake: Intake) -> AsyncIterator[None]:
-    """Every ten minutes, files that nothing refers to are removed."""
+async def every(pause_s: float, step: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Inside the block, `step` is called again and again, with a pause before each; what fails is tried again."""
 
-    async def sweep_for_ever() -> None:
+    async def go_on() -> None:
         while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
+            await asyncio.sleep(pause_s)
             try:
-                removed = await intake.sweep()
+                await step()
             except PictographError as error:
-                logger.warning("Sweeping unused files failed and will be tried again: %s", error)
-            else:
-                logger.info("Swept %d unused files", removed)
+                logger.warning("%s failed and will be tried again: %s", step.__name__, error)
 
-    sweeper = asyncio.create_task(sweep_for_ever())
+    task = asyncio.create_task(go_on())
     try:
         yield
     finally:
-        sweeper.cancel()
+        task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await sweeper
+            await task

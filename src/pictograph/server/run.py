@@ -17,13 +17,11 @@ from typing import Any, Final, TypeVar
 import uvicorn
 
 from pictograph.db.pool import Database
-from pictograph.encode.registry import describe_encoder
 from pictograph.errors import ConfigurationError
-from pictograph.index.spaces import Spaces
 from pictograph.localconfig import LocalConfig, config_path, read_config, write_config
 from pictograph.server.app import create_app
-from pictograph.services import open_worker, running_database
-from pictograph.settings import Settings
+from pictograph.services import open_space, open_worker, running_database
+from pictograph.settings import AUTO, Settings
 from pictograph.store.keys import Keys
 
 logger = logging.getLogger(__name__)
@@ -108,7 +106,7 @@ async def first_start(settings: Settings, conninfo: str, address: str) -> LocalC
     database = Database(conninfo, max_connections=1)
     await database.open()
     try:
-        await Spaces(database).open(describe_encoder(settings.encoder))  # a wrong encoder is said before anything runs
+        await open_space(settings, database)  # a wrong encoder is said before anything runs
         keys = Keys(database)
         organization = await keys.ensure_organization()
         if ours and known.api_key and await keys.identify(known.api_key):
@@ -165,10 +163,18 @@ def work(settings: Settings, *, exit_with_parent: bool = False) -> None:
 
 
 async def run_worker(settings: Settings, conninfo: str, *, exit_with_parent: bool) -> None:
-    async with stopping(exit_with_parent=exit_with_parent) as stop, AsyncExitStack() as opened:
+    """Until it is asked to stop. With `--encoder auto`, it follows the library to the next encoder."""
+    async with stopping(exit_with_parent=exit_with_parent) as stop:
+        await run_worker_once(settings, conninfo, stop)
+        while settings.encoder == AUTO and not stop.is_set():
+            await run_worker_once(settings, conninfo, stop)
+
+
+async def run_worker_once(settings: Settings, conninfo: str, stop: asyncio.Event) -> None:
+    async with AsyncExitStack() as opened:
         worker = await unless_stopped(stop, opened.enter_async_context(open_worker(settings, conninfo)))
         if worker:
-            logger.info("Ready, with encoder %s and %d threads", settings.encoder, settings.threads)
+            logger.info("Ready, with encoder %s and %d threads", worker.space.encoder, settings.threads)
             await worker.run(stop)
 
 

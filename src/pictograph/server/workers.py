@@ -11,79 +11,125 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from pictograph.errors import PictographError
+from pictograph.index.spaces import Space, Spaces
 from pictograph.settings import Settings
+from pictograph.types import SpaceId
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 HEALTHY_AFTER_S: Final = 30.0
+FOLLOW_S: Final = 1.0
+"""How soon workers follow a reindex that begins, switches or is cancelled."""
 GRACE_S: Final = 20.0
 """How long a worker may finish the batches at hand."""
 
 
 class WorkerProcesses:
-    """Keeps `settings.workers` processes alive; each ends when its standard input closes, so also if we are killed."""
+    """Keeps `settings.workers` processes alive for each space that is filled; more than one is, during a reindex.
 
-    def __init__(self, settings: Settings, conninfo: str) -> None:
+    Each process ends when its standard input closes, so also if we are killed.
+    """
+
+    def __init__(self, settings: Settings, conninfo: str, spaces: Spaces) -> None:
         self._command = [sys.executable, "-m", "pictograph", "worker", "--exit-with-parent"]
         self._environment = {**os.environ, **settings.environment(), "PICTOGRAPH_DATABASE_URL": conninfo}
         self._wanted = settings.workers
-        self._running: set[asyncio.subprocess.Process] = set()
+        self._spaces = spaces
+        self._active: SpaceId | None = None
+        self._crews: dict[SpaceId, list[asyncio.Task[None]]] = {}
+        self._running: dict[asyncio.subprocess.Process, SpaceId] = {}
 
     @property
     def alive(self) -> int:
         """Processes that run now."""
         return len(self._running)
 
+    def alive_for(self, space: SpaceId) -> int:
+        """Processes that fill this space now."""
+        return sum(filled == space for filled in self._running.values())
+
     @property
     def problems(self) -> list[str]:
         """What `/ready` says if too few run; nothing where no worker is wanted here."""
-        if self._wanted and not self._running:
+        if self._wanted and self._active is not None and not self.alive_for(self._active):
             return ["No worker process is running; the log says why. Uploads are accepted and wait."]
         return []
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[WorkerProcesses]:
         """Starts them, and ends them at the close of the block."""
-        keepers = [asyncio.create_task(self._keep_alive(number)) for number in range(self._wanted)]
+        await self._match_spaces()
+        following = asyncio.create_task(self._follow_spaces())
         try:
             yield self
         finally:
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await asyncio.gather(*(self._dismiss(space) for space in list(self._crews)))
 
-    async def _keep_alive(self, number: int) -> None:
+    async def _follow_spaces(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            try:
+                await self._match_spaces()
+            except PictographError as error:
+                logger.debug("The spaces cannot be read just now: %s", error)
+
+    async def _match_spaces(self) -> None:
+        live = await self._spaces.live()
+        self._active = next((space.id for space in live if space.active), None)
+        for space in live:
+            if space.id not in self._crews:
+                self._crews[space.id] = [
+                    asyncio.create_task(self._keep_alive(number, space)) for number in range(self._wanted)
+                ]
+        for gone in self._crews.keys() - {space.id for space in live}:
+            await self._dismiss(gone)
+
+    async def _dismiss(self, space: SpaceId) -> None:
+        crew = self._crews.pop(space)
+        for keeper in crew:
+            keeper.cancel()
+        await asyncio.gather(*crew, return_exceptions=True)
+
+    async def _keep_alive(self, number: int, space: Space) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                code: int | str = await self._run_once()
+                code: int | str = await self._run_once(space)
             except OSError as error:  # no memory or no process number left, for now
                 code = f"it could not be started: {error}"
             lived_s = asyncio.get_running_loop().time() - started
             pause_s = FIRST_PAUSE_S if lived_s > HEALTHY_AFTER_S else min(pause_s * 2, LONGEST_PAUSE_S)
             logger.warning(
-                "Worker %d ended (%s) after %.0f s; the next starts in %.1f s", number, code, lived_s, pause_s
+                "Worker %d of %s ended (%s) after %.0f s; the next starts in %.1f s",
+                number,
+                space.encoder,
+                code,
+                lived_s,
+                pause_s,
             )
             await asyncio.sleep(pause_s)
 
-    async def _run_once(self) -> int:
+    async def _run_once(self, space: Space) -> int:
         process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
-            env=self._environment,
+            env={**self._environment, "PICTOGRAPH_ENCODER": space.source},
             start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
         )
-        self._running.add(process)
+        self._running[process] = space.id
         try:
             return await process.wait()
         except asyncio.CancelledError:
             await end(process)
             raise
         finally:
-            self._running.discard(process)
+            self._running.pop(process, None)
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

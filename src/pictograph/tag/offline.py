@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pictograph.encode.protocol import Encoded, FloatArray
-from pictograph.tag.assign import Assigner
+from pictograph.encode.protocol import Encoded, FloatArray, worth_keeping
 from pictograph.tag.attributes import PixelJudge
 from pictograph.tag.measures import MEASURE_NAMES
-from pictograph.tag.protocol import Tagged
 from pictograph.tag.taxonomy import IMAGENET_CLASSES, Taxonomy, load_taxonomy
 
-METHOD = "offline-1"
+METHOD = "offline-2"
 """Raise it with every change of how scores are made; thresholds and classes belong to the taxonomy's version."""
 
 
@@ -29,25 +27,21 @@ class OfflineTagger:
         labels = self._taxonomy.labels
         self._by_pixels_alone = np.array([bool(label.conditions and not label.imagenet_classes) for label in labels])
         self._pixels = PixelJudge(self._taxonomy)
-        self._assigner = Assigner(self._taxonomy)
 
     @property
     def version(self) -> str:
         """`taxonomy-1+offline-1`: another version may tag otherwise."""
         return f"taxonomy-{self._taxonomy.version}+{METHOD}"
 
-    def tag(self, encoded: Encoded, measures: FloatArray) -> list[Tagged]:
-        """One result per row.
+    def scores(self, encoded: Encoded, measures: FloatArray) -> FloatArray:
+        """float32 (N, labels), 0 to 1, in the order of the taxonomy; 0 for labels that cannot be judged.
 
         encoded: its evidence must be softmax probabilities, float32 (N, 1000), over the ImageNet-1k classes in order
-        of WordNet id. measures: float32 (N, len(MEASURE_NAMES)).
+        of WordNet id; those below 0.001 count as 0, as they do where the evidence is kept (`index/writer.py`).
+        measures: float32 (N, len(MEASURE_NAMES)).
         Raises ValueError if the shapes do not fit.
         """
-        return self._assigner.tagged(self.scores(encoded.evidence, measures))
-
-    def scores(self, probabilities: FloatArray, measures: FloatArray) -> FloatArray:
-        """float32 (N, labels), 0 to 1, in the order of the taxonomy; 0 for labels that cannot be judged."""
-        count = len(probabilities)
+        probabilities, count = worth_keeping(encoded.evidence), len(encoded.evidence)
         if probabilities.shape != (count, IMAGENET_CLASSES) or measures.shape != (count, len(MEASURE_NAMES)):
             raise ValueError(
                 f"need ({count}, {IMAGENET_CLASSES}) probabilities and ({count}, {len(MEASURE_NAMES)}) measures, "

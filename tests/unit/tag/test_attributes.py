@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from pictograph.encode.protocol import Encoded
+from pictograph.tag.assign import Assigner
 from pictograph.tag.attributes import PixelJudge
 from pictograph.tag.measures import MEASURE_NAMES, measure_picture
 from pictograph.tag.offline import OfflineTagger
-from pictograph.tag.taxonomy import Condition, Label, Taxonomy
+from pictograph.tag.taxonomy import Condition, Label, Taxonomy, load_taxonomy
 
 from .pictures import (
     Pixels,
@@ -23,11 +24,14 @@ from .pictures import (
     smeared,
 )
 
+TAXONOMY = load_taxonomy()
+
 
 def attributes_of(pixels: Pixels) -> set[str]:
     evidence = np.zeros((1, 1000), dtype=np.float32)
     encoded = Encoded(np.zeros((1, 1152), dtype=np.float32), evidence)
-    return set(OfflineTagger().tag(encoded, measure_picture(picture(pixels))[np.newaxis])[0].tags["attributes"])
+    scores = OfflineTagger(TAXONOMY).scores(encoded, measure_picture(picture(pixels))[np.newaxis])
+    return set(Assigner(TAXONOMY).tagged(scores)[0].tags["attributes"])
 
 
 def sepia(pixels: Pixels) -> Pixels:

@@ -22,15 +22,17 @@ async def health() -> wire.Health:
 async def ready(request: Request) -> wire.Health:
     """200 if the database answers and workers run; else 503 with what is missing. Raises Unavailable."""
     services, workers = services_of(request), request.app.state.workers
-    problems, queue = list(workers.problems), None
+    problems, queue, encoder = list(workers.problems), None, None
     try:
-        queue, _ = await services.queue.depth()
+        active = await services.spaces.active()
+        encoder = active.encoder if active else None
+        queue, _ = await services.backlog.depth()
     except PictographError as error:
         problems.append(error.message)
     health = wire.Health(
         status="not_ready" if problems else "ok",
         version=__version__,
-        encoder=services.space.encoder,
+        encoder=encoder,
         queue=queue,
         workers=workers.alive,
         problems=problems,
