@@ -16,7 +16,7 @@ from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
 from pictograph.encode.registry import describe_encoder, load_encoder, source_of
-from pictograph.errors import ConfigurationError, PictographError
+from pictograph.errors import ConfigurationError, PictographError, ValidationError
 from pictograph.index.reindex import Reindex
 from pictograph.index.spaces import Space, Spaces
 from pictograph.jobs.queue import Backlog, Queue
@@ -153,6 +153,17 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceW
             processor.close()
     finally:
         await database.close()
+
+
+async def start_reindex(reindex: Reindex, encoder: str, pace: float) -> Space:
+    """Begins to move the library to the encoder of that name. Raises ValidationError if there is none here."""
+    try:
+        source, spec = await asyncio.to_thread(lambda: (source_of(encoder), describe_encoder(encoder)))
+    except ConfigurationError as error:
+        raise ValidationError(
+            error.message, details={"errors": [{"loc": ["encoder"], "msg": error.message}]}
+        ) from error
+    return await reindex.start(spec, source, pace)
 
 
 async def encoder_of_library(spaces: Spaces) -> str:

@@ -36,7 +36,7 @@ async def test_another_encoder_is_refused_and_both_are_named(database: Database,
         await Spaces(database).open(other, "other")  # type: ignore[arg-type]
     assert "noop (revision 1)" in caught.value.message
     assert f"{other.name} (revision {other.revision})" in caught.value.message  # type: ignore[attr-defined]
-    assert "--data-dir" in caught.value.message
+    assert "pictograph reindex --encoder other" in caught.value.message
     assert (caught.value.status, caught.value.code, caught.value.retryable) == (409, "space_mismatch", False)
     assert await Spaces(database).active() == first
 

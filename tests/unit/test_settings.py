@@ -16,7 +16,7 @@ NAMES = [item.name for item in fields(Settings)]
 
 def test_the_defaults_are_safe_and_local() -> None:
     settings = Settings.load({}, {})
-    assert (settings.host, settings.port, settings.encoder, settings.workers) == ("127.0.0.1", 8765, "offline", 1)
+    assert (settings.host, settings.port, settings.encoder, settings.workers) == ("127.0.0.1", 8765, "auto", 1)
     assert settings.database_url is None
 
 

@@ -53,6 +53,8 @@ class AsyncClient:
         """Upload, list, fetch, archive."""
         self.keys = AsyncKeys(self._transport)
         """API keys of your organization."""
+        self.reindex = AsyncReindex(self._transport)
+        """Move the library to another encoder while it is searched."""
 
     @classmethod
     async def embedded(cls, data_dir: str | PathLike[str], *, encoder: str | None = None) -> AsyncClient:
@@ -408,3 +410,30 @@ class AsyncKeys:
     async def revoke(self, key_id: str) -> None:
         """As `Keys.revoke`."""
         await self._transport.send(calls.revoke_key(key_id))
+
+
+class AsyncReindex:
+    """As `Reindex`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def status(self) -> wire.Reindex:
+        """As `Reindex.status`."""
+        return await self._transport.send(calls.reindex_status())
+
+    async def start(self, encoder: str, *, pace: float = 1.0) -> wire.Reindex:
+        """As `Reindex.start`."""
+        return await self._transport.send(calls.start_reindex(encoder, pace))
+
+    async def accept_failures(self) -> wire.Reindex:
+        """As `Reindex.accept_failures`."""
+        return await self._transport.send(calls.accept_reindex_failures())
+
+    async def cancel(self) -> wire.Reindex:
+        """As `Reindex.cancel`."""
+        return await self._transport.send(calls.cancel_reindex())
+
+    async def forget_previous(self) -> int:
+        """As `Reindex.forget_previous`."""
+        return await self._transport.send(calls.forget_previous_spaces())

@@ -203,6 +203,27 @@ def revoke_key(key_id: str) -> Call[None]:
     return Call("DELETE", f"{wire.KEYS_PREFIX}/{quote(key_id, safe='')}", lambda _: None)
 
 
+def reindex_status() -> Call[wire.Reindex]:
+    return Call("GET", api("reindex", ""), lambda r: parse(wire.Data[wire.Reindex], r).data)
+
+
+def start_reindex(encoder: str, pace: float) -> Call[wire.Reindex]:
+    body = {"encoder": encoder, "pace": pace}
+    return Call("POST", api("reindex", ""), lambda r: parse(wire.Data[wire.Reindex], r).data, json=body)
+
+
+def accept_reindex_failures() -> Call[wire.Reindex]:
+    return Call("POST", api("reindex", "accept-failures"), lambda r: parse(wire.Data[wire.Reindex], r).data)
+
+
+def cancel_reindex() -> Call[wire.Reindex]:
+    return Call("DELETE", api("reindex", ""), lambda r: parse(wire.Data[wire.Reindex], r).data)
+
+
+def forget_previous_spaces() -> Call[int]:
+    return Call("DELETE", api("reindex", "previous"), lambda r: parse(wire.Data[wire.ForgottenSpaces], r).data.spaces)
+
+
 def ready() -> Call[wire.Health]:
     return Call("GET", "/ready", lambda r: parse(wire.Health, r))
 

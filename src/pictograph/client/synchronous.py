@@ -60,6 +60,8 @@ class Client:
         """Upload, list, fetch, archive."""
         self.keys = Keys(self._transport)
         """API keys of your organization."""
+        self.reindex = Reindex(self._transport)
+        """Move the library to another encoder while it is searched."""
 
     @classmethod
     def embedded(cls, data_dir: str | PathLike[str], *, encoder: str | None = None) -> Client:
@@ -486,3 +488,36 @@ class Keys:
     def revoke(self, key_id: str) -> None:
         """The key stops working at once. Raises NotFoundError."""
         self._transport.send(calls.revoke_key(key_id))
+
+
+class Reindex:
+    """Moves the library to another encoder while searches go on. For the whole installation: needs an admin key."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def status(self) -> wire.Reindex:
+        """How far it is; without one under way, which encoder the library has."""
+        return self._transport.send(calls.reindex_status())
+
+    def start(self, encoder: str, *, pace: float = 1.0) -> wire.Reindex:
+        """Begins, goes on at another pace, or tries once more what failed.
+
+        encoder: a name or a folder on the server, as for `pictograph serve --encoder`. pace: share of the time, above
+        0 up to 1, that its workers work. To go back: `start(client.reindex.status().previous.source)`.
+        Raises ValidationError if there is no such encoder, ConflictError if the library has it, or is on its way to
+        another one.
+        """
+        return self._transport.send(calls.start_reindex(encoder, pace))
+
+    def accept_failures(self) -> wire.Reindex:
+        """Lets it end although the images in `new_failures` are lost to searches by it. Raises ConflictError."""
+        return self._transport.send(calls.accept_reindex_failures())
+
+    def cancel(self) -> wire.Reindex:
+        """Ends it; the library stays as it is, and a later start goes on from there. Raises ConflictError."""
+        return self._transport.send(calls.cancel_reindex())
+
+    def forget_previous(self) -> int:
+        """Deletes what encoders that are not in use made of the library; how many. Then there is no way back."""
+        return self._transport.send(calls.forget_previous_spaces())

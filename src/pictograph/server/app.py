@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from pictograph.errors import PictographError
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.middleware import BodyLimit, RequestMarks
-from pictograph.server.routes import datasets, health, images, keys, search
+from pictograph.server.routes import datasets, health, images, keys, reindex, search
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
@@ -63,7 +63,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         redirect_slashes=False,  # the published clients do not follow redirects
         responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
     )
-    for module in (search, datasets, images, keys, health):
+    for module in (search, datasets, images, keys, reindex, health):
         app.include_router(module.router)
     app.include_router(images.uploads)
     install_error_handlers(app)

@@ -8,6 +8,8 @@ from fastapi import Request
 
 from pictograph import wire
 from pictograph.index.nearest import Neighbour
+from pictograph.index.reindex import Progress
+from pictograph.index.spaces import Space
 from pictograph.index.tags import TagHit
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.images import Image
@@ -39,6 +41,30 @@ def tagged_row(row: TagHit) -> wire.TaggedImage:
         dataset_id=str(row.dataset_id),
         tags=row.tags,
     )
+
+
+def reindex(progress: Progress, workers: int) -> wire.Reindex:
+    running = progress.building is not None
+    return wire.Reindex(
+        state="needs_decision" if progress.needs_decision else "running" if running else "idle",
+        active=space(progress.active),
+        building=space(progress.building) if progress.building else None,
+        previous=space(progress.previous) if progress.previous else None,
+        pace=progress.building.pace if progress.building else None,
+        workers=workers,
+        images=progress.images,
+        done=progress.done,
+        failed=progress.failed,
+        new_failures=progress.new_failures,
+        examples=[
+            wire.FailedImage(image_id=str(row.id), filename=row.filename, reason=row.reason)
+            for row in progress.examples
+        ],
+    )
+
+
+def space(row: Space) -> wire.Space:
+    return wire.Space(encoder=row.encoder, revision=row.revision, dimension=row.dimension, source=row.source)
 
 
 def dataset(row: Dataset) -> wire.Dataset:

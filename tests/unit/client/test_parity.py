@@ -13,7 +13,7 @@ from pictograph.client import AsyncClient, Client, asynchronous, synchronous
 
 PAIRS = [
     (getattr(synchronous, name), getattr(asynchronous, f"Async{name}"))
-    for name in ("Client", "Search", "Datasets", "Images", "Keys", "Transport")
+    for name in ("Client", "Search", "Datasets", "Images", "Keys", "Reindex", "Transport")
 ]
 
 

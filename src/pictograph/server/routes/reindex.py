@@ -1,0 +1,54 @@
+"""`/reindex`: move the library to another encoder while it is searched. For the whole installation, so for admins."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from pictograph import wire
+from pictograph.server import present
+from pictograph.server.access import Admin, ServicesDep
+from pictograph.services import Services, start_reindex
+from pictograph.store.keys import Caller
+
+router = APIRouter(prefix=f"{wire.API_PREFIX}/reindex", tags=["reindex"])
+
+
+@router.get("/")
+async def status(request: Request, services: ServicesDep, caller: Admin) -> wire.Data[wire.Reindex]:
+    """How far it is. Without one under way: which encoder the library has."""
+    return await shown(request, services, caller)
+
+
+@router.post("/", status_code=202)
+async def start(
+    request: Request, services: ServicesDep, caller: Admin, body: wire.ReindexStart
+) -> wire.Data[wire.Reindex]:
+    """Begin, go on at another pace, or try what failed once more. 409 if it is on its way elsewhere."""
+    await start_reindex(services.reindex, body.encoder, body.pace)
+    return await shown(request, services, caller)
+
+
+@router.post("/accept-failures")
+async def accept_failures(request: Request, services: ServicesDep, caller: Admin) -> wire.Data[wire.Reindex]:
+    """Let it end although some images are lost to searches by it."""
+    await services.reindex.accept_failures()
+    return await shown(request, services, caller)
+
+
+@router.delete("/")
+async def cancel(request: Request, services: ServicesDep, caller: Admin) -> wire.Data[wire.Reindex]:
+    """End it; the library stays as it is, and what was encoded is kept for a later start."""
+    await services.reindex.cancel()
+    return await shown(request, services, caller)
+
+
+@router.delete("/previous")
+async def forget_previous(services: ServicesDep, _: Admin) -> wire.Data[wire.ForgottenSpaces]:
+    """Delete what encoders that are not in use made of the library. Then there is no way back to them."""
+    return wire.Data(data=wire.ForgottenSpaces(spaces=await services.reindex.forget_previous()))
+
+
+async def shown(request: Request, services: Services, caller: Caller) -> wire.Data[wire.Reindex]:
+    progress = await services.reindex.progress(caller.organization_id)
+    workers = request.app.state.workers.alive_for(progress.building.id) if progress.building else 0
+    return wire.Data(data=present.reindex(progress, workers))
