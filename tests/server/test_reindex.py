@@ -1,0 +1,74 @@
+"""Reindex over HTTP with real worker processes: noop -> offline -> noop, while uploads and searches go on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pictograph import Client, ConflictError, ForbiddenError, ValidationError
+from pictograph.wire import Reindex
+from support.pictures import picture_bytes
+from support.services import Service, running_service
+
+
+def wait_for_switch(client: Client, encoder: str, timeout_s: float = 90) -> Reindex:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        status = client.reindex.status()
+        if status.state == "idle" and status.active.encoder == encoder:
+            return status
+        time.sleep(0.2)
+    raise AssertionError(f"still {client.reindex.status()}")
+
+
+def test_the_library_moves_to_another_encoder_and_back_while_it_is_used(database_url: str, tmp_path: Path) -> None:
+    with running_service(database_url, tmp_path / "data", workers=1) as service:
+        client = service.client()
+        client.datasets.create("street")
+        for seed in range(8):
+            client.images.upload("street", picture_bytes(seed), filename=f"{seed}.jpg")
+        client.datasets.wait_until_processed("street")
+        reference = next(iter(client.images.list("street"))).id
+        assert {image.state for image in client.images.list("street")} == {"embedded"}
+
+        started = client.reindex.start("offline", pace=0.9)
+        assert (started.state, started.active.encoder) == ("running", "noop")
+        assert started.building is not None
+        assert started.building.encoder == "offline"
+        client.images.upload("street", picture_bytes(100), filename="meanwhile.jpg")
+        assert len(client.search.by_similarity(reference, threshold=0)) >= 7
+
+        moved = wait_for_switch(client, "offline")
+        assert moved.previous is not None
+        assert moved.previous.source == "noop"
+        client.datasets.wait_until_processed("street")
+        assert {image.state for image in client.images.list("street")} == {"tagged"}
+        assert len(client.search.by_similarity(reference, threshold=0)) == 8
+        assert client.ready().encoder == "offline"
+        assert client.search.by_text("a red truck", dataset_name="street")
+        client.images.upload("street", picture_bytes(101), filename="after.jpg")
+
+        client.reindex.start("noop")
+        wait_for_switch(client, "noop")
+        assert len(client.search.by_similarity(reference, threshold=0)) == 9
+        with pytest.raises(ValidationError, match="no text side"):
+            client.search.by_text("a red truck")
+        assert client.reindex.forget_previous() == 1
+
+
+def test_a_wrong_start_is_refused_and_says_why(service: Service) -> None:
+    organization = service.organization()
+    client = service.client(organization)
+    with pytest.raises(ValidationError, match="There is no encoder 'siglip9'") as refused:
+        client.reindex.start("siglip9")
+    assert refused.value.field_errors[0]["loc"] == ["encoder"]
+    with pytest.raises(ValidationError, match="pace"):
+        client.reindex.start("offline", pace=1.5)
+    with pytest.raises(ConflictError, match="noop already"):
+        client.reindex.start("noop")
+    with pytest.raises(ConflictError, match="No reindex"):
+        client.reindex.cancel()
+    with pytest.raises(ForbiddenError):
+        service.client(organization, "member").reindex.status()
