@@ -47,8 +47,10 @@ def draw_sheets(run: Run, out: Path, queries: int) -> str:
             "tags": draw_pages(list(tag_cells(run)), TAG_GRID),
             "neighbours": draw_pages([cell for row in rows for cell in neighbour_cells(run, row)], NEIGHBOUR_GRID),
         }
-        names = {kind: [_saved(page, out / f"{kind}-{n:02}.jpg") for n, page in enumerate(drawn, 1)]
-                 for kind, drawn in pages.items()}
+        names = {
+            kind: [_saved(page, out / f"{kind}-{n:02}.jpg") for n, page in enumerate(drawn, 1)]
+            for kind, drawn in pages.items()
+        }
         for row, photo in enumerate(run.seen.photos):
             _saved(thumbnail(photo.path, 240, 240), out / thumbnail_name(row))
         figures = [tag_figure(run, row) for row in range(len(run.seen.photos))]
@@ -95,8 +97,10 @@ def tag_lines(run: Run, row: int) -> list[list[Words]]:
         return []
     tagged = run.seen.tagged[row]
     lines = [_judged_objects(tagged, run.classes[row])]
-    lines += [[_scored(tagged, category, name, NOT_JUDGED) for name in tagged.tags[category]]
-              for category in TAG_CATEGORIES[1:]]
+    lines += [
+        [_scored(tagged, category, name, NOT_JUDGED) for name in tagged.tags[category]]
+        for category in TAG_CATEGORIES[1:]
+    ]
     return [line for line in lines if line]
 
 
