@@ -30,6 +30,7 @@ def tags(tagged: Sequence[Tagged], classes: Sequence[PhotoClass], taxonomy: Taxo
     if not judged:
         return answer
     return answer | {
+        "wrong_means": "not what the class implies, even where it is in the picture: precision is a lower bound",
         "objects_micro": counts.micro(),
         "objects_macro": counts.macro(),
         "wrong_per_photo": round(counts.wrong.total() / len(judged), 3),
