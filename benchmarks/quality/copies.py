@@ -42,7 +42,11 @@ CHANGES: dict[str, Change] = {
 def copies(encoder: Encoder, seen: Seen) -> dict[str, Any]:
     """For each change: how often the copy finds its original first, and how often above the default threshold."""
     changes = ((name, partial(changed, change=change)) for name, change in CHANGES.items())
-    return {name: _found(changed_vectors(encoder, seen.photos, change), seen.vectors) for name, change in changes}
+    return {
+        "changes": {
+            name: _found(changed_vectors(encoder, seen.photos, change), seen.vectors) for name, change in changes
+        }
+    }
 
 
 def _found(copied: FloatArray, originals: FloatArray) -> dict[str, Any]:

@@ -33,19 +33,13 @@ class Seen:
     """What became of the photographs; row i of everything belongs to photo i."""
 
     photos: Sequence[Photo]
-    encoded: Encoded
-    measures: FloatArray
-    """float32 (N, M): see tag/measures.py."""
+    vectors: FloatArray
+    """float32 (N, 1152), unit rows."""
     tagged: Sequence[Tagged] | None
     """None if the encoder brings no tagger."""
     tagger_version: str | None
     skipped: Sequence[tuple[Photo, str]]
     """Photographs that could not be read, and why."""
-
-    @property
-    def vectors(self) -> FloatArray:
-        """float32 (N, 1152), unit rows."""
-        return self.encoded.vectors
 
     @property
     def class_names(self) -> list[str]:
@@ -65,14 +59,16 @@ def see(encoder: Encoder, tagger: Tagger | None, photos: Sequence[Photo]) -> See
 
     Raises ConfigurationError if none can.
     """
-    kept: list[_Ready] = []
+    kept: list[Photo] = []
+    measures: list[FloatArray] = []
     encoded: list[Encoded] = []
     skipped: list[tuple[Photo, str]] = []
     for ready in _read(encoder, photos, skipped):
         results = encode_isolating(encoder, [item.prepared for item in ready], BATCH)
         for item, result in zip(ready, results, strict=True):
             if isinstance(result, Encoded):
-                kept.append(item)
+                kept.append(item.photo)
+                measures.append(item.measures)
                 encoded.append(result)
             else:
                 skipped.append((item.photo, str(result)))
@@ -80,10 +76,10 @@ def see(encoder: Encoder, tagger: Tagger | None, photos: Sequence[Photo]) -> See
         logger.warning("%s is left out: %s", photo.path, reason)
     if not kept:
         raise ConfigurationError(f"None of the {len(photos)} photographs could be read. The first: {skipped[0][1]}")
-    whole, measures = joined(encoded), np.stack([item.measures for item in kept])
-    tagged = tag(tagger, whole, measures) if tagger else None
+    whole = joined(encoded)
+    tagged = tag(tagger, whole, np.stack(measures)) if tagger else None
     version = tagger.version if tagger else None
-    return Seen([item.photo for item in kept], whole, measures, tagged, version, skipped)
+    return Seen(kept, whole.vectors, tagged, version, skipped)
 
 
 def tag(tagger: Tagger, encoded: Encoded, measures: FloatArray) -> list[Tagged]:

@@ -11,7 +11,7 @@ taxonomy   the same with the object labels of the taxonomy as groups; unrelated 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -102,7 +102,7 @@ def by_wordnet(classes: Sequence[PhotoClass], tree: WordnetTree) -> Relation:
             return RELATED + 1
         return tree.group_size(one.image_class.index, other.image_class.index)
 
-    sizes = np.array([[size(one, other) for other in classes] for one in classes])
+    sizes = _of_pairs(classes, size)
     return Relation("wordnet", sizes <= RELATED, sizes > UNRELATED)
 
 
@@ -117,5 +117,14 @@ def by_taxonomy(classes: Sequence[PhotoClass], taxonomy: Taxonomy) -> Relation:
             return RELATED + 1
         return min((size_of[key] for key in one.true & other.true), default=APART)
 
-    sizes = np.array([[size(one, other) for other in classes] for one in classes])
+    sizes = _of_pairs(classes, size)
     return Relation("taxonomy", sizes <= RELATED, sizes == APART)
+
+
+def _of_pairs(classes: Sequence[PhotoClass], size: Callable[[PhotoClass, PhotoClass], int]) -> npt.NDArray[np.int16]:
+    """(N, N), one call for each pair of classes however many photographs they have."""
+    different = list({entry.name: entry for entry in classes}.values())
+    sizes = np.array([[size(one, other) for other in different] for one in different], dtype=np.int16)
+    place = {entry.name: number for number, entry in enumerate(different)}
+    rows = [place[entry.name] for entry in classes]
+    return sizes[np.ix_(rows, rows)]
