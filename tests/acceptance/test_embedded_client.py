@@ -56,8 +56,8 @@ def test_it_starts_joins_and_stops(place: Place) -> None:
         assert not place.home.exists()  # the config file of this machine's own service is not touched
     assert not list(place.processes())
 
-    with pytest.raises(ConfigurationError, match="noop"):  # the offline encoder by default: other vectors
-        Client.embedded(place.data)
+    with pytest.raises(ConfigurationError, match="noop"):  # other vectors
+        Client.embedded(place.data, encoder="offline")
     assert not list(place.processes())
 
 

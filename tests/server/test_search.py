@@ -49,7 +49,9 @@ def service(postgres: str, template: str, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def garden(service: Service, organization: OrganizationId) -> Garden:
     """Plants images with chosen vectors and tags into the running service."""
-    return Garden(service.services.database, organization)
+    active = service.run(service.services.spaces.active())
+    assert active is not None
+    return Garden(service.services.database, organization, active.id)
 
 
 @pytest.fixture
