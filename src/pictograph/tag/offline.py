@@ -37,7 +37,7 @@ class OfflineTagger:
         """float32 (N, labels), 0 to 1, in the order of the taxonomy; 0 for labels that cannot be judged.
 
         encoded: its evidence must be softmax probabilities, float32 (N, 1000), over the ImageNet-1k classes in order
-        of WordNet id; those below 0.001 count as 0, as they do where the evidence is kept (`index/writer.py`).
+        of WordNet id; those below `LEAST_EVIDENCE` count as 0, as they do where the evidence is kept.
         measures: float32 (N, len(MEASURE_NAMES)).
         Raises ValueError if the shapes do not fit.
         """
