@@ -19,7 +19,7 @@ import httpx
 from pictograph.errors import ConfigurationError, ConnectionFailed, ForbiddenError, ModelDamaged, NotFoundError
 from pictograph.models.hub import Hub, Listing, RemoteFile, disk_full, gated, unreachable
 from pictograph.models.names import Repository
-from pictograph.models.place import CHUNK_BYTES, sha256_of
+from pictograph.models.place import sha256_of
 
 ATTEMPTS: Final = 5
 """In a row without a single new byte; then we give up, and the next run goes on."""
@@ -82,7 +82,7 @@ class Downloader:
                 raise unreachable(self._hub.endpoint, f"it sent byte {start} of {file.name} where {done} was asked for")
             with disk_errors(path), path.open("r+b", buffering=0) as target:
                 target.truncate(target.seek(start))
-                for piece in response.iter_bytes(CHUNK_BYTES):
+                for piece in response.iter_bytes():
                     if target.tell() + len(piece) > file.size:
                         target.truncate(0)
                         raise unreachable(self._hub.endpoint, f"{file.name} is longer than announced")
