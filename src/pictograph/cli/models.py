@@ -86,8 +86,10 @@ def list_models(as_json: Json = False) -> None:
         rows = [described(model) for model in models]
         print_json({"folder": str(models_folder()), "models": [*rows, OFFLINE_ROW], "serve": plain_choice(choice)})
         return
-    cells = [(m.name, f"{m.size / 1e6:.1f}", m.revision or "not read yet", m.origin, m.fault or "ok") for m in models]
-    print_table(f"Models in {models_folder()}", COLUMNS, [*cells, ("offline", "", "", "comes with Pictograph", "ok")])
+    print_table(f"Models in {models_folder()}", COLUMNS, [*map(shown, models), OFFLINE_CELLS])
+    for model in models:
+        if model.fault:
+            say(f"\n{model.name}: {model.fault} `pictograph model verify {model.name}` tells more.")
     say(f"\npictograph serve takes {choice.name}: {choice.why}")
     if choice.hint:
         say(f"To change that: {choice.hint}")
@@ -192,7 +194,13 @@ def serves() -> Choice:
     return Choice(named, "the setting `encoder` (PICTOGRAPH_ENCODER, --encoder) names it.", None)
 
 
+OFFLINE_CELLS = ("offline", "", "", "comes with Pictograph", "ok")
 OFFLINE_ROW: dict[str, Any] = {"name": "offline", "origin": "comes with Pictograph", "fault": None}
+
+
+def shown(model: InstalledModel) -> tuple[str, ...]:
+    state = "damaged" if model.fault else "ok"
+    return model.name, f"{model.size / 1e6:.1f}", model.revision or "not read yet", model.origin, state
 
 
 def described(model: InstalledModel) -> dict[str, Any]:

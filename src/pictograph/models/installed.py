@@ -66,10 +66,10 @@ def _described(folder: Path) -> InstalledModel:
     try:
         manifest = Manifest.read(folder)
         origin = manifest.origin if manifest else "copied by hand"
-        checkpoint = Checkpoint.read(folder)
         faults = missing_or_cut(folder, manifest) if manifest else {}
-        fault = "; ".join(f"{name} {what}" for name, what in faults.items()) or None
+        fault = "; ".join(f"{name} {what}" for name, what in faults.items()) + "." if faults else None
+        checkpoint = Checkpoint.read(folder)
         revision = checkpoint.spec().revision if are_remembered(checkpoint.weights) else None
     except PictographError as error:
-        fault = error.message
+        fault = fault or error.message
     return InstalledModel(folder.name, folder, size, origin, revision, fault)
