@@ -38,6 +38,8 @@ class FakeHub:
     """The next answer with this file ends after so many bytes, without a word; once each."""
     broken: set[str] = field(default_factory=set)
     """Every answer with one of these files ends before its first byte."""
+    busy: set[str] = field(default_factory=set)
+    """The next request for one of these files is answered 503; once each."""
     damaged: set[str] = field(default_factory=set)
     """Files that are sent with one bit flipped."""
     ranges: bool = True
@@ -140,6 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def content(self, path: Path, headers: dict[str, str] | None = None) -> None:
         data = bytearray(path.read_bytes())
+        if path.name in self.hub.busy:
+            self.hub.busy.remove(path.name)
+            self.send({}, b"come back later", 503)
+            return
         if path.name in self.hub.damaged:
             data[len(data) // 2] ^= 1
         start, status, headers = 0, 200, headers or {}

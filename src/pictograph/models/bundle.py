@@ -19,10 +19,9 @@ from typing import BinaryIO, Final
 
 from pictograph.encode.checkpoint import Checkpoint
 from pictograph.errors import ConfigurationError, ModelDamaged
-from pictograph.models.download import disk_errors
 from pictograph.models.installed import missing_or_cut
 from pictograph.models.manifest import MANIFEST, FileFacts, Manifest
-from pictograph.models.place import Hashing, Report, flush, of_all, require_space, silent
+from pictograph.models.place import Hashing, Report, disk_errors, flush, of_all, require_space, silent
 
 TAXONOMY: Final = "taxonomy.json"
 TAXONOMY_KEY: Final = "taxonomy"
@@ -65,13 +64,12 @@ def bundle(folder: Path, output: Path, report: Report = silent) -> Manifest:
     Checkpoint.read(folder)
     scratch = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        require_space(output.absolute().parent, manifest.size)
-        with disk_errors(output), scratch.open("wb") as file:
-            _write(file, folder, manifest, report)
-        flush(scratch)
-        scratch.replace(output)
-    except OSError as error:
-        raise ConfigurationError(f"{output} cannot be written: {error}. Name another with --output.") from error
+        with disk_errors(output):
+            require_space(output.absolute().parent, manifest.size)
+            with scratch.open("wb") as file:
+                _write(file, folder, manifest, report)
+            flush(scratch)
+            scratch.replace(output)
     finally:
         scratch.unlink(missing_ok=True)
     return manifest

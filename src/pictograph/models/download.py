@@ -16,10 +16,10 @@ from typing import Final
 
 import httpx
 
-from pictograph.errors import ConfigurationError, ConnectionFailed, ForbiddenError, ModelDamaged, NotFoundError
-from pictograph.models.hub import Hub, Listing, RemoteFile, disk_full, gated, unreachable
+from pictograph.errors import ConnectionFailed, ForbiddenError, ModelDamaged, NotFoundError
+from pictograph.models.hub import Hub, Listing, RemoteFile, gated, unreachable
 from pictograph.models.names import Repository
-from pictograph.models.place import sha256_of
+from pictograph.models.place import disk_errors, sha256_of
 
 ATTEMPTS: Final = 5
 """In a row without a single new byte; then we give up, and the next run goes on."""
@@ -62,12 +62,13 @@ class Downloader:
             report(done)
             try:
                 self._append(file, path, done, report)
-                problem: Exception = ConnectionFailed("the answer ended early")
-            except httpx.TransportError as error:
+                problem: Exception = unreachable(self._hub.endpoint, "the answer ended early")
+            except (httpx.TransportError, ConnectionFailed) as error:
                 problem = error
             failures = 0 if path.stat().st_size > done else failures + 1
             if failures == ATTEMPTS:
-                raise unreachable(self._hub.endpoint, problem) from problem
+                ours = isinstance(problem, ConnectionFailed)
+                raise problem if ours else unreachable(self._hub.endpoint, problem) from problem
             if path.stat().st_size < file.size:
                 time.sleep(FIRST_PAUSE_S * 2**failures)
         report(done)
@@ -106,17 +107,6 @@ def http_client(hub: Hub) -> Iterator[httpx.Client]:
     """Follows redirects; the token is not sent on to another host."""
     with httpx.Client(follow_redirects=True, timeout=TIMEOUT, headers=hub.headers()) as client:
         yield client
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """A full disk becomes a ConfigurationError."""
-    try:
-        yield
-    except OSError as error:
-        if not disk_full(error):
-            raise
-        raise ConfigurationError(f"There is no room for {path}: {error}. Free some and run the same again.") from error
 
 
 def is_announced(path: Path, sha256: str, file: RemoteFile) -> bool:

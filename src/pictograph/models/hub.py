@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,11 +125,6 @@ def gated(repository: Repository) -> ForbiddenError:
     return ForbiddenError(
         f"{repository.id} is gated: accept its terms on its page on the hub, make a token there, and set HF_TOKEN."
     )
-
-
-def disk_full(error: OSError) -> bool:
-    """True if there is no room, or no leave, for more."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _announced(sibling: Any) -> RemoteFile | None:

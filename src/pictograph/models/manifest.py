@@ -88,7 +88,9 @@ class Manifest:
             files = {name: _facts(name, values["files"][name]) for name in in_order(values["files"])}
             name = _checked_name(values["name"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelDamaged(f"{source} is no manifest of a model ({error}). Get the model again.") from error
+            raise ModelDamaged(
+                f"{source} is no manifest of a model ({error}). Get the model again, with --replace."
+            ) from error
         return cls(name, files, _text(values.get("repository")), _text(values.get("commit")))
 
     @classmethod

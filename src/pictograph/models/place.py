@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -58,6 +59,17 @@ def require_space(folder: Path, needed: int) -> None:
             f"{needed / 1e9:.2f} GB are needed in {folder}, and {free / 1e9:.2f} GB are free. Free some space, "
             "or set PICTOGRAPH_HOME to a folder on a larger disk."
         )
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """What the disk says becomes a ConfigurationError."""
+    try:
+        yield
+    except OSError as error:
+        fix = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend that"
+        said = error.strerror or error
+        raise ConfigurationError(f"{path} cannot be written: {said}. {fix}, and run the same command again.") from error
 
 
 def put_in_place(staged: Path, folder: Path, manifest: Manifest) -> Checkpoint:

@@ -17,7 +17,17 @@ from pictograph.models.hub import DEFAULT_REVISION, Hub, Listing, RemoteFile
 from pictograph.models.installed import missing_or_cut
 from pictograph.models.manifest import FileFacts, Manifest, in_order, to_fetch
 from pictograph.models.names import Repository, repository_of
-from pictograph.models.place import Report, of_all, only_one, put_in_place, remove, require_space, sha256_of, silent
+from pictograph.models.place import (
+    Report,
+    disk_errors,
+    of_all,
+    only_one,
+    put_in_place,
+    remove,
+    require_space,
+    sha256_of,
+    silent,
+)
 
 NEEDED: Final = ((CONFIG,), (PREPROCESSOR, PROCESSOR), (TOKENIZER,), (WEIGHTS, WEIGHTS_INDEX))
 """One of each must be in a repository."""
@@ -59,7 +69,7 @@ def pull(
     if not replace and (there := _there_already(folder, repository, listing.commit)):
         return there
     _require_absent(folder, replace=replace)
-    with only_one(repository.name):
+    with only_one(repository.name), disk_errors(folder):
         manifest = _fetch(hub, repository, listing, folder, report)
     return Pulled(repository.name, folder, manifest, fetched=True)
 

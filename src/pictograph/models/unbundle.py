@@ -13,10 +13,19 @@ from typing import IO, Final
 
 from pictograph.errors import ConfigurationError, ModelDamaged
 from pictograph.models.bundle import TAXONOMY, TAXONOMY_KEY, our_taxonomy
-from pictograph.models.download import disk_errors
 from pictograph.models.installed import missing_or_cut
 from pictograph.models.manifest import MANIFEST, Manifest
-from pictograph.models.place import Hashing, Report, of_all, only_one, put_in_place, remove, require_space, silent
+from pictograph.models.place import (
+    Hashing,
+    Report,
+    disk_errors,
+    of_all,
+    only_one,
+    put_in_place,
+    remove,
+    require_space,
+    silent,
+)
 
 MAX_SMALL_BYTES: Final = 16_000_000
 """Of the manifest and the taxonomy, which are read into memory."""
@@ -63,9 +72,10 @@ def _unpack(reader: _Reader, folder: Path, report: Report) -> None:
         done = 0
         for name, facts in manifest.files.items():
             source = Hashing(reader.content(name, facts.size), of_all(report, name, done, manifest.size))
-            with disk_errors(staged / name), (staged / name).open("xb") as target:
+            with (staged / name).open("xb") as target:
                 while piece := source.read():
-                    target.write(piece)
+                    with disk_errors(staged / name):
+                        target.write(piece)
             reader.require(source.sha256 == facts.sha256, f"{name} is not what its manifest says")
             done += facts.size
         reader.require_end()

@@ -66,7 +66,10 @@ def record(folder: Path, report: Report = silent) -> Manifest:
     index = [WEIGHTS_INDEX] if len(checkpoint.weights) > 1 else []
     settings = [name for name in SETTINGS if name != WEIGHTS_INDEX and (folder / name).is_file()]
     names = in_order([*settings, *index, *(path.name for path in checkpoint.weights)])
-    manifest = Manifest(folder.name, _read(folder, {name: (folder / name).stat().st_size for name in names}, report))
+    found, unreadable = _read(folder, {name: (folder / name).stat().st_size for name in names}, report)
+    for name, what in unreadable.items():
+        raise ModelDamaged(f"{folder / name} {what}. Nothing was recorded.")
+    manifest = Manifest(folder.name, found)
     try:
         manifest.write(folder)
     except OSError as error:
@@ -78,29 +81,35 @@ def record(folder: Path, report: Report = silent) -> Manifest:
 def _differing(folder: Path, manifest: Manifest, report: Report) -> list[Fault]:
     faults = dict(missing_or_cut(folder, manifest))
     sizes = {name: facts.size for name, facts in manifest.files.items() if name not in faults}
-    found = _read(folder, sizes, report)
+    found, unreadable = _read(folder, sizes, report)
     changed = [name for name in found if found[name].sha256 != manifest.files[name].sha256]
-    faults |= dict.fromkeys(changed, "has other bytes than it had")
+    faults |= unreadable | dict.fromkeys(changed, "has other bytes than it had")
     return [Fault(name, faults[name]) for name in manifest.files if name in faults]
 
 
-def _read(folder: Path, sizes: Mapping[str, int], report: Report) -> dict[str, FileFacts]:
-    """Size and hash of these files. sizes: bytes by file name."""
-    facts: dict[str, FileFacts] = {}
+def _read(folder: Path, sizes: Mapping[str, int], report: Report) -> tuple[dict[str, FileFacts], dict[str, str]]:
+    """Size and hash of the files that can be read, and what is wrong with those that cannot. sizes: bytes by name."""
+    found: dict[str, FileFacts] = {}
+    unreadable: dict[str, str] = {}
     done, total = 0, sum(sizes.values())
     for name, size in sizes.items():
-        facts[name] = FileFacts(size, sha256_of(folder / name, of_all(report, name, done, total)))
+        try:
+            found[name] = FileFacts(size, sha256_of(folder / name, of_all(report, name, done, total)))
+        except OSError as error:
+            unreadable[name] = f"cannot be read: {error.strerror}"
         done += size
-    return facts
+    return found, unreadable
 
 
 def _unusable(folder: Path) -> list[Fault]:
     """What the files' form tells, where there is nothing to compare them with."""
     try:
-        checkpoint = Checkpoint.read(folder)
+        weights = Checkpoint.read(folder).weights
+        return [Fault(path.name, fault) for path in weights if (fault := fault_of(path))]
     except PictographError as error:
         return [Fault(None, error.message)]
-    return [Fault(path.name, fault) for path in checkpoint.weights if (fault := fault_of(path))]
+    except OSError as error:
+        return [Fault(None, f"{folder} cannot be read: {error}")]
 
 
 def _remember(folder: Path, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from pictograph.encode.checksums import are_remembered
 from pictograph.encode.registry import models_folder
 from pictograph.errors import ConfigurationError, ConflictError, ModelDamaged
 from pictograph.models import place
+from pictograph.models import verify as verify_module
 from pictograph.models.bundle import TAXONOMY, bundle, our_taxonomy
 from pictograph.models.manifest import MANIFEST, Manifest
 from pictograph.models.unbundle import unbundle
@@ -278,7 +280,7 @@ def test_no_room_is_said_on_both_sides(
 
 
 def test_a_place_that_cannot_be_written_is_said(installed: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--output"):
+    with pytest.raises(ConfigurationError, match="cannot be written: No such file"):
         bundle(installed, tmp_path / "no" / "such" / "folder.tar")
 
 
@@ -314,6 +316,14 @@ def test_every_damaged_and_every_missing_file_is_named_with_the_fix(installed: P
     assert str(verdict.faults[0]) == "tokenizer.json is missing"
     assert verdict.fix
     assert "unbundle FILE --replace" in verdict.fix
+
+
+def test_a_file_that_cannot_be_read_is_named(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(verify_module, "sha256_of", fail)
+    assert str(verify(installed).faults[0]) == "tokenizer.json cannot be read: Input/output error"
 
 
 def test_a_damaged_manifest_is_named(installed: Path) -> None:

@@ -96,6 +96,12 @@ def test_a_cut_connection_is_taken_up_at_the_byte_where_it_ended(hub: FakeHub, p
     assert (folder / WEIGHTS).read_bytes() == (published / WEIGHTS).read_bytes()
 
 
+def test_a_hub_that_is_busy_for_a_moment_is_asked_again(hub: FakeHub) -> None:
+    hub.busy |= {WEIGHTS, "config.json"}
+    assert pull(NAME).fetched
+    assert hub.busy == set()
+
+
 def test_a_hub_without_ranges_is_asked_for_the_whole_file_again(hub: FakeHub, published: Path) -> None:
     hub.ranges, hub.cut_after[WEIGHTS] = False, 200_000
     assert (pull(NAME).folder / WEIGHTS).read_bytes() == (published / WEIGHTS).read_bytes()
