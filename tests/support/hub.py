@@ -162,8 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        for start in range(0, len(body[:cut_after]), PIECE):
-            self.wfile.write(body[:cut_after][start : start + PIECE])
+        sent = memoryview(body)[:cut_after]
+        for start in range(0, len(sent), PIECE):
+            self.wfile.write(sent[start : start + PIECE])
         if cut_after is not None:
             self.wfile.flush()
             self.close_connection = True

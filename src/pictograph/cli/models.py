@@ -84,9 +84,9 @@ def list_models(as_json: Json = False) -> None:
     choice = serves()
     if as_json:
         rows = [described(model) for model in models]
-        print_json({"folder": str(models_folder()), "models": [*rows, OFFLINE_ROW], "serve": plain_choice(choice)})
+        print_json({"folder": str(models_folder()), "models": [*rows, offline_row()], "serve": plain_choice(choice)})
         return
-    print_table(f"Models in {models_folder()}", COLUMNS, [*map(shown, models), OFFLINE_CELLS])
+    print_table(f"Models in {models_folder()}", COLUMNS, [*map(shown, models), offline_cells()])
     for model in models:
         if model.fault:
             say(f"\n{model.name}: {model.fault} `pictograph model verify {model.name}` tells more.")
@@ -194,13 +194,22 @@ def serves() -> Choice:
     return Choice(named, "the setting `encoder` (PICTOGRAPH_ENCODER, --encoder) names it.", None)
 
 
-OFFLINE_CELLS = ("offline", "", "", "comes with Pictograph", "ok")
-OFFLINE_ROW: dict[str, Any] = {"name": "offline", "origin": "comes with Pictograph", "fault": None}
-
-
 def shown(model: InstalledModel) -> tuple[str, ...]:
     state = "damaged" if model.fault else "ok"
     return model.name, f"{model.size / 1e6:.1f}", model.revision or "not read yet", model.origin, state
+
+
+def offline_cells() -> tuple[str, ...]:
+    row = offline_row()
+    return row["name"], "", row["revision"], row["origin"], "ok"
+
+
+def offline_row() -> dict[str, Any]:
+    from pictograph.encode.registry import describe_encoder  # noqa: PLC0415
+
+    spec = describe_encoder("offline")
+    nothing = {"size": None, "folder": None, "fault": None}
+    return {"name": spec.name, "revision": spec.revision, "origin": "comes with Pictograph"} | nothing
 
 
 def described(model: InstalledModel) -> dict[str, Any]:
