@@ -19,6 +19,7 @@ PictographError
 │       └── Unavailable       503   the database or the blob store cannot be reached
 │           └── BlobMissing         a row names bytes that the blob store does not have
 ├── ConnectionFailed                the server could not be reached, or did not answer in time
+├── ModelDamaged                    a model's file, or a bundle, is not what its manifest says
 └── WorkerLost                      the worker ended again and again while it processed an image
 """
 
@@ -52,6 +53,12 @@ class ConnectionFailed(PictographError):
 
     code = "connection_failed"
     retryable = True
+
+
+class ModelDamaged(PictographError):
+    """A model's file, or a bundle, is not what its manifest says; nothing of it was put into use."""
+
+    code = "model_damaged"
 
 
 class WorkerLost(PictographError):

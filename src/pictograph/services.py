@@ -15,12 +15,14 @@ from threadpoolctl import ThreadpoolController
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
+from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
 from pictograph.index.reindex import Reindex
 from pictograph.index.spaces import Space, Spaces
 from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
+from pictograph.models.choose import detect
 from pictograph.pipeline import Intake, Model, Processor
 from pictograph.search.engine import SearchEngine
 from pictograph.search.words import WordReaders
@@ -41,7 +43,6 @@ logger = logging.getLogger(__name__)
 WORKER_LANES = 2
 WATCH_S = 2.0
 """How often a worker looks whether its space is still filled, and at what pace."""
-DEFAULT_ENCODER = "offline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,14 @@ async def open_space(settings: Settings, database: Database) -> Space:
     active = await spaces.active()
     if settings.encoder == AUTO and active is not None:
         return active
-    chosen = DEFAULT_ENCODER if settings.encoder == AUTO else settings.encoder
-    source, spec = await asyncio.to_thread(lambda: (source_of(chosen), describe_encoder(chosen)))
+    source, spec = await asyncio.to_thread(named_encoder, settings.encoder)
     return await spaces.open(spec, source)
+
+
+def named_encoder(name: str) -> tuple[str, EncoderSpec]:
+    """What names the encoder for good, and who it is. name: `auto` for the best that is here."""
+    chosen = detect().choice().name if name == AUTO else name
+    return source_of(chosen), describe_encoder(chosen)
 
 
 @asynccontextmanager
@@ -158,7 +164,7 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceW
 async def start_reindex(reindex: Reindex, encoder: str, pace: float) -> Space:
     """Begins to move the library to the encoder of that name. Raises ValidationError if there is none here."""
     try:
-        source, spec = await asyncio.to_thread(lambda: (source_of(encoder), describe_encoder(encoder)))
+        source, spec = await asyncio.to_thread(named_encoder, encoder)
     except ConfigurationError as error:
         raise ValidationError(
             error.message, details={"errors": [{"loc": ["encoder"], "msg": error.message}]}

@@ -290,7 +290,7 @@ def test_an_unknown_model_is_told_the_choices_and_how_to_get_it(folder: Path) ->
     (models_folder() / folder.name).symlink_to(folder)
     with pytest.raises(ConfigurationError) as caught:
         load_encoder("siglip2")
-    for hint in ("offline", folder.name, str(models_folder() / "siglip2-so400m-patch14-384"), "hf download google/"):
+    for hint in ("offline", folder.name, str(models_folder()), "pictograph model pull siglip2-so400m-patch14-384"):
         assert hint in caught.value.message
 
 

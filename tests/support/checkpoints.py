@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,22 @@ def change_json(path: Path, **values: object) -> None:
     """Sets these keys; the value None removes one."""
     stored = json.loads(path.read_text(encoding="utf-8")) | values
     write_json(path, {key: value for key, value in stored.items() if value is not None})
+
+
+def plain_checkpoint(folder: Path, *, weight_bytes: int = 300_000) -> Path:
+    """A checkpoint as published, without torch: every file is well formed, but the weights are nonsense."""
+    folder.mkdir(parents=True)
+    vision = {"patch_size": 16}
+    write_json(folder / "config.json", {"model_type": "siglip", "text_config": {}, "vision_config": vision})
+    write_json(folder / "preprocessor_config.json", PREPROCESSOR_CONFIG | {"size": {"height": 224, "width": 224}})
+    make_tokenizer().save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
+    write_safetensors(folder / "model.safetensors", weight_bytes)
+    return folder
+
+
+def write_safetensors(path: Path, size: int) -> None:
+    """One tensor of `size` bytes, another one for each name."""
+    header = json.dumps({"weight": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    data = random.Random(path.name).randbytes(size)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data)

@@ -41,7 +41,10 @@ def test_the_sdk_starts_without_anything_heavy(script: str) -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["search", "similar", "--help"], ["serve", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["search", "similar", "--help"], ["serve", "--help"], ["model", "pull", "--help"]],
+)
 def test_the_command_starts_without_anything_heavy(arguments: list[str]) -> None:
     ran = run(f"sys.argv = ['pictograph', *{arguments!r}]\nfrom pictograph.cli.main import run\nrun()")
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -53,6 +56,14 @@ def test_the_service_says_what_to_install(command: list[str]) -> None:
     ran = run(f"sys.argv = ['pictograph', *{command!r}]\nfrom pictograph.cli.main import run\nrun()")
     assert ran.returncode == 2
     assert 'pip install "pictograph[server]"' in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("command", [["pull"], ["list"], ["verify"], ["bundle", "x"], ["unbundle", "x"]])
+def test_the_model_commands_say_what_to_install(command: list[str]) -> None:
+    ran = run(f"sys.argv = ['pictograph', 'model', *{command!r}]\nfrom pictograph.cli.main import run\nrun()")
+    assert ran.returncode == 2
+    assert 'pip install "pictograph[siglip]"' in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import typer
 from pydantic import BaseModel
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +31,7 @@ from pictograph.errors import (
     ConflictError,
     ConnectionFailed,
     ForbiddenError,
+    ModelDamaged,
     NotFoundError,
     PictographError,
     RateLimitError,
@@ -41,6 +51,7 @@ EXIT_CODES: Final[Sequence[tuple[type[PictographError], int]]] = (
     (NotFoundError, 4),
     (ConflictError, 5),
     (ValidationError, 6),
+    (ModelDamaged, 7),
     (RateLimitError, 8),
     (ServerError, 9),
     (ConnectionFailed, 9),
@@ -50,7 +61,7 @@ EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 EXIT_HELP: Final = (
     "Exit codes: 0 done, 1 partly failed, 2 no or wrong key or setting, 3 forbidden, 4 not found, 5 name taken, "
-    "6 a value is wrong, 8 too much at once, 9 server or network, 130 interrupted."
+    "6 a value is wrong, 7 a model is damaged, 8 too much at once, 9 server or network, 130 interrupted."
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
@@ -124,6 +135,24 @@ def progress_bar(what: str, total: int | None = None) -> Iterator[BarUpdate]:
     )
     with Progress(*columns, console=errors, disable=not errors.is_terminal) as bar:
         yield BarUpdate(bar, what, total)
+
+
+@contextmanager
+def byte_bar(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar of bytes on standard error; call it with the file's name, bytes done and bytes of all.
+
+    Nothing where standard error is no terminal.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, disable=not errors.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda name, done, total: bar.update(task, description=f"{what} {name}", completed=done, total=total)
 
 
 class BarUpdate:

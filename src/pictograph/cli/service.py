@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
-from pictograph.cli.output import Json, console, print_json, print_table
+from pictograph.cli.output import Json, byte_bar, console, errors, print_json, print_table
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path
 from pictograph.settings import Settings, help_of
 from pictograph.telemetry import set_up_logging
+
+if TYPE_CHECKING:
+    from pictograph.server.run import Start
 
 
 def described(name: str, *flags: str) -> typer.models.OptionInfo:
@@ -73,7 +77,8 @@ def serve(
     set_up_logging(settings.log_level, role="server")
     require_server().serve(
         settings,
-        announce=lambda address, config: announce(address, config, settings),
+        announce=lambda start: announce(start, settings),
+        fetch=fetch_model,
         exit_with_parent=exit_with_parent,
     )
 
@@ -123,14 +128,21 @@ def require_server() -> ModuleType:
     return run
 
 
-def announce(address: str, config: LocalConfig, settings: Settings) -> None:
+def fetch_model(name: str) -> None:
+    """From the hub, with a bar: seconds to many minutes. Stopped, it goes on where it was at the next start."""
+    from pictograph.models.pull import pull  # noqa: PLC0415
+
+    errors.print(f"Looking for {name} on the model hub ...", highlight=False)
+    with byte_bar(f"Fetching {name}") as bar:
+        pull(name, report=bar)
+
+
+def announce(start: Start, settings: Settings) -> None:
     """What a person wants to know once the service takes requests."""
+    address, config = start.address, start.config
     console.print(f"\n[bold green]Pictograph is ready[/] at [bold]{address}[/]  (API: {address}/docs)", soft_wrap=True)
-    console.print(
-        f"  encoder   {settings.encoder}{DEMO_NOTE if settings.encoder == 'offline' else ''}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    for line in encoder_lines(start):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"  data      {escape(str(settings.data_folder))}", highlight=False, soft_wrap=True)
     console.print(f"  {escape(key_line(config))}", highlight=False, soft_wrap=True)
     console.print(
@@ -138,6 +150,15 @@ def announce(address: str, config: LocalConfig, settings: Settings) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def encoder_lines(start: Start) -> Iterator[str]:
+    """Which encoder runs, why, and what would change that."""
+    yield f"  encoder   {start.encoder}{DEMO_NOTE if start.encoder == 'offline' else ''}"
+    if start.choice:
+        yield f"            {start.choice.why}"
+        if start.choice.hint:
+            yield f"            for SigLIP 2: {start.choice.hint}, then pictograph reindex --encoder NAME"
 
 
 DEMO_NOTE = "  (the demo encoder: objects and likeness of everyday things; docs/offline-encoder.md)"

@@ -112,6 +112,11 @@ class Checkpoint:
             raise _unusable(self.folder, f"its vectors have {self.dimension} numbers; {DIMENSION} are stored")
 
 
+def require_siglip(folder: Path) -> None:
+    """Raises ConfigurationError unless `config.json` there is of a fixed-resolution SigLIP model; needs no weights."""
+    _require_siglip(folder, _json(folder / CONFIG))
+
+
 def name_of(folder: Path) -> str:
     """The model's name: the folder's, or the repository's if the folder is a snapshot in the hub's own cache."""
     for part in reversed(folder.parts):

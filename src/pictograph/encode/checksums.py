@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -30,13 +30,32 @@ def checksums(files: Sequence[Path]) -> dict[str, str]:
     return {name: str(entry["sha256"]) for name, entry in found.items()}
 
 
+def remember(folder: Path, known: Mapping[str, str]) -> None:
+    """Notes what whoever wrote these files knows, so that they are not read for it. known: SHA-256 in hex by name."""
+    _remember(folder / SIDECAR, {name: {**_stamp(folder / name), "sha256": known[name]} for name in known})
+
+
+def are_remembered(files: Sequence[Path]) -> bool:
+    """True if `checksums` of these files would read none of them. Raises OSError if one is not there."""
+    remembered = _remembered(files[0].with_name(SIDECAR))
+    return all(_is_current(remembered.get(path.name), _stamp(path)) for path in files)
+
+
 def _entry(path: Path, remembered: object) -> dict[str, Any]:
-    stat = path.stat()
-    now = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    if isinstance(remembered, dict) and {**remembered, **now} == remembered and "sha256" in remembered:
+    now = _stamp(path)
+    if isinstance(remembered, dict) and _is_current(remembered, now):
         return remembered
     with path.open("rb") as file:
         return {**now, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _is_current(remembered: object, now: Mapping[str, Any]) -> bool:
+    return isinstance(remembered, dict) and {**remembered, **now} == remembered and "sha256" in remembered
 
 
 def _remembered(sidecar: Path) -> dict[str, Any]:

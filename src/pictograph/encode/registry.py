@@ -81,16 +81,18 @@ def _model_folder(name: str) -> Path:
 def _unknown(name: str) -> ConfigurationError:
     last_part = Path(ALIASES.get(name, name)).name
     wanted = last_part if last_part.startswith("siglip") else ALIASES["siglip2"]
-    choices = ", ".join([*sorted(ENCODERS), *_models_found()])
+    choices = ", ".join([*sorted(ENCODERS), *models_found()])
     return ConfigurationError(
-        f"There is no encoder {name!r}. Choose one of: {choices}; or the folder of a SigLIP model. To have {wanted} by "
-        f"name, put its files (config, preprocessor, tokenizer, safetensors) into {models_folder() / wanted}: where "
-        f"there is a network, `hf download google/{wanted} --local-dir {wanted}` fetches them."
+        f"There is no encoder {name!r}. Choose one of: {choices}; or the folder of a SigLIP model. To have {wanted} in "
+        f"{models_folder()}: `pictograph model pull {wanted}`; on a machine without a network: "
+        f"`pictograph model unbundle FILE`, with the file that `pictograph model bundle {wanted}` makes on another."
     )
 
 
-def _models_found() -> list[str]:
-    return [path.parent.name for path in sorted(models_folder().glob(f"*/{CHECKPOINT_MARK}"))]
+def models_found() -> list[str]:
+    """Names of the folders there that look like a model; none of them is opened."""
+    marks = sorted(models_folder().glob(f"[!.]*/{CHECKPOINT_MARK}"))  # with a dot before: half-fetched ones
+    return [path.parent.name for path in marks]
 
 
 # Imports stay inside: naming the encoders must not load anybody's runtime.

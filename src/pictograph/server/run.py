@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import uvicorn
@@ -19,7 +20,9 @@ import uvicorn
 from pictograph.db.pool import Database
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path, read_config, write_config
+from pictograph.models.choose import Choice
 from pictograph.server.app import create_app
+from pictograph.server.encoder_choice import Fetch, settle_encoder
 from pictograph.services import open_space, open_worker, running_database
 from pictograph.settings import AUTO, Settings
 from pictograph.store.keys import Keys
@@ -30,18 +33,32 @@ Opened = TypeVar("Opened")
 MACHINE_KEY_NAME: Final = "this machine"
 
 
-def serve(settings: Settings, *, announce: Callable[[str, LocalConfig], None], exit_with_parent: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a person wants to know when requests are about to be taken."""
+
+    address: str
+    config: LocalConfig
+    encoder: str
+    """Of the active space."""
+    choice: Choice | None
+    """Why it is that one; None where it was named, or the data has it."""
+
+
+def serve(
+    settings: Settings, *, announce: Callable[[Start], None], fetch: Fetch, exit_with_parent: bool = False
+) -> None:
     """Runs the service until it is asked to stop (SIGINT, SIGTERM).
 
-    announce(base_url, config) is called when requests are about to be taken; exit_with_parent: also stop when standard
-    input closes. Raises ConfigurationError if it cannot start.
+    announce is called when requests are about to be taken; fetch: fetches a model that is to run and is not here;
+    exit_with_parent: also stop when standard input closes. Raises ConfigurationError if it cannot start.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # also during the start: in order
     listener = bind(settings.host, settings.port)
     address = address_of(settings.host, listener)
     with listener, running_database(settings) as conninfo:
-        config = asyncio.run(first_start(settings, conninfo, address))
-        app = create_app(settings, conninfo, on_ready=lambda _: announce(address, config))
+        settings, start = asyncio.run(first_start(settings, conninfo, address, fetch))
+        app = create_app(settings, conninfo, on_ready=lambda _: announce(start))
         server = Server(uvicorn_config(app, settings))
         if exit_with_parent:
             when_parent_ends(lambda: setattr(server, "should_exit", True))
@@ -95,8 +112,8 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
     )
 
 
-async def first_start(settings: Settings, conninfo: str, address: str) -> LocalConfig:
-    """Makes the organization and, where this machine has no working key, an admin key; says where the service is.
+async def first_start(settings: Settings, conninfo: str, address: str, fetch: Fetch) -> tuple[Settings, Start]:
+    """Settles the encoder, makes the organization and, where this machine has no working key, an admin key.
 
     The config file names one service, the one whose data folder it carries. A service with another data folder leaves
     it alone as long as that folder exists, and answers with a key of its own once, at its first start.
@@ -106,7 +123,8 @@ async def first_start(settings: Settings, conninfo: str, address: str) -> LocalC
     database = Database(conninfo, max_connections=1)
     await database.open()
     try:
-        await open_space(settings, database)  # a wrong encoder is said before anything runs
+        settings, choice = await settle_encoder(settings, database, fetch)
+        space = await open_space(settings, database)  # a wrong encoder is said before anything runs
         keys = Keys(database)
         organization = await keys.ensure_organization()
         if ours and known.api_key and await keys.identify(known.api_key):
@@ -122,7 +140,7 @@ async def first_start(settings: Settings, conninfo: str, address: str) -> LocalC
         keep_config(config)
     else:
         logger.warning("%s belongs to the service in %s and stays as it is", config_path(), known.data_dir)
-    return config
+    return settings, Start(address, config, space.encoder, choice)
 
 
 def keep_config(config: LocalConfig) -> None:
