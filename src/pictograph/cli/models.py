@@ -79,7 +79,7 @@ def list_models(as_json: Json = False) -> None:
     """The models on this machine, and the one that `pictograph serve` would take. Reads no weights."""
     with server_packages():
         from pictograph.encode.registry import models_folder  # noqa: PLC0415
-        from pictograph.models.installed import installed_models  # noqa: PLC0415
+        from pictograph.models.installed import half_fetched, installed_models  # noqa: PLC0415
     models = installed_models()
     choice = serves()
     if as_json:
@@ -90,6 +90,8 @@ def list_models(as_json: Json = False) -> None:
     for model in models:
         if model.fault:
             say(f"\n{model.name}: {model.fault} `pictograph model verify {model.name}` tells more.")
+    for repository, size in half_fetched().items():
+        say(f"\nHalf fetched: {repository}, {size / 1e6:.1f} MB so far. pictograph model pull {repository}  goes on.")
     say(f"\npictograph serve takes {choice.name}: {choice.why}")
     if choice.hint:
         say(f"To change that: {choice.hint}")

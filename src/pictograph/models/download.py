@@ -17,15 +17,15 @@ from typing import Final
 import httpx
 
 from pictograph.errors import ConnectionFailed, ForbiddenError, ModelDamaged, NotFoundError
-from pictograph.models.hub import Hub, Listing, RemoteFile, gated, unreachable
+from pictograph.models.hub import COMMIT, Hub, Listing, RemoteFile, gated, unreachable
+from pictograph.models.manifest import SHA256
 from pictograph.models.names import Repository
-from pictograph.models.place import disk_errors, sha256_of
+from pictograph.models.place import CHUNK_BYTES, disk_errors, sha256_of
 
 ATTEMPTS: Final = 5
 """In a row without a single new byte; then we give up, and the next run goes on."""
 FIRST_PAUSE_S: Final = 0.5
 TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
-SHA256_DIGITS: Final = 64
 
 
 class Downloader:
@@ -63,7 +63,7 @@ class Downloader:
             try:
                 self._append(file, path, done, report)
                 problem: Exception = unreachable(self._hub.endpoint, "the answer ended early")
-            except (httpx.TransportError, ConnectionFailed) as error:
+            except (httpx.RequestError, ConnectionFailed) as error:
                 problem = error
             failures = 0 if path.stat().st_size > done else failures + 1
             if failures == ATTEMPTS:
@@ -111,15 +111,20 @@ def http_client(hub: Hub) -> Iterator[httpx.Client]:
 
 def is_announced(path: Path, sha256: str, file: RemoteFile) -> bool:
     """Whether the file on the disk is the one announced. sha256: of that file."""
-    if len(file.digest) == SHA256_DIGITS:
+    if SHA256.fullmatch(file.digest):
         return sha256 == file.digest
-    return git_blob_id(path) == file.digest
+    if COMMIT.fullmatch(file.digest):
+        return git_blob_id(path) == file.digest
+    return path.stat().st_size == file.size
 
 
 def git_blob_id(path: Path) -> str:
-    """40 hex digits: how git names these bytes. For small files, which are read as a whole."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    """40 hex digits: how git names these bytes."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _start_of(response: httpx.Response) -> int:

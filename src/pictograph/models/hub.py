@@ -31,7 +31,7 @@ class RemoteFile:
     size: int
     """In bytes."""
     digest: str
-    """64 hex digits: the file's SHA-256. 40: its git blob id, which is a SHA-1 too."""
+    """64 hex digits: the file's SHA-256; 40: its git blob id. Of anything else, only the size can be checked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pictograph.encode.checkpoint import CONFIG, Checkpoint
 from pictograph.encode.checksums import are_remembered
@@ -12,6 +13,9 @@ from pictograph.encode.registry import models_folder
 from pictograph.errors import ConfigurationError, PictographError
 from pictograph.models.manifest import MANIFEST, Manifest, is_model_file
 from pictograph.models.names import installed_name
+
+HALF_FETCHED: Final = ".pull@"
+"""What the folders begin with in which `pull` gathers files: `.pull@owner@name@commit`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,15 @@ def installed_models() -> list[InstalledModel]:
     """By name. A damaged one is there too, and says so."""
     folders = sorted(models_folder().glob("[!.]*"))
     return [_described(folder) for folder in folders if any((folder / mark).is_file() for mark in (MANIFEST, CONFIG))]
+
+
+def half_fetched() -> dict[str, int]:
+    """Bytes that are there of each model whose `pull` has not ended, by repository."""
+    folders = models_folder().glob(f"{HALF_FETCHED}*")
+    return {
+        "/".join(folder.name.split("@")[1:3]): sum(path.stat().st_size for path in folder.iterdir())
+        for folder in sorted(folders)
+    }
 
 
 def installed_folder(name: str) -> Path:

@@ -87,7 +87,7 @@ class Manifest:
                 raise ValueError(f"format {values['format']!r}; this version reads {FORMAT}")
             files = {name: _facts(name, values["files"][name]) for name in in_order(values["files"])}
             name = _checked_name(values["name"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ModelDamaged(
                 f"{source} is no manifest of a model ({error}). Get the model again, with --replace."
             ) from error

@@ -14,7 +14,7 @@ from pictograph.encode.tokens import TOKENIZER
 from pictograph.errors import ConfigurationError
 from pictograph.models.download import Downloader, http_client, is_announced
 from pictograph.models.hub import DEFAULT_REVISION, Hub, Listing, RemoteFile
-from pictograph.models.installed import missing_or_cut
+from pictograph.models.installed import HALF_FETCHED, missing_or_cut
 from pictograph.models.manifest import FileFacts, Manifest, in_order, to_fetch
 from pictograph.models.names import Repository, repository_of
 from pictograph.models.place import (
@@ -148,7 +148,7 @@ def _require_siglip(staged: Path, repository: Repository) -> None:
 
 def _staging_folder(repository: Repository, commit: str) -> Path:
     """What an earlier pull of the same commit left is gone on with; what one of another left is removed."""
-    mark = f".pull@{repository.owner}@{repository.name}@"
+    mark = f"{HALF_FETCHED}{repository.owner}@{repository.name}@"
     staged = models_folder() / f"{mark}{commit[:12]}"
     for other in models_folder().glob(f"{mark}*"):
         if other != staged:

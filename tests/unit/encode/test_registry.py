@@ -20,6 +20,21 @@ def test_an_unknown_name_is_told_the_choices() -> None:
         assert name in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("siglip2", "siglip2-so400m-patch14-384"),
+        ("google/siglip2-base-patch16-224", "siglip2-base-patch16-224"),
+        ("nonsense", "siglip2-so400m-patch14-384"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_how_it_comes(name: str, wanted: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_encoder(name)
+    for way in (f"pictograph model pull {wanted}", "pictograph model unbundle FILE"):
+        assert way in caught.value.message
+
+
 @pytest.mark.parametrize("threads", [0, -3])
 def test_threads_must_be_at_least_one(threads: int) -> None:
     with pytest.raises(ConfigurationError, match="thread"):

@@ -186,6 +186,7 @@ FOREIGN: dict[str, Callable[[list[Entry]], list[Entry]]] = {
     "another format": in_head(format=2),
     "a file of code": in_head(files={"evil.py": {"size": 1, "sha256": "0" * 64}}),
     "a file outside": in_head(files={"../evil.safetensors": {"size": 1, "sha256": "0" * 64}}),
+    "a deep manifest": lambda entries: [(entries[0][0], b"[" * 100_000), *entries[1:]],
     "no files": in_head(files=[]),
     "a negative size": in_head(files={"config.json": {"size": -1, "sha256": "0" * 64}}),
     "no taxonomy told": in_head(taxonomy=None),

@@ -83,6 +83,14 @@ def test_damage_is_named_with_the_fix_and_has_an_exit_code_of_its_own(hub: FakeH
     assert command("verify")[0] == 0
 
 
+def test_a_model_that_is_half_fetched_is_told(hub: FakeHub, command: Command) -> None:
+    hub.damaged.add("model.safetensors")
+    code, _, err = command("pull", NAME)
+    assert (code, "came damaged" in err) == (7, True)
+    assert f"pictograph model pull google/{NAME}  goes on" in command("list")[1]
+    assert [row["name"] for row in parsed(command("list", "--json"))["models"]] == ["offline"]
+
+
 def test_a_folder_copied_by_hand_is_verified_and_recorded(command: Command) -> None:
     plain_checkpoint(models_folder() / "mine")
     assert "nothing to compare it with" in command("verify", "mine")[1]

@@ -364,3 +364,13 @@ def test_a_power_cut_between_the_two_renames_of_a_replacement_loses_nothing(pull
     with place.only_one(NAME) as folder:
         assert Manifest.read(folder) == pulled.manifest
     assert leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("digest", "right"),
+    [("0" * 64, False), ("0" * 40, False), ("b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0", True), ("W/some-tag", True)],
+)
+def test_what_is_announced_decides_what_is_checked(tmp_path: Path, digest: str, right: bool) -> None:
+    (tmp_path / "x").write_bytes(b"hello")
+    announced = hub_module.RemoteFile("x", 5, digest)
+    assert download.is_announced(tmp_path / "x", place.sha256_of(tmp_path / "x"), announced) is right
