@@ -11,7 +11,7 @@ import typer
 
 from pictograph.cli.output import Json, byte_bar, console, exit_code_of, print_json, print_table
 from pictograph.errors import ConfigurationError, ModelDamaged
-from pictograph.settings import Settings
+from pictograph.settings import AUTO, Settings
 
 if TYPE_CHECKING:
     from pictograph.models.choose import Choice
@@ -22,7 +22,6 @@ app = typer.Typer(no_args_is_help=True, help="SigLIP models: fetch them, check t
 
 Replace = Annotated[bool, typer.Option("--replace", help="Put it in the place of what is there.")]
 COLUMNS = ("model", "MB", "revision", "from", "state")
-AUTO = "auto"
 
 
 @app.command(
@@ -92,7 +91,7 @@ def list_models(as_json: Json = False) -> None:
             say(f"\n{model.name}: {model.fault} `pictograph model verify {model.name}` tells more.")
     for repository, size in half_fetched().items():
         say(f"\nHalf fetched: {repository}, {size / 1e6:.1f} MB so far. pictograph model pull {repository}  goes on.")
-    say(f"\npictograph serve takes {choice.name}: {choice.why}")
+    say(f"\nFor new data, pictograph serve takes {choice.name}: {choice.why}")
     if choice.hint:
         say(f"To change that: {choice.hint}")
 
