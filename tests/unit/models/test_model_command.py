@@ -103,7 +103,7 @@ def test_a_folder_copied_by_hand_is_verified_and_recorded(command: Command) -> N
 def test_the_list_says_what_serve_takes(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     plain_checkpoint(models_folder() / "mine")
     monkeypatch.setenv("PICTOGRAPH_ENCODER", "mine")
-    assert "pictograph serve takes mine" in command("list")[1]
+    assert "For new data, pictograph serve takes mine" in command("list")[1]
     monkeypatch.setenv("PICTOGRAPH_ENCODER", "auto")
     monkeypatch.setattr(choose, "runtime_installed", lambda: True)
     told = parsed(command("list", "--json"))
