@@ -31,7 +31,7 @@ from pictograph.index.writer import (
     remove_from_index,
     save_encodings,
 )
-from pictograph.jobs.queue import Claim, Job, enqueue, retry_later
+from pictograph.jobs.queue import Claim, Job, enqueue, enqueue_all, retry_later
 from pictograph.jobs.retry import MAX_ATTEMPTS, delay_before_retry
 from pictograph.store.blobs import BlobStore
 from pictograph.store.images import (
@@ -43,6 +43,7 @@ from pictograph.store.images import (
     delete_image,
     fetch_image,
     forget_unused_blobs,
+    forgive_failed_images,
     insert_image,
     restore_image,
 )
@@ -51,7 +52,7 @@ from pictograph.tag.assign import Assigner
 from pictograph.tag.measures import measure_picture
 from pictograph.tag.protocol import Tagger
 from pictograph.tag.taxonomy import Taxonomy
-from pictograph.types import ImageId, OrganizationId, Sha256, SpaceId
+from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, SpaceId
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.facts import read_facts
 from pictograph.upload.limits import PictureLimits
@@ -111,6 +112,13 @@ class Intake:
         async with self._database.transaction() as connection:
             if await restore_image(connection, image):
                 await enqueue(connection, image)
+
+    async def retry_failed(self, dataset: DatasetId) -> int:
+        """Queues the dataset's failed images once more; how many."""
+        async with self._database.transaction() as connection:
+            images = await forgive_failed_images(connection, dataset)
+            await enqueue_all(connection, images)
+        return len(images)
 
     async def delete(self, image: ImageId) -> None:
         """Removes the image for good; its bytes go with the next sweep if nothing else has them."""

@@ -196,6 +196,12 @@ class DeletedDataset(Wire):
     """Images that were in it. Files that nothing else uses are removed in the hour after."""
 
 
+class Retried(Wire):
+    """What is processed once more."""
+
+    images: int
+
+
 class Progress(Wire):
     """How far the images of a dataset have come."""
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from pictograph import Client, ConflictError, ForbiddenError, ValidationError
+from pictograph.index.spaces import lock_rules
+from pictograph.index.writer import fail_images
+from pictograph.jobs.queue import Queue
 from pictograph.wire import Reindex
 from support.pictures import picture_bytes
 from support.services import Service, running_service
@@ -72,3 +75,32 @@ def test_a_wrong_start_is_refused_and_says_why(service: Service) -> None:
         client.reindex.cancel()
     with pytest.raises(ForbiddenError):
         service.client(organization, "member").reindex.status()
+
+
+def test_failed_images_are_processed_once_more_when_asked(database_url: str, tmp_path: Path) -> None:
+    """Their bytes were out of reach when the worker wanted them; they are back now."""
+    with running_service(database_url, tmp_path / "data", workers=0) as service:
+        client = service.client()
+        client.datasets.create("street")
+        image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
+        untouched = client.images.upload("street", picture_bytes(2), filename="b.jpg")
+        service.run(give_up(service, image.id))
+        assert client.images.get(image.id).state == "failed"
+        assert client.datasets.retry_failed("street") == 1
+        assert client.datasets.retry_failed("street") == 0
+        retried = client.images.get(image.id)
+        assert (retried.state, retried.reason) == ("received", None)
+        assert service.run(service.services.backlog.depth()) == (2, 0)
+        assert client.images.get(untouched.id).state == "received"
+        with pytest.raises(ForbiddenError):
+            service.client(service.organization(), "viewer").datasets.retry_failed("street")
+
+
+async def give_up(service: Service, image: str) -> None:
+    space = await service.services.spaces.active()
+    assert space is not None
+    claim = await Queue(service.services.database, space.id).claim(10)
+    job = next(job for job in claim.jobs if str(job.image_id) == image)
+    async with service.services.database.transaction() as connection:
+        await fail_images(connection, await lock_rules(connection, space.id), claim.id, job.sha256, "out of reach")
+    await Queue(service.services.database, space.id).release(claim)

@@ -104,6 +104,22 @@ def restore(context: typer.Context, image_id: ImageId, as_json: Json = False) ->
         show([client.images.restore(image_id)], as_json=as_json)
 
 
+@app.command()
+def retry(
+    context: typer.Context, dataset: Annotated[str, typer.Argument(help="Name or UUID.")], as_json: Json = False
+) -> None:
+    """Process the images of a dataset that failed once more.
+
+    `pictograph images list DATASET --state failed` says why they did.
+    """
+    with connected(context) as client:
+        count = client.datasets.retry_failed(dataset)
+    if as_json:
+        print_json({"images": count})
+    else:
+        console.print(f"{count} images are processed once more.", highlight=False)
+
+
 def show(rows: list[Image], *, as_json: bool) -> None:
     if as_json:
         print_json(rows)

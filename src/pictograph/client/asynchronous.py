@@ -252,6 +252,10 @@ class AsyncDatasets:
         """As `Datasets.progress`."""
         return await self._transport.send(calls.dataset_progress(dataset))
 
+    async def retry_failed(self, dataset: str) -> int:
+        """As `Datasets.retry_failed`."""
+        return await self._transport.send(calls.retry_failed_images(dataset))
+
     async def wait_until_processed(
         self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None
     ) -> wire.Progress:

@@ -131,6 +131,12 @@ def dataset_progress(dataset: str) -> Call[wire.Progress]:
     return Call("GET", api("datasets", dataset, "progress"), lambda r: parse(wire.Data[wire.Progress], r).data)
 
 
+def retry_failed_images(dataset: str) -> Call[int]:
+    return Call(
+        "POST", api("datasets", dataset, "retry-failed"), lambda r: parse(wire.Data[wire.Retried], r).data.images
+    )
+
+
 def upload_image(dataset: str, filename: str, folder_path: str, data: bytes) -> Call[wire.Image]:
     form = {
         "dataset": sendable("dataset", dataset),

@@ -295,6 +295,10 @@ class Datasets:
         """How many of its images wait, are findable, or failed. Raises NotFoundError."""
         return self._transport.send(calls.dataset_progress(dataset))
 
+    def retry_failed(self, dataset: str) -> int:
+        """Processes the images that failed once more; how many. Raises NotFoundError, ForbiddenError (below member)."""
+        return self._transport.send(calls.retry_failed_images(dataset))
+
     def wait_until_processed(
         self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None
     ) -> wire.Progress:

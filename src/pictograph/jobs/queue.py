@@ -152,7 +152,12 @@ class Backlog:
 
 async def enqueue(connection: Connection, image: ImageId) -> None:
     """Queues the image in the active space and in one that is building, and wakes their workers, at the commit."""
-    await connection.execute(ENQUEUE_EVERYWHERE, {"images": [image]})
+    await enqueue_all(connection, [image])
+
+
+async def enqueue_all(connection: Connection, images: Sequence[ImageId]) -> None:
+    """As `enqueue`, for many."""
+    await connection.execute(ENQUEUE_EVERYWHERE, {"images": list(images)})
 
 
 async def enqueue_in(connection: Connection, space: SpaceId, images: Sequence[ImageId]) -> None:

@@ -55,6 +55,9 @@ RESTORE: Final = """
 UPDATE image SET archived_at = NULL, updated_at = now(), state = 'received', reason = NULL
 WHERE id = %s AND archived_at IS NOT NULL"""
 DELETE: Final = "DELETE FROM image WHERE id = %s"
+FORGIVE: Final = """
+UPDATE image SET state = 'received', reason = NULL, updated_at = now()
+WHERE dataset_id = %s AND state = 'failed' AND archived_at IS NULL RETURNING id"""
 TAG_SCORES: Final = """
 SELECT e.tag_scores FROM encoding e JOIN space s ON s.id = e.space_id AND s.active WHERE e.sha256 = %s"""
 # A blob goes when no image and no upload in progress refers to it and nobody held it in the last hour.
@@ -253,6 +256,11 @@ async def archive_image(connection: Connection, image: ImageId) -> bool:
 async def restore_image(connection: Connection, image: ImageId) -> bool:
     """Shows the image again, as one that is still to be processed; False if it was not hidden."""
     return (await connection.execute(RESTORE, [image])).rowcount == 1
+
+
+async def forgive_failed_images(connection: Connection, dataset: DatasetId) -> Sequence[ImageId]:
+    """Shows the failed images of the dataset as ones that are still to be processed; which they are."""
+    return await fetch_column(connection, FORGIVE, [dataset])
 
 
 async def delete_image(connection: Connection, image: ImageId) -> None:

@@ -67,3 +67,10 @@ async def dataset_progress(services: ServicesDep, caller: Viewer, dataset: str) 
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     counts = await services.datasets.progress(dataset_id)
     return wire.Data[wire.Progress](data=present.progress(str(dataset_id), counts))
+
+
+@router.post("/{dataset}/retry-failed")
+async def retry_failed(services: ServicesDep, caller: Member, dataset: str) -> wire.Data[wire.Retried]:
+    """Processes the images that failed once more: after a new version, or more memory."""
+    dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
+    return wire.Data(data=wire.Retried(images=await services.intake.retry_failed(dataset_id)))
