@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 QUESTIONS = ("startup", "ingest", "queue", "latency")
-ON_REQUEST = ("encoders",)
-"""Need more than the service does: torch, and minutes without a GPU."""
+ON_REQUEST = ("encoders", "runtimes")
+"""Need more than the service does: torch (and the runtimes to compare it with), and minutes without a GPU."""
 
 
 def main(wanted: list[str]) -> int:
