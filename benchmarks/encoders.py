@@ -145,7 +145,7 @@ def measure(model: str, device: str, dtype: str | None, options: argparse.Namesp
     batch = options.batch or (GPU_BATCH if on_gpu else CPU_BATCH)
     images = max(options.images or (GPU_IMAGES if on_gpu else MODELS[model].cpu_images), batch)
     started = time.perf_counter()
-    encoder = SiglipEncoder.load(options.folder, device=device, dtype=dtype)
+    encoder = SiglipEncoder.load(options.folder, device=device, dtype=dtype, threads=options.threads)
     loaded_s = time.perf_counter() - started
     keep_blas_quiet()
     files = photo_files(max(batch, PROBES))
@@ -156,7 +156,7 @@ def measure(model: str, device: str, dtype: str | None, options: argparse.Namesp
     forward, pipeline = [], []
     for _ in range(options.rounds):
         forward.append(forward_rate(encoder, prepared, images))
-        pipeline.append(bare_rate(encoder, uploads, batch, available_cores()))
+        pipeline.append(bare_rate(encoder, uploads, batch, options.threads))
     report(
         "images/s of a SigLIP model with random weights",
         model=model,
@@ -167,7 +167,7 @@ def measure(model: str, device: str, dtype: str | None, options: argparse.Namesp
         batch=batch,
         images=images,
         rounds=options.rounds,
-        threads=available_cores(),
+        threads=options.threads,
         load_s=round(loaded_s, 1),
         forward_images_per_s=median([rate.images_per_s for rate in forward]),
         forward_spread=spread(forward),
@@ -219,6 +219,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), nargs="+", help="default: what the service would take"
     )
+    parser.add_argument("--threads", type=int, default=available_cores(), help="for decoding and for the network, each")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--images", type=int, help="pictures to measure on")
     parser.add_argument("--batch", type=int, help="pictures that go through the network together")

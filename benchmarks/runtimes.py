@@ -6,6 +6,9 @@ float32 vectors on the same pictures, and the peak memory. One JSON line. It nee
 
 pip install "pictograph[siglip]" onnx onnxscript openvino
 python -m benchmarks.runtimes --model base-patch16-224
+python -m benchmarks.runtimes --model so400m-patch14-384 --images 1 --batch 1 --pictures 2 --threads 1
+
+On a busy machine threads wait for each other: with one of them, the processor time tells what images/s cannot.
 """
 
 from __future__ import annotations
@@ -35,12 +38,12 @@ PICTURES = 16
 EXACT = "torch-float32"
 
 
-def torch_forward(folder: Path, dtype: str) -> Forward:
+def torch_forward(folder: Path, dtype: str, threads: int) -> Forward:
     import torch  # noqa: PLC0415
 
     from pictograph.encode.towers import PictureTower, use_threads  # noqa: PLC0415
 
-    use_threads(available_cores())
+    use_threads(threads)
     return PictureTower(Checkpoint.read(folder), torch.device("cpu"), getattr(torch, dtype)).vectors
 
 
@@ -75,35 +78,35 @@ def quantized(path: Path) -> Path:
     return target
 
 
-def onnxruntime_forward(path: Path) -> Forward:
+def onnxruntime_forward(path: Path, threads: int) -> Forward:
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = available_cores()
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda pixels: session.run(None, {"pixel_values": pixels})[0]  # type: ignore[no-any-return]
 
 
-def openvino_forward(path: Path, precision: str) -> Forward:
+def openvino_forward(path: Path, precision: str, threads: int) -> Forward:
     import openvino  # noqa: PLC0415
 
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": available_cores(),
+        "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }
     compiled = openvino.Core().compile_model(path, "CPU", settings)
     return lambda pixels: np.asarray(compiled(pixels)[0], np.float32)
 
 
-RUNTIMES: dict[str, Callable[[Path], Forward]] = {
-    EXACT: lambda folder: torch_forward(folder, "float32"),
-    "torch-bfloat16": lambda folder: torch_forward(folder, "bfloat16"),
-    "onnxruntime-float32": lambda folder: onnxruntime_forward(folder / "picture.onnx"),
-    "onnxruntime-int8": lambda folder: onnxruntime_forward(folder / "picture-int8.onnx"),
-    "openvino-float32": lambda folder: openvino_forward(folder / "picture.onnx", "f32"),
-    "openvino-bfloat16": lambda folder: openvino_forward(folder / "picture.onnx", "bf16"),
+RUNTIMES: dict[str, Callable[[Path, int], Forward]] = {
+    EXACT: lambda folder, threads: torch_forward(folder, "float32", threads),
+    "torch-bfloat16": lambda folder, threads: torch_forward(folder, "bfloat16", threads),
+    "onnxruntime-float32": lambda folder, threads: onnxruntime_forward(folder / "picture.onnx", threads),
+    "onnxruntime-int8": lambda folder, threads: onnxruntime_forward(folder / "picture-int8.onnx", threads),
+    "openvino-float32": lambda folder, threads: openvino_forward(folder / "picture.onnx", "f32", threads),
+    "openvino-bfloat16": lambda folder, threads: openvino_forward(folder / "picture.onnx", "bf16", threads),
 }
 
 
@@ -115,38 +118,40 @@ def prepare_files(folder: Path, names: Sequence[str]) -> None:
             quantized(path)
 
 
-def serve(name: str, folder: Path, pixels: FloatArray, batch: int, pipe: Connection) -> None:
-    """Answers first with the vectors of all pictures, then each request for a round of n pictures with its seconds."""
-    forward = RUNTIMES[name](folder)
+def serve(name: str, folder: Path, pixels: FloatArray, options: argparse.Namespace, pipe: Connection) -> None:
+    """Answers first with the vectors of all pictures, then each request for a round with its seconds, wall and CPU."""
+    forward, batch = RUNTIMES[name](folder, options.threads), options.batch
     pipe.send(np.concatenate([forward(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]))
-    while (images := pipe.recv()) is not None:
-        started = time.perf_counter()
-        for start in range(0, images, batch):
+    while pipe.recv():
+        started, used = time.perf_counter(), time.process_time()
+        for start in range(0, options.images, batch):
             forward(pixels[start % len(pixels) :][:batch])
-        pipe.send(time.perf_counter() - started)
+        pipe.send((time.perf_counter() - started, time.process_time() - used))
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 
 
-def measure(names: Sequence[str], folder: Path, pixels: FloatArray, images: int, batch: int) -> dict[str, Any]:
-    """Per runtime: rates, least cosine to torch float32, peak memory. images: a multiple of batch."""
+def measure(names: Sequence[str], folder: Path, pixels: FloatArray, options: argparse.Namespace) -> dict[str, Any]:
+    """Per runtime: images/s, processor seconds for an image, least cosine to torch float32, peak memory."""
     processes = multiprocessing.get_context("spawn")
     pipes: dict[str, Connection] = {}
     vectors: dict[str, FloatArray] = {}
     for name in names:
         pipes[name], theirs = processes.Pipe()
-        processes.Process(target=serve, args=(name, folder, pixels, batch, theirs), daemon=True).start()
+        processes.Process(target=serve, args=(name, folder, pixels, options, theirs), daemon=True).start()
         vectors[name] = pipes[name].recv()  # one after the other, so that loading disturbs nobody
-    rates: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(ROUNDS):
+    rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for _ in range(options.rounds):
         for name, pipe in pipes.items():
-            pipe.send(images)
-            rates[name].append(images / pipe.recv())
+            pipe.send(True)
+            rounds[name].append(pipe.recv())
     found = {}
     for name, pipe in pipes.items():
-        pipe.send(None)
+        pipe.send(False)
+        rates = [options.images / wall_s for wall_s, _ in rounds[name]]
         found[name] = {
-            "images_per_s": median(rates[name]),
-            "spread": [round(min(rates[name]), 3), round(max(rates[name]), 3)],
+            "images_per_s": median(rates),
+            "spread": [round(min(rates), 3), round(max(rates), 3)],
+            "cpu_s_per_image": median([cpu_s / options.images for _, cpu_s in rounds[name]]),
             "least_cosine": round(float((vectors[name] * vectors[EXACT]).sum(axis=1).min()), 6),
             "peak_mib": pipe.recv(),
         }
@@ -160,6 +165,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=PICTURES, help="pictures whose vectors are compared")
     parser.add_argument("--images", type=int, default=24, help="pictures in a round, of each runtime")
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
     names = [EXACT, *(name for name in options.runtime if name != EXACT)]
     with tempfile.TemporaryDirectory() as parent:
@@ -177,9 +184,9 @@ def main() -> None:
             batch=options.batch,
             images=options.images,
             pictures_compared=options.pictures,
-            rounds=ROUNDS,
-            threads=available_cores(),
-            runtimes=measure(names, folder, pixels, options.images, options.batch),
+            rounds=options.rounds,
+            threads=options.threads,
+            runtimes=measure(names, folder, pixels, options),
         )
 
 
