@@ -3,11 +3,11 @@
 The architectures at full size with random weights (speed does not depend on their values), saved to a temporary folder
 and loaded by the very code that serves. Forward: arrays are at hand, the network alone. Prepare: one thread squashes
 and normalises decoded pictures. Pipeline: threads decode JPEG files and prepare them while another batch is in the
-forward pass, as the worker has it. The two take turns, so that what else the machine does falls on both. One JSON line
-for each model and device; each is measured in a process of its own.
+forward pass, as the worker has it. The two take turns, so that what else the machine does falls on both; the share by
+processor time hardly feels it. One JSON line for each model, device and dtype, each measured in a process of its own.
 
 python -m benchmarks.encoders                                    both models, CPU, and GPU if there is one
-python -m benchmarks.encoders --model base-patch16-224 --images 64
+python -m benchmarks.encoders --model base-patch16-224 --images 64 --rounds 5 --dtype float32 bfloat16
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import median, memory_mb, report
+from benchmarks.common import Rate, measured, median, memory_mb, report
 from benchmarks.ingest import bare_rate
 from pictograph.encode.protocol import Encoder, FloatArray
 from pictograph.encode.siglip import CPU_BATCH, SiglipEncoder
 from pictograph.pipeline import WORKING_SIDE_PX
+from pictograph.services import keep_blas_quiet
 from pictograph.settings import available_cores
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
@@ -111,13 +113,13 @@ def photo_file(seed: int) -> bytes:
     return file.getvalue()
 
 
-def forward_rate(encoder: Encoder, prepared: FloatArray, images: int) -> float:
-    """Images/s of the network alone, batch after batch."""
-    started, done = time.perf_counter(), 0
-    while done < images:
-        encoder.encode_prepared(prepared)
-        done += len(prepared)
-    return done / (time.perf_counter() - started)
+def forward_rate(encoder: Encoder, prepared: FloatArray, images: int) -> Rate:
+    """The network alone, batch after batch."""
+    batches = -(-images // len(prepared))
+    with measured(batches * len(prepared)) as rate:
+        for _ in range(batches):
+            encoder.encode_prepared(prepared)
+    return rate
 
 
 def prepare_rates(encoder: Encoder, files: Sequence[bytes]) -> tuple[float, float]:
@@ -137,39 +139,48 @@ def prepared_batch(encoder: Encoder, files: Sequence[bytes]) -> FloatArray:
         return np.stack(list(threads.map(encoder.prepare, pictures)))
 
 
-def measure(model: str, device: str, folder: Path, images: int | None, batch: int | None) -> None:
-    """Prints the line of one model on one device; the folder holds its random weights."""
+def measure(model: str, device: str, dtype: str | None, options: argparse.Namespace) -> None:
+    """Prints the line of one model on one device; options.folder holds its random weights."""
     on_gpu = device != "cpu"
-    batch = batch or (GPU_BATCH if on_gpu else CPU_BATCH)
-    images = max(images or (GPU_IMAGES if on_gpu else MODELS[model].cpu_images), batch)
+    batch = options.batch or (GPU_BATCH if on_gpu else CPU_BATCH)
+    images = max(options.images or (GPU_IMAGES if on_gpu else MODELS[model].cpu_images), batch)
     started = time.perf_counter()
-    encoder = SiglipEncoder.load(folder, device=device)
+    encoder = SiglipEncoder.load(options.folder, device=device, dtype=dtype, threads=options.threads)
     loaded_s = time.perf_counter() - started
+    keep_blas_quiet()
     files = photo_files(max(batch, PROBES))
     prepared = prepared_batch(encoder, files[:batch])
     uploads = (files * (images // len(files) + 1))[:images]
     decode, prepare = prepare_rates(encoder, files[:PROBES])
     encoder.encode_prepared(prepared)  # the first pass also sets things up
     forward, pipeline = [], []
-    for _ in range(ROUNDS):
+    for _ in range(options.rounds):
         forward.append(forward_rate(encoder, prepared, images))
-        pipeline.append(bare_rate(encoder, uploads, batch, available_cores()))
+        pipeline.append(bare_rate(encoder, uploads, batch, options.threads))
     report(
         "images/s of a SigLIP model with random weights",
         model=model,
         device=device,
+        dtype=encoder.dtype,
+        dtype_chosen="by name" if dtype else "by the check at load",
         **hardware(device),
         batch=batch,
         images=images,
-        rounds=ROUNDS,
-        threads=available_cores(),
+        rounds=options.rounds,
+        threads=options.threads,
         load_s=round(loaded_s, 1),
-        forward_images_per_s=median(forward),
+        forward_images_per_s=median([rate.images_per_s for rate in forward]),
+        forward_spread=spread(forward),
         decode_images_per_s_per_thread=round(decode, 1),
         prepare_images_per_s_per_thread=round(prepare, 1),
-        forward_images_per_s_best=round(max(forward), 3),
-        pipeline_images_per_s=median(pipeline),
-        pipeline_share_of_forward=median([whole / alone for whole, alone in zip(pipeline, forward, strict=True)]),
+        pipeline_images_per_s=median([rate.images_per_s for rate in pipeline]),
+        pipeline_spread=spread(pipeline),
+        pipeline_share_of_forward=median(
+            [whole.images_per_s / alone.images_per_s for whole, alone in zip(pipeline, forward, strict=True)]
+        ),
+        pipeline_share_of_forward_by_cpu=median(
+            [alone.cpu_ms / whole.cpu_ms for whole, alone in zip(pipeline, forward, strict=True)]
+        ),
         weights_mib=sum(path.stat().st_size for path in encoder.checkpoint.weights) >> 20,
         prepared_bytes_per_image=prepared[0].nbytes,
         memory_mib=memory_mb(os.getpid()),
@@ -177,14 +188,18 @@ def measure(model: str, device: str, folder: Path, images: int | None, batch: in
     )
 
 
+def spread(rates: Sequence[Rate]) -> list[float]:
+    """The slowest and the fastest round, images/s."""
+    found = [rate.images_per_s for rate in rates]
+    return [round(min(found), 3), round(max(found), 3)]
+
+
 def hardware(device: str) -> dict[str, Any]:
-    """What the network ran on, in which precision, and what it took of a GPU's memory."""
+    """What the network ran on, and what it took of a GPU's memory."""
     import torch  # noqa: PLC0415
 
-    from pictograph.encode.towers import picture_dtype  # noqa: PLC0415
-
     chosen = torch.device(device)
-    facts: dict[str, Any] = {"torch": torch.__version__, "dtype": str(picture_dtype(chosen)).removeprefix("torch.")}
+    facts: dict[str, Any] = {"torch": torch.__version__}
     if chosen.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(chosen)
         facts["gpu_peak_mib"] = torch.cuda.max_memory_allocated(chosen) >> 20
@@ -201,6 +216,11 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders", description="Speed and memory of SigLIP.")
     parser.add_argument("--model", choices=MODELS, action="append", help="may be given twice; default: all")
     parser.add_argument("--device", choices=("cpu", "cuda"), action="append", help="default: what is here")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), nargs="+", help="default: what the service would take"
+    )
+    parser.add_argument("--threads", type=int, default=available_cores(), help="for decoding and for the network, each")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--images", type=int, help="pictures to measure on")
     parser.add_argument("--batch", type=int, help="pictures that go through the network together")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -210,14 +230,15 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> None:
     options = parsed(arguments)
     if options.folder:
-        measure(options.model[-1], options.device[-1], options.folder, options.images, options.batch)
+        measure(options.model[-1], options.device[-1], options.dtype[-1] if options.dtype else None, options)
         return
     for model in options.model or MODELS:
         folder = Path(tempfile.mkdtemp()) / f"siglip2-{model}"
         try:
             save_random(model, folder)
-            for device in options.device or devices():
+            for device, dtype in product(options.device or devices(), options.dtype or [None]):
                 passed = [*arguments, "--model", model, "--device", device, "--folder", str(folder)]
+                passed += ["--dtype", dtype] if dtype else []
                 subprocess.run([sys.executable, "-m", "benchmarks.encoders", *passed], check=True)
         finally:
             shutil.rmtree(folder.parent)

@@ -57,6 +57,9 @@ class Settings:
         100_000_000, "Largest picture taken, width x height; decoding needs 4 bytes each.", unit="pixels"
     )
     max_uploads: int = setting(16, "Uploads read into memory at the same time; more wait.")
+    max_waiting_uploads: int = setting(
+        64, "Uploads that arrive or wait beside those; more are told to come back (429) before their bytes are read."
+    )
     max_connections: int = setting(10, "Database connections of the server process.")
     log_level: LogLevel = setting("info", "debug, info, warning or error.")
 
@@ -79,7 +82,7 @@ class Settings:
         for name in ("worker_batch", "max_bytes", "max_pixels", "max_uploads", "max_connections", "lease_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigurationError(f"{name} must be above 0, not {getattr(self, name)}.")
-        for name in ("port", "workers", "worker_threads"):
+        for name in ("port", "workers", "worker_threads", "max_waiting_uploads"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name} must not be negative, as {getattr(self, name)} is.")
         if self.port > 65_535:

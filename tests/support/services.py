@@ -14,6 +14,7 @@ from uuid import uuid4
 import uvicorn
 
 from pictograph.client import Client
+from pictograph.server.admission import Admission
 from pictograph.server.app import create_app
 from pictograph.server.run import bind, uvicorn_config
 from pictograph.services import Services
@@ -30,6 +31,7 @@ class Service:
     address: str
     database_url: str
     services: Services
+    admission: Admission
     loop: asyncio.AbstractEventLoop
     clients: list[Client] = field(default_factory=list)
 
@@ -68,7 +70,9 @@ def running_service(database_url: str, data_dir: Path, **options: object) -> Ite
             thread.join(0.01)
         if not server.started:
             raise RuntimeError("the server did not start; see the log above")
-        service = Service(f"http://127.0.0.1:{listener.getsockname()[1]}", database_url, *opened[0])
+        services, loop = opened[0]
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        service = Service(address, database_url, services, app.state.admission, loop)
         yield service
         for client in service.clients:
             client.close()

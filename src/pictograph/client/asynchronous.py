@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,7 +19,7 @@ from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import UploadReport
-from pictograph.client.retry import wait_before_retry
+from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
 from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
@@ -99,15 +100,15 @@ class AsyncTransport:
         )
         self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python-async/{__version__}"}
 
-    async def send(self, call: calls.Call[Result]) -> Result:
+    async def send(self, call: calls.Call[Result], *, busy_s: float = 0.0) -> Result:
         """As `Transport.send`."""
         call = call.with_idempotency_key()
-        attempt = 0
+        attempt, started = 0, time.monotonic()
         while True:
             outcome = await self._attempt(call)
             if isinstance(outcome, httpx.Response) and outcome.is_success:
                 return call.read(outcome)
-            pause_s = self._pause(outcome, attempt)
+            pause_s = self._pause(outcome, attempt, time.monotonic() - started, busy_s)
             if pause_s is None:
                 raise failure_of(outcome)
             await asyncio.sleep(pause_s)
@@ -124,10 +125,13 @@ class AsyncTransport:
         except httpx.TransportError as error:
             return unreachable(self.config.base_url, error)
 
-    def _pause(self, outcome: httpx.Response | ConnectionFailed, attempt: int) -> float | None:
-        if attempt >= self.config.max_retries:
-            return None
+    def _pause(
+        self, outcome: httpx.Response | ConnectionFailed, attempt: int, waited_s: float, busy_s: float
+    ) -> float | None:
         status, headers = (outcome.status_code, outcome.headers) if isinstance(outcome, httpx.Response) else (None, {})
+        last = attempt >= self.config.max_retries
+        if last and not is_patient(status, self.config.max_retries, waited_s, busy_s):
+            return None
         return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))
 
     async def close(self) -> None:
@@ -338,7 +342,9 @@ class AsyncImages:
 
     async def _try_upload(self, dataset_name: str, file: LocalFile) -> wire.Image | Exception:
         try:
-            return await self.upload(dataset_name, file.path, folder_path=file.folder_path, filename=file.filename)
+            data, name = await asyncio.to_thread(read_file, file.path, file.filename)
+            call = calls.upload_image(dataset_name, name, file.folder_path, data)
+            return await self._transport.send(call, busy_s=LONGEST_BUSY_S)
         except (PictographError, OSError) as error:
             return error
 

@@ -19,7 +19,7 @@ from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import UploadReport
-from pictograph.client.retry import wait_before_retry
+from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
 from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
 from pictograph.version import __version__
@@ -108,15 +108,18 @@ class Transport:
         self._http = http_client or httpx.Client(limits=httpx.Limits(max_connections=64, max_keepalive_connections=32))
         self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python/{__version__}"}
 
-    def send(self, call: calls.Call[Result]) -> Result:
-        """The answer, read. Raises ApiError by its class, ConnectionFailed if there was none."""
+    def send(self, call: calls.Call[Result], *, busy_s: float = 0.0) -> Result:
+        """The answer, read. Raises ApiError by its class, ConnectionFailed if there was none.
+
+        busy_s: how long a server that answers 429 is asked again, beyond the attempts that every call has.
+        """
         call = call.with_idempotency_key()
-        attempt = 0
+        attempt, started = 0, time.monotonic()
         while True:
             outcome = self._attempt(call)
             if isinstance(outcome, httpx.Response) and outcome.is_success:
                 return call.read(outcome)
-            pause_s = self._pause(outcome, attempt)
+            pause_s = self._pause(outcome, attempt, time.monotonic() - started, busy_s)
             if pause_s is None:
                 raise failure_of(outcome)
             time.sleep(pause_s)
@@ -133,10 +136,13 @@ class Transport:
         except httpx.TransportError as error:
             return unreachable(self.config.base_url, error)
 
-    def _pause(self, outcome: httpx.Response | ConnectionFailed, attempt: int) -> float | None:
-        if attempt >= self.config.max_retries:
-            return None
+    def _pause(
+        self, outcome: httpx.Response | ConnectionFailed, attempt: int, waited_s: float, busy_s: float
+    ) -> float | None:
         status, headers = (outcome.status_code, outcome.headers) if isinstance(outcome, httpx.Response) else (None, {})
+        last = attempt >= self.config.max_retries
+        if last and not is_patient(status, self.config.max_retries, waited_s, busy_s):
+            return None
         return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))
 
     def close(self) -> None:
@@ -358,6 +364,7 @@ class Images:
         preserve_structure: sub-directories become folders. skip_existing: a file whose folder and name are taken is
         skipped. workers: uploads at a time. progress: called after each file, in this thread, with how many are done,
         how many there are, and the name. A file that is refused is in the report's `failures` and stops nothing else.
+        A server that is busy (429) is waited for, up to ten minutes for a file.
         Raises ValidationError (no such directory, no pictures), AuthError, ConnectionFailed, ...
         """
         files = local_files(Path(directory), folder_path, preserve_structure=preserve_structure)
@@ -403,7 +410,9 @@ class Images:
 
     def _try_upload(self, dataset_name: str, file: LocalFile) -> wire.Image | Exception:
         try:
-            return self.upload(dataset_name, file.path, folder_path=file.folder_path, filename=file.filename)
+            data, name = read_file(file.path, file.filename)
+            call = calls.upload_image(dataset_name, name, file.folder_path, data)
+            return self._transport.send(call, busy_s=LONGEST_BUSY_S)
         except (PictographError, OSError) as error:
             return error
 

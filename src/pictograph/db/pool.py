@@ -12,13 +12,15 @@ from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from pictograph.errors import Unavailable
+from pictograph.errors import RateLimitError, Unavailable
 
 Connection: TypeAlias = AsyncConnection[Any]
 
 SESSION_OPTIONS = "-c plan_cache_mode=force_custom_plan -c jit=off -c timezone=UTC -c application_name=pictograph"
 """Custom plans, because a generic plan cannot know how many rows a tag or a folder has."""
 POOL_TIMEOUT_S = 15.0
+WAITING_PER_CONNECTION = 20
+"""Requests that may wait for each connection: with statements of some 10 ms the last of them waits 0.2 s."""
 RECONNECT_TIMEOUT_S = 4.0
 """The pool doubles its pauses while it reconnects, so after an outage it would stay away as long again. It gives up
 early instead, and the next request makes it begin anew."""
@@ -26,10 +28,13 @@ early instead, and the next request makes it begin anew."""
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Lost connections and exhausted servers become `Unavailable`, which is worth a retry; bugs pass as they are."""
+    """Too many requests: `RateLimitError`; lost connections: `Unavailable`; both may pass. Bugs pass as they are."""
     try:
         yield
-    except (PoolTimeout, TooManyRequests) as error:
+    except TooManyRequests as error:
+        message = "Too many requests wait for the database. Send this one again in a moment."
+        raise RateLimitError(message, retry_after_s=1) from error
+    except PoolTimeout as error:
         raise Unavailable("The database is busy. Try again in a moment.", retry_after_s=1) from error
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolClosed) as error:
         raise Unavailable(f"The database cannot be reached: {first_line(error)}", retry_after_s=2) from error
@@ -50,6 +55,7 @@ class Database:
             conninfo,
             min_size=1,
             max_size=max_connections,
+            max_waiting=max_connections * WAITING_PER_CONNECTION,
             timeout=POOL_TIMEOUT_S,
             reconnect_timeout=RECONNECT_TIMEOUT_S,
             open=False,

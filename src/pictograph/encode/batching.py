@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
@@ -38,13 +39,21 @@ def joined(encoded: Sequence[Encoded]) -> Encoded:
 
 def _halving(encoder: Encoder, prepared: Sequence[FloatArray]) -> list[Outcome]:
     try:
-        encoded = encoder.encode_prepared(np.stack(prepared))
+        return list(_rows(encoder.encode_prepared(np.stack(prepared))))
     except Exception as error:  # noqa: BLE001  a batch's edge: whatever it was, the other pictures must not share it
-        if len(prepared) == 1:
-            return [error]
-        half = len(prepared) // 2
-        return _halving(encoder, prepared[:half]) + _halving(encoder, prepared[half:])
-    return list(_rows(encoded))
+        _let_go(error)
+        failure = error
+    if len(prepared) == 1:
+        return [failure]
+    half = len(prepared) // 2
+    return _halving(encoder, prepared[:half]) + _halving(encoder, prepared[half:])
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Empties the frames behind the error: they hold the failed pass's tensors, which may be what filled the memory."""
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _rows(encoded: Encoded) -> Iterator[Outcome]:

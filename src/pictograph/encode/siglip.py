@@ -42,14 +42,23 @@ class SiglipEncoder:
     words' network, and an encoder made by the constructor, which only reads texts, never the pictures'.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+        dtype: str | None = None,
+    ) -> None:
         """device: `cpu`, `cuda`, `cuda:1`; None takes a GPU if there is one.
 
         threads: for a pass on the CPU, in this whole process; None uses every core.
+        dtype: `float32`, `bfloat16`, `float16` for pictures; None takes the fastest that gives the same vectors.
         Raises ConfigurationError if torch or transformers is missing, or the device is.
         """
         self.checkpoint = checkpoint
-        self._towers = _import_towers()
+        self._towers, self._precision = _import_torch_parts()
+        self._dtype = dtype
         self._device = self._towers.chosen_device(device)
         if self._device.type == "cpu":
             self._towers.use_threads(threads or available_cores())
@@ -57,12 +66,14 @@ class SiglipEncoder:
         self._spec = checkpoint.spec()
 
     @classmethod
-    def load(cls, folder: Path, *, device: str | None = None, threads: int | None = None) -> SiglipEncoder:
+    def load(
+        cls, folder: Path, *, device: str | None = None, threads: int | None = None, dtype: str | None = None
+    ) -> SiglipEncoder:
         """The model in `folder`, ready for pictures. Parameters as in the constructor.
 
         Raises ConfigurationError, with the fix, if a file is missing, damaged or of another model.
         """
-        encoder = cls(Checkpoint.read(folder), device=device, threads=threads)
+        encoder = cls(Checkpoint.read(folder), device=device, threads=threads, dtype=dtype)
         encoder._pictures  # noqa: B018  opened now: a worker that cannot see must say so before it claims anything
         return encoder
 
@@ -70,6 +81,11 @@ class SiglipEncoder:
     def spec(self) -> EncoderSpec:
         """The model's name, and the hash of its weights and settings."""
         return self._spec
+
+    @property
+    def dtype(self) -> str:
+        """What pictures are encoded in: `float32`, `bfloat16` or `float16`. Opens their network."""
+        return str(self._pictures.dtype).removeprefix("torch.")
 
     @property
     def logit_scale(self) -> float:
@@ -103,7 +119,7 @@ class SiglipEncoder:
 
     @cached_property
     def _pictures(self) -> PictureTower:
-        tower: PictureTower = self._towers.PictureTower(self.checkpoint, self._device)
+        tower: PictureTower = self._precision.open_picture_tower(self.checkpoint, self._device, self._dtype)
         return tower
 
     @cached_property
@@ -126,9 +142,9 @@ def zero_padded(vectors: FloatArray) -> FloatArray:
     return np.pad(vectors, ((0, 0), (0, DIMENSION - vectors.shape[1])))
 
 
-def _import_towers() -> ModuleType:
+def _import_torch_parts() -> tuple[ModuleType, ModuleType]:
     try:
-        from pictograph.encode import towers  # noqa: PLC0415  torch takes seconds, and only this encoder needs it
+        from pictograph.encode import precision, towers  # noqa: PLC0415  torch takes seconds; only this encoder needs it
     except ImportError as error:
         raise ConfigurationError(f"SigLIP needs the package {error.name!r}: {INSTALL}.") from error
-    return towers
+    return towers, precision

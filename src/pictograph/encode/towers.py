@@ -22,8 +22,6 @@ from pictograph.errors import ConfigurationError
 
 LOGIT_SCALE: Final = "logit_scale"
 LOGIT_BIAS: Final = "logit_bias"
-BFLOAT16_SINCE: Final = (8, 0)
-"""Compute capability from which bfloat16 is native (Ampere); a T4 (7.5) would emulate it, and runs float16 instead."""
 
 
 class Logits(NamedTuple):
@@ -54,6 +52,7 @@ class Tower:
                 )
             self._model = model.eval().to(device)
         self._device = device
+        self.dtype = dtype
 
     def unit_vectors(self, **inputs: torch.Tensor) -> FloatArray:
         """float32 (N, D), every row of length 1. inputs: what the network takes, on this tower's device."""
@@ -63,7 +62,11 @@ class Tower:
         return unit
 
     def on_device(self, values: FloatArray | TokenArray) -> torch.Tensor:
-        """A copy on the device; from page-locked memory if that is a GPU, which is faster and does not wait."""
+        """A copy on the device; from page-locked memory if that is a GPU, which is faster and does not wait.
+
+        Nobody has to keep the page-locked tensor until the copy is done: torch's allocator marks its block as in use by
+        the stream, and gives it to nobody before the stream is past the copy (aten/src/ATen/native/cuda/Copy.cu).
+        """
         tensor = torch.from_numpy(np.ascontiguousarray(values))
         if self._device.type != "cuda":
             return tensor.to(self._device)
@@ -73,8 +76,8 @@ class Tower:
 class PictureTower(Tower):
     """Prepared pictures to unit vectors."""
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        super().__init__(SiglipVisionModel, checkpoint, device, picture_dtype(device))
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(SiglipVisionModel, checkpoint, device, dtype)
 
     def vectors(self, prepared: FloatArray) -> FloatArray:
         """prepared: float32 (N, 3, S, S). Gives float32 (N, D), unit rows; not finite where 16 bits overflow."""
@@ -109,13 +112,6 @@ def chosen_device(name: str | None) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigurationError(f"torch {torch.__version__} sees no GPU {name!r} here. Use cpu, or a torch with CUDA.")
     return device
-
-
-def picture_dtype(device: torch.device) -> torch.dtype:
-    """What the picture tower computes in: 16 bits on a GPU, float32 on a CPU."""
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= BFLOAT16_SINCE else torch.float16
 
 
 def use_threads(threads: int) -> None:

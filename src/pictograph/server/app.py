@@ -12,6 +12,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from pictograph.errors import PictographError
+from pictograph.server.admission import Admission
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.middleware import BodyLimit, RequestMarks
 from pictograph.server.routes import datasets, health, images, keys, reindex, search
@@ -50,7 +51,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         ):
             app.state.services = services
             app.state.workers = workers
-            app.state.upload_slots = asyncio.Semaphore(settings.max_uploads)
+            app.state.admission = Admission(settings.max_uploads, settings.max_waiting_uploads)
             if on_ready:
                 on_ready(services)
             yield
@@ -65,6 +66,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     )
     for module in (search, datasets, images, keys, reindex, health):
         app.include_router(module.router)
+    app.include_router(images.forms)
     app.include_router(images.uploads)
     install_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)

@@ -5,13 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
+from pathlib import Path
 
 import httpx
 import pytest
 
 from pictograph import Client, ConnectionFailed, NotFoundError, RateLimitError, ServerError
 from pictograph.client import synchronous
-from pictograph.client.retry import LONGEST_RETRY_AFTER_S, RETRIED_STATUSES, parse_retry_after, wait_before_retry
+from pictograph.client.retry import (
+    LONGEST_BUSY_S,
+    LONGEST_RETRY_AFTER_S,
+    RETRIED_STATUSES,
+    is_patient,
+    parse_retry_after,
+    wait_before_retry,
+)
 
 
 @pytest.mark.parametrize("status", [None, 408, 429, 500, 502, 503, 504])
@@ -55,6 +63,43 @@ def test_jitter_spreads_the_wait(jitter: float) -> None:
 )
 def test_retry_after_is_obeyed(status: int, header: str, attempt: int, expected: float | None) -> None:
     assert wait_before_retry(status, {"retry-after": header}, attempt, 1.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "max_retries", "waited_s", "busy_s", "expected"),
+    [
+        (429, 3, 0, 600, True),
+        (429, 3, 599, 600, True),
+        (429, 3, 600, 600, False),
+        (429, 3, 0, 0, False),  # any other call than the upload of a directory
+        (429, 0, 0, 600, False),  # whoever wants no retries gets none
+        (503, 3, 0, 600, False),
+        (None, 3, 0, 600, False),
+    ],
+)
+def test_only_a_busy_server_is_waited_for_beyond_the_attempts(
+    status: int | None, max_retries: int, waited_s: float, busy_s: float, expected: bool
+) -> None:
+    assert is_patient(status, max_retries, waited_s, busy_s) is expected
+
+
+def test_the_upload_of_a_directory_outlasts_a_busy_server_and_one_file_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"the picture")
+    server = Server(200, *[429] * 8, 404, headers={"Retry-After": "7"})  # 200: the images that are there
+    client, pauses = client_of(server, monkeypatch)
+    with pytest.raises(NotFoundError):
+        client.images.upload_from_directory("x", tmp_path, create_if_missing=False)
+    assert len(pauses) == 8
+    assert min(pauses) >= 7
+    assert sum(pauses) < LONGEST_BUSY_S
+    keys = {request.headers["idempotency-key"] for request in server.requests if request.method == "POST"}
+    assert len(keys) == 1
+    client, pauses = client_of(Server(429, 429, 429, 429, headers={"Retry-After": "7"}), monkeypatch)
+    with pytest.raises(RateLimitError):
+        client.images.upload("x", b"the picture", filename="a.jpg")
+    assert len(pauses) == 3
 
 
 def test_retry_after_may_be_a_date() -> None:

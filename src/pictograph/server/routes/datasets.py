@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 
 from pictograph import wire
 from pictograph.server import present
-from pictograph.server.access import Admin, IdempotencyKey, Member, ServicesDep, Viewer
+from pictograph.server.access import Admin, IdempotencyKey, KeyFirst, Member, ServicesDep, Viewer
 from pictograph.types import MAX_LIST_OFFSET
 
-router = APIRouter(prefix=f"{wire.API_PREFIX}/datasets", tags=["datasets"])
+router = APIRouter(prefix=f"{wire.API_PREFIX}/datasets", tags=["datasets"], route_class=KeyFirst)
 
 DatasetPage = wire.Page[wire.Dataset]
 OneDataset = wire.Data[wire.Dataset]

@@ -11,14 +11,16 @@ from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from pictograph import wire
 from pictograph.errors import ValidationError
 from pictograph.server import present
-from pictograph.server.access import IdempotencyKey, Member, ServicesDep, Viewer
+from pictograph.server.access import IdempotencyKey, KeyFirst, Member, ServicesDep, Viewer
+from pictograph.server.admission import UploadForm, admission_of
 from pictograph.services import Services
 from pictograph.store.images import Image, ImageFilter, Place
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
 from pictograph.types import MAX_LIST_OFFSET, ImageId, ImageState
 
-router = APIRouter(prefix=f"{wire.API_PREFIX}/images", tags=["images"])
+router = APIRouter(prefix=f"{wire.API_PREFIX}/images", tags=["images"], route_class=KeyFirst)
+forms = APIRouter(prefix=router.prefix, tags=["images"], route_class=UploadForm)
 uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"])
 
 OneImage = wire.Data[wire.Image]
@@ -39,7 +41,7 @@ def shown(request: Request, services: Services, image: Image, tag_scores: dict[s
     return OneImage(data=present.image(image, base, tag_scores))
 
 
-@router.post("/upload", status_code=201)
+@forms.post("/upload", status_code=201)
 async def upload_image(
     request: Request,
     services: ServicesDep,
@@ -52,7 +54,7 @@ async def upload_image(
 ) -> OneImage:
     """One picture in one step: when this answers 201, the image can no longer be lost."""
     place = await place_of(services, caller, dataset, directory_path, filename or file.filename or "")
-    async with request.app.state.upload_slots:
+    async with admission_of(request).turn():
         data = await file.read()
         image = await services.intake.receive(caller.organization_id, place, data, idempotency_key)
     return shown(request, services, image)
@@ -74,15 +76,13 @@ async def create_upload_url(
 async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict[str, bool]:
     """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here."""
     await services.tickets.require_valid(token)
-    spooled = UploadFile(cast(BinaryIO, SpooledTemporaryFile(max_size=SPOOL_BYTES)))  # noqa: SIM115 - closed below
-    try:
-        async for chunk in request.stream():  # before a slot is taken: a slow sender must not hold one
+    with admission_of(request).place(), SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
+        spooled = UploadFile(cast(BinaryIO, file))
+        async for chunk in request.stream():  # before a turn is taken: a slow sender must not hold one
             await spooled.write(chunk)
         await spooled.seek(0)
-        async with request.app.state.upload_slots:
+        async with admission_of(request).turn():
             await services.intake.stage(token, await spooled.read())
-    finally:
-        await spooled.close()
     return {"stored": True}
 
 
@@ -96,7 +96,10 @@ async def register_image(
 ) -> OneImage:
     """Step 3 of 3: makes an image of the bytes that were PUT."""
     place = await place_of(services, caller, body.dataset, body.directory_path, body.filename)
-    return shown(request, services, await services.intake.register(caller.organization_id, place, idempotency_key))
+    with admission_of(request).place():
+        async with admission_of(request).turn():
+            image = await services.intake.register(caller.organization_id, place, idempotency_key)
+    return shown(request, services, image)
 
 
 @router.get("/")

@@ -8,9 +8,9 @@ from fastapi import APIRouter
 
 from pictograph import wire
 from pictograph.server import present
-from pictograph.server.access import Admin, ServicesDep, require_role
+from pictograph.server.access import Admin, KeyFirst, ServicesDep, require_role
 
-router = APIRouter(prefix=wire.KEYS_PREFIX, tags=["api keys"])
+router = APIRouter(prefix=wire.KEYS_PREFIX, tags=["api keys"], route_class=KeyFirst)
 
 
 @router.get("/")

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request
 
 from pictograph import wire
 from pictograph.server import present
-from pictograph.server.access import Admin, ServicesDep
+from pictograph.server.access import Admin, KeyFirst, ServicesDep
 from pictograph.services import Services, start_reindex
 from pictograph.store.keys import Caller
 
-router = APIRouter(prefix=f"{wire.API_PREFIX}/reindex", tags=["reindex"])
+router = APIRouter(prefix=f"{wire.API_PREFIX}/reindex", tags=["reindex"], route_class=KeyFirst)
 
 
 @router.get("/")
