@@ -26,7 +26,7 @@ from offline_encoder.wordnet import Noun, ancestors, read_nouns
 from PIL import Image, ImageEnhance, ImageFilter
 
 from pictograph.encode.offline import OfflineEncoder, open_session
-from pictograph.encode.protocol import Encoded, FloatArray
+from pictograph.encode.protocol import Encoded, Encoder, FloatArray
 from pictograph.types import DEFAULT_THRESHOLD
 from pictograph.upload.picture import Picture, PictureFacts
 
@@ -117,7 +117,7 @@ def picture_of(image: Image.Image) -> Picture:
     return Picture(np.asarray(image), PictureFacts("JPEG", "image/jpeg", *image.size))
 
 
-def encode(encoder: OfflineEncoder, images: Sequence[Image.Image]) -> Encoded:
+def encode(encoder: Encoder, images: Sequence[Image.Image]) -> Encoded:
     """All images, batch by batch."""
     prepared = [encoder.prepare(picture_of(image)) for image in images]
     parts = [encoder.encode_prepared(np.stack(batch)) for batch in batches(prepared)]
@@ -148,10 +148,10 @@ def average_precision(scores: FloatArray, holding: Any) -> float:
     return float((np.cumsum(right)[right] / (np.flatnonzero(right) + 1)).mean())
 
 
-def threshold(vectors: FloatArray, truth: FloatArray, tree: Tree) -> dict[str, float]:
-    """How well the default threshold parts related pairs from unrelated ones."""
+def threshold(vectors: FloatArray, truth: FloatArray, tree: Tree, stretch: float = 1.0) -> dict[str, float]:
+    """How well the default threshold parts related pairs from unrelated ones, by cosines stretched as in a space."""
     upper = np.triu_indices(len(vectors), 1)
-    cosines, sizes = (vectors @ vectors.T)[upper], tree.group_sizes(truth)[upper]
+    cosines, sizes = 1 - stretch * (1 - (vectors @ vectors.T)[upper]), tree.group_sizes(truth)[upper]
     above = cosines >= DEFAULT_THRESHOLD
     related, unrelated = sizes <= RELATED, sizes > UNRELATED
     return {

@@ -55,8 +55,8 @@ def test_pictures_are_tagged_with_words_of_the_taxonomy_by_landmarks_that_outliv
             found = client.images.get(image.id)
             assert found.state == "tagged"
             for category in TAG_CATEGORIES:
-                assert set(getattr(found.image_auto_tags, category)) <= set(taxonomy.names(category))
-            assert "landscape-orientation" in found.image_auto_tags.attributes  # judged by pixels
+                assert set(found.image_auto_tags[category]) <= set(taxonomy.names(category))
+            assert "landscape-orientation" in found.image_auto_tags["attributes"]  # judged by pixels
             by_tag = client.search.by_tag(attributes=["landscape-orientation"], dataset_name="street")
             assert [row.image_id for row in by_tag] == [image.id]
     with psycopg.connect(database_url) as connection:

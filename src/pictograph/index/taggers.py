@@ -115,7 +115,7 @@ class Progress:
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total = what, total
         self._started = self._told = time.monotonic()
-        logger.info("This space gets its tagger, once: %d %s to encode", total, what)
+        logger.info("The tagger of this space is made, once: %d %s to encode", total, what)
 
     def reached(self, done: int) -> None:
         """done: how many so far; more than the total means all."""
