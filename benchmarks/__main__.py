@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 QUESTIONS = ("startup", "ingest", "queue", "latency")
-ON_REQUEST = ("encoders",)
+ON_REQUEST = ("encoders", "landmarks")
 """Need more than the service does: torch, and minutes without a GPU."""
 
 

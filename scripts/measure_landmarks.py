@@ -29,7 +29,7 @@ from pictograph.encode.protocol import FloatArray, PairEncoder
 from pictograph.encode.registry import load_encoder
 from pictograph.index.taggers import make_landmarks
 from pictograph.tag.landmarks import Landmarks, as_kept, centre_and_deviation, stretch_of
-from pictograph.tag.prompts import LEAST_DEVIATION, LEAST_LOGIT
+from pictograph.tag.prompts import LEAST_DEVIATION, LEAST_LOGIT, is_judged_by_pixels
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
 
 DEVIATIONS = (2.0, 2.5, 3.0, 3.5, 4.0)
@@ -76,6 +76,7 @@ def objects(taxonomy: Taxonomy, landmarks: Landmarks, vectors: FloatArray, truth
     """How the labels that ImageNet classes can check come out, for each way to scale their logits."""
     shown = np.array([[one in label.imagenet_classes for label in taxonomy.labels] for one in truth])
     checked = np.array([label.category == "objects" and bool(label.imagenet_classes) for label in taxonomy.labels])
+    by_words = np.array([not is_judged_by_pixels(label) for label in taxonomy.labels])
     ordinary, logits = (_logits(landmarks, part) for part in (landmarks.background, vectors))
     centres, own = centre_and_deviation(ordinary)
     shared = np.full_like(own, max(float(np.median(own)), LEAST_DEVIATION))
@@ -85,8 +86,16 @@ def objects(taxonomy: Taxonomy, landmarks: Landmarks, vectors: FloatArray, truth
     for way, (centre, deviation) in ways.items():
         above = np.where(logits >= LEAST_LOGIT, (logits - centre) / deviation, -np.inf)
         mean_precision = average_precision(above[:, checked].ravel(), shown[:, checked].ravel())
-        at = {str(least): _hits(above >= least, shown, checked) for least in DEVIATIONS}
-        lines.append({"way": way, "deviation": float(deviation.mean()), "micro_ap": round(mean_precision, 3), "at": at})
+        at = {str(least): _hits((above >= least) & by_words, shown, checked) for least in DEVIATIONS}
+        lines.append(
+            {
+                "way": way,
+                "deviation": float(deviation.mean()),
+                "labels": int(checked.sum()),
+                "micro_ap": round(mean_precision, 3),
+                "at": at,
+            }
+        )
     return lines
 
 
