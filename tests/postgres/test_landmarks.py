@@ -13,15 +13,20 @@ from pictograph.db.pool import Database
 from pictograph.db.rows import fetch_value
 from pictograph.encode.noop import SPEC, NoopEncoder
 from pictograph.encode.protocol import Encoded, EncoderSpec, FloatArray, PairEncoder
-from pictograph.errors import SpaceMismatch
+from pictograph.errors import ConfigurationError, SpaceMismatch
 from pictograph.index.landmarks import save_landmarks
 from pictograph.index.spaces import Space, Spaces
 from pictograph.index.taggers import make_landmarks, stored_tagger, tagger_of
+from pictograph.tag.background import background_files
 from pictograph.tag.landmarks import Landmarks, stretch_of
 from pictograph.tag.measures import MEASURE_NAMES
 from pictograph.tag.prompts import PromptTagger
 from pictograph.tag.protocol import Tagger
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
+from pictograph.types import DIMENSION
+from pictograph.upload.decode import decode_picture
+from pictograph.upload.limits import PictureLimits
+from pictograph.upload.picture import Picture
 
 TAXONOMY = load_taxonomy()
 NEXT_TAXONOMY = replace(TAXONOMY, version="2")
@@ -64,6 +69,10 @@ async def reopened(database: Database) -> Space:
     space = await Spaces(database).active()
     assert space is not None
     return space
+
+
+def decoded(data: bytes) -> Picture:
+    return decode_picture(data, at_least_px=None, limits=PictureLimits())
 
 
 def judged(tagger: Tagger | None) -> FloatArray:
@@ -152,6 +161,33 @@ async def test_a_worker_that_dies_while_it_makes_them_leaves_the_way_free(databa
     assert await stored_tagger(database, space, TAXONOMY) is None
     assert (await reopened(database)).stretch == 1
     assert await tagger_of(database, space.id, PlantedPairs(), TAXONOMY) is not None
+
+
+class Overflowing(PlantedPairs):
+    """Its network overflows on the first background pictures."""
+
+    def __init__(self, spoiled: int) -> None:
+        super().__init__()
+        files = background_files()[:spoiled]
+        self.fingerprints = {self.prepare(decoded(path.read_bytes())).tobytes() for path in files}
+
+    def encode_prepared(self, prepared: FloatArray) -> Encoded:
+        encoded = super().encode_prepared(prepared)
+        for row, picture in enumerate(prepared):
+            if picture.tobytes() in self.fingerprints:
+                encoded.vectors[row] = np.nan
+        return encoded
+
+
+async def test_a_picture_that_overflows_is_left_out_of_the_background() -> None:
+    made = await make_landmarks(Overflowing(5), TAXONOMY)
+    assert made.background.shape == (55, DIMENSION)
+    assert np.isfinite(made.background).all()
+
+
+async def test_a_model_that_overflows_on_nearly_everything_is_refused_with_a_reason() -> None:
+    with pytest.raises(ConfigurationError, match="only 2 of 60 background pictures"):
+        await make_landmarks(Overflowing(58), TAXONOMY)
 
 
 async def test_one_that_is_stopped_while_it_makes_them_stops_soon(database: Database) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 from pictograph.db.pool import Database
 from pictograph.encode.batching import encode_isolating
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray, PairEncoder
+from pictograph.errors import ConfigurationError
 from pictograph.index.landmarks import find_background, find_landmarks, landmarks_lock, save_landmarks
 from pictograph.index.spaces import Space
 from pictograph.tag.background import background_files
-from pictograph.tag.landmarks import Landmarks, label_vectors_of, prompts_of
+from pictograph.tag.landmarks import LEAST_PICTURES, Landmarks, label_vectors_of, prompts_of
 from pictograph.tag.protocol import Tagger
 from pictograph.tag.registry import tagger_for, tagger_named
 from pictograph.tag.taxonomy import Taxonomy
@@ -70,6 +71,7 @@ async def make_landmarks(encoder: PairEncoder, taxonomy: Taxonomy, background: F
     """Looks at the background pictures, unless their vectors are known, and reads the taxonomy's prompts.
 
     Can be cancelled between two batches. Nothing else may use the encoder meanwhile.
+    Raises ConfigurationError if too few pictures have a vector.
     """
     if background is None:
         background = await _background_vectors(encoder, background_files())
@@ -79,12 +81,17 @@ async def make_landmarks(encoder: PairEncoder, taxonomy: Taxonomy, background: F
 
 
 async def _background_vectors(encoder: Encoder, files: Sequence[Path]) -> FloatArray:
-    """float32 (B, 1152), B <= len(files): a picture that overflows in 16 bits is left out."""
+    """float32 (B, 1152), LEAST_PICTURES <= B <= len(files): a picture that overflows in 16 bits is left out."""
     progress = Progress("background pictures", len(files))
     vectors = []
     for start in range(0, len(files), PICTURE_BATCH):
         vectors += await asyncio.to_thread(_encode_files, encoder, files[start : start + PICTURE_BATCH])
         progress.reached(start + PICTURE_BATCH)
+    if len(vectors) < LEAST_PICTURES:
+        raise ConfigurationError(
+            f"{encoder.spec.name} gives a usable vector for only {len(vectors)} of {len(files)} background pictures "
+            "(the log says why). Check the model's files, or run it on a device with more memory or precision."
+        )
     return np.stack(vectors)
 
 
