@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 QUESTIONS = ("startup", "ingest", "queue", "latency")
-ON_REQUEST = ("encoders", "quality", "runtimes")
+ON_REQUEST = ("encoders", "landmarks", "quality", "runtimes")
 """Need more than the service does: torch, and minutes without a GPU; or a folder of labelled photographs."""
 
 

@@ -40,15 +40,19 @@ def _each_k(order: Any, relation: Relation, ks: Sequence[int]) -> Iterator[tuple
         yield f"recall_at_{k}", result.recall
 
 
-def threshold(vectors: FloatArray, relation: Relation) -> dict[str, Any]:
-    """What every threshold keeps of all pairs of pictures, and of that, what is related."""
-    cosines, related, unrelated = relation.pairs(vectors @ vectors.T)
+def threshold(vectors: FloatArray, relation: Relation, stretch: float = 1.0) -> dict[str, Any]:
+    """What every threshold keeps of all pairs of pictures, and of that, what is related.
+
+    stretch: similarity = 1 - stretch * (1 - cosine), as in the encoder's space.
+    """
+    cosines, related, unrelated = relation.pairs(1 - stretch * (1 - vectors @ vectors.T))
     rows = {f"{at:.2f}": _kept(cosines >= at, related, unrelated) for at in THRESHOLDS}
     return {
         "related_by": relation.definition,
         "pairs": len(cosines),
         "related_pairs": int(related.sum()),
         "unrelated_pairs": int(unrelated.sum()),
+        "stretch": stretch,
         "default": DEFAULT_THRESHOLD,
         "unrelated_at_default": share((cosines >= DEFAULT_THRESHOLD)[unrelated]),
         "related_percentiles_5_50_95": _percentiles(cosines[related]),

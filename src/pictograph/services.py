@@ -20,6 +20,7 @@ from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
 from pictograph.index.reindex import Reindex
 from pictograph.index.spaces import Space, Spaces
+from pictograph.index.taggers import tagger_of
 from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
 from pictograph.models.choose import detect
@@ -33,7 +34,6 @@ from pictograph.store.images import Images
 from pictograph.store.keys import Keys
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
-from pictograph.tag.registry import tagger_for
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
 from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.upload.limits import PictureLimits
@@ -148,7 +148,8 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceW
         keep_blas_quiet()
         space = await spaces.join(encoder.spec, chosen)
         taxonomy = load_taxonomy()
-        model = Model(encoder, tagger_for(encoder.spec, taxonomy), taxonomy, space.id)
+        tagger = await tagger_of(database, space.id, encoder, taxonomy)
+        model = Model(encoder, tagger, taxonomy, space.id)
         blobs = BlobStore.open(settings.blob_location)
         processor = Processor(database, blobs, model, limits_of(settings), threads=settings.threads)
         queue = Queue(database, space.id, timedelta(seconds=settings.lease_s))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.types import TAG_CATEGORIES
 from support.checkpoints import make_checkpoint
 from support.pictures import picture_bytes
 from support.services import running_service
@@ -26,7 +29,7 @@ def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness_and_b
         client.images.upload("street", picture_bytes(0, format="PNG"), filename="again.png")
         client.datasets.wait_until_processed("street")
         images = {image.filename: image for image in client.images.list("street")}
-        assert {image.state for image in images.values()} == {"embedded"}
+        assert {image.state for image in images.values()} == {"tagged"}
         hits = client.search.by_similarity(images["0.jpg"].id, threshold=0)
         assert len(hits) == 6
         assert hits[0].filename == "again.png"
@@ -37,3 +40,30 @@ def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness_and_b
         assert {row.image_id for row in found} == {image.id for image in images.values()}
         assert [row.similarity for row in found] == sorted((row.similarity for row in found), reverse=True)
         assert client.search.by_text("A RED truck at night") == found
+
+
+def test_pictures_are_tagged_with_words_of_the_taxonomy_by_landmarks_that_outlive_the_worker(
+    database_url: str, tmp_path: Path
+) -> None:
+    model, taxonomy = make_checkpoint(tmp_path / "siglip2-tiny-patch16-50"), load_taxonomy()
+    for start in range(2):
+        with running_service(database_url, tmp_path / "data", workers=2, encoder=str(model)) as service:
+            client = service.client()
+            client.datasets.create("street")
+            image = client.images.upload("street", picture_bytes(start, size=(300, 200)), filename="wide.jpg")
+            client.datasets.wait_until_processed("street")
+            found = client.images.get(image.id)
+            assert found.state == "tagged"
+            for category in TAG_CATEGORIES:
+                assert set(found.image_auto_tags[category]) <= set(taxonomy.names(category))
+            assert "landscape-orientation" in found.image_auto_tags["attributes"]  # judged by pixels
+            by_tag = client.search.by_tag(attributes=["landscape-orientation"], dataset_name="street")
+            assert [row.image_id for row in by_tag] == [image.id]
+    with psycopg.connect(database_url) as connection:
+        taggers = connection.execute("SELECT DISTINCT tagger FROM encoding").fetchall()
+        kept = connection.execute("SELECT count(*), count(DISTINCT label) FROM label_vector").fetchone()
+        stretch = connection.execute("SELECT stretch FROM space").fetchone()
+    assert len(taggers) == 1
+    assert taggers[0][0].startswith(f"taxonomy-{taxonomy.version}+prompts-1-")
+    assert kept == (len(taxonomy.labels), len(taxonomy.labels))
+    assert stretch != (1.0,)

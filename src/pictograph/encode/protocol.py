@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -75,4 +75,23 @@ class Encoder(Protocol):
         Cosines between words and pictures have a scale of their own: compare them with each other, not with those
         between two pictures.
         """
+        ...
+
+
+@runtime_checkable
+class PairEncoder(Encoder, Protocol):
+    """An encoder that was trained on pictures with their words: it can say how likely the two belong together."""
+
+    @property
+    def logit_scale(self) -> float:
+        """With the bias: logit = scale * cosine + bias, whose sigmoid is that probability."""
+        ...
+
+    @property
+    def logit_bias(self) -> float:
+        """See `logit_scale`."""
+        ...
+
+    def forget_words(self) -> None:
+        """Gives back the memory that `encode_texts` took; its next call takes it again."""
         ...

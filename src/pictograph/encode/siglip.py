@@ -31,15 +31,16 @@ INSTALL: Final = 'pip install "pictograph[siglip]"'
 
 
 class SiglipEncoder:
-    """Implements `Encoder` for any fixed-resolution SigLIP or SigLIP 2 checkpoint.
+    """Implements `PairEncoder` for any fixed-resolution SigLIP or SigLIP 2 checkpoint.
 
         encoder = SiglipEncoder.load(Path("models/siglip2-base-patch16-224"))
         encoded = encoder.encode_prepared(np.stack([encoder.prepare(picture)]))
         cosines = encoded.vectors @ encoder.encode_texts(["a red truck at night"]).T
         probabilities = 1 / (1 + np.exp(-(encoder.logit_scale * cosines + encoder.logit_bias)))
 
-    Each tower is opened by the first call that needs it (`load` opens the one for pictures): a worker never holds the
-    words' network, and an encoder made by the constructor, which only reads texts, never the pictures'.
+    Each tower is opened by the first call that needs it (`load` opens the one for pictures). A worker holds the words'
+    network only while it makes the landmarks of a new space; an encoder made by the constructor, which only reads
+    texts, never holds the pictures'.
     """
 
     def __init__(
@@ -116,6 +117,11 @@ class SiglipEncoder:
         if not batches:
             return np.zeros((0, DIMENSION), np.float32)
         return zero_padded(np.concatenate([self._words.vectors(self._tokenizer.tokens(batch)) for batch in batches]))
+
+    def forget_words(self) -> None:
+        """Closes the words' network, if it is open."""
+        if self.__dict__.pop("_words", None) is not None:
+            self._towers.give_memory_back(self._device)
 
     @cached_property
     def _pictures(self) -> PictureTower:

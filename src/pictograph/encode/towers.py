@@ -119,6 +119,12 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+def give_memory_back(device: torch.device) -> None:
+    """After a network was dropped: torch keeps a GPU's memory for itself otherwise."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def read_logits(checkpoint: Checkpoint) -> Logits:
     """Two numbers from the weights. Raises ConfigurationError if they are not there."""
     with _library_errors(checkpoint):

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pictograph.encode.protocol import EncoderSpec
+from pictograph.tag.landmarks import Landmarks
 from pictograph.tag.offline import OfflineTagger
+from pictograph.tag.prompts import PromptTagger
 from pictograph.tag.protocol import Tagger
 from pictograph.tag.taxonomy import Taxonomy
 
 
-def tagger_for(spec: EncoderSpec, taxonomy: Taxonomy) -> Tagger | None:
-    """The tagger that reads this encoder's evidence; None if it has none, and pictures then get no tags."""
-    return OfflineTagger(taxonomy) if spec.name == "offline" else None
+def tagger_for(spec: EncoderSpec, taxonomy: Taxonomy, landmarks: Landmarks | None = None) -> Tagger | None:
+    """The tagger for what this encoder gives; None if there is none, and pictures then get no tags.
+
+    landmarks: of its space, where words are compared with pictures; the offline encoder needs none.
+    """
+    return tagger_named(spec.name, taxonomy, landmarks)
+
+
+def tagger_named(encoder: str, taxonomy: Taxonomy, landmarks: Landmarks | None = None) -> Tagger | None:
+    """The same by the encoder's name (`EncoderSpec.name`, `Space.encoder`)."""
+    if encoder == "offline":
+        return OfflineTagger(taxonomy)
+    return PromptTagger(taxonomy, landmarks) if landmarks else None
