@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
+from pictograph.models.bundle import bundle
+from pictograph.models.unbundle import unbundle
+from pictograph.models.verify import record
 from pictograph.tag.taxonomy import load_taxonomy
 from pictograph.types import TAG_CATEGORIES
 from support.checkpoints import make_checkpoint
@@ -67,3 +75,71 @@ def test_pictures_are_tagged_with_words_of_the_taxonomy_by_landmarks_that_outliv
     assert taggers[0][0].startswith(f"taxonomy-{taxonomy.version}+prompts-1-")
     assert kept == (len(taxonomy.labels), len(taxonomy.labels))
     assert stretch != (1.0,)
+
+
+CUT_OFF = """
+import socket
+connect = socket.socket.connect
+def only_here(self, address, *rest):
+    if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        raise AssertionError(f"the network was asked for {address}")
+    return connect(self, address, *rest)
+socket.socket.connect = only_here
+lookup = socket.getaddrinfo
+def only_us(host, *rest, **more):
+    if host not in (None, "", "127.0.0.1", "::1", "localhost"):
+        raise AssertionError(f"the network was asked for {host}")
+    return lookup(host, *rest, **more)
+socket.getaddrinfo = only_us
+"""
+
+
+@pytest.fixture
+def network_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For this process and the workers it starts: only this machine itself can be reached."""
+    for name in ("connect", "getaddrinfo"):
+        owner = socket.socket if name == "connect" else socket
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # put back at the end
+    exec(CUT_OFF, {})
+    folder = tmp_path / "startup"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(CUT_OFF)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
+def test_a_library_moves_to_a_model_that_came_in_a_bundle_and_back_with_the_network_cut_off(
+    database_url: str, tmp_path: Path, network_cut_off: None
+) -> None:
+    name = "siglip2-tiny-patch16-50"
+    folder = make_checkpoint(tmp_path / "another machine" / name)
+    record(folder)
+    bundle(folder, tmp_path / "carried.tar")
+    unbundle(tmp_path / "carried.tar")
+    with pytest.raises(AssertionError, match="the network was asked"):
+        httpx.get("http://huggingface.co")
+    with running_service(database_url, tmp_path / "data", workers=1, encoder="offline") as service:
+        client = service.client()
+        client.datasets.create("street")
+        for seed in range(5):
+            client.images.upload("street", picture_bytes(seed), filename=f"{seed}.jpg")
+        client.datasets.wait_until_processed("street")
+        reference = next(iter(client.images.list("street"))).id
+        before = client.search.by_similarity(reference, threshold=0)
+
+        client.reindex.start(name)
+        until(lambda: client.reindex.status().active.encoder == name)
+        images = client.images.list("street")
+        assert {image.state for image in images} == {"tagged"}
+        assert len(client.search.by_similarity(reference, threshold=0)) == 4
+        assert len(client.search.by_text("a red truck at night", dataset_name="street")) == 5
+
+        client.reindex.start("offline")
+        until(lambda: client.reindex.status().active.encoder == "offline")
+        assert client.search.by_similarity(reference, threshold=0) == before
+
+
+def until(happened: Callable[[], bool], timeout_s: float = 90) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
