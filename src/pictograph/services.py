@@ -18,7 +18,9 @@ from pictograph.db.pool import Database
 from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError
 from pictograph.index.reindex import Reindex
+from pictograph.index.retag import Retag
 from pictograph.index.spaces import Space, Spaces
+from pictograph.index.thresholds import Thresholds
 from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
 from pictograph.pipeline import Intake, Model, Processor
@@ -31,6 +33,8 @@ from pictograph.store.images import Images
 from pictograph.store.keys import Keys
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
+from pictograph.tag.offline import OfflineTagger
+from pictograph.tag.protocol import Tagger
 from pictograph.tag.registry import tagger_for
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
 from pictograph.types import TAG_CATEGORIES, TagCategory
@@ -61,6 +65,9 @@ class Services:
     search: SearchEngine
     spaces: Spaces
     reindex: Reindex
+    taxonomy: Taxonomy
+    thresholds: Thresholds
+    retag: Retag
 
 
 @contextmanager
@@ -85,7 +92,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
     await database.open()
     try:
         await open_space(settings, database)
-        spaces, backlog = Spaces(database), Backlog(database)
+        spaces, backlog, taxonomy = Spaces(database), Backlog(database), load_taxonomy()
         words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
         blobs = BlobStore.open(settings.blob_location)
         images, tickets = Images(database), Tickets(database)
@@ -100,9 +107,12 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
-            search=SearchEngine(database, backlog, spaces, words, label_test(load_taxonomy())),
+            search=SearchEngine(database, backlog, spaces, words, label_test(taxonomy)),
             spaces=spaces,
             reindex=Reindex(database),
+            taxonomy=taxonomy,
+            thresholds=Thresholds(database, taxonomy),
+            retag=Retag(database, spaces, taxonomy, lambda space: stored_tagger(database, space, taxonomy)),
         )
         words.close()
     finally:
@@ -210,6 +220,11 @@ def label_test(taxonomy: Taxonomy) -> Callable[[TagCategory, str], bool]:
     """Whether the taxonomy has a label; asked for every tag of every search, so nothing is read or searched then."""
     labels = {category: frozenset(taxonomy.names(category)) for category in TAG_CATEGORIES}
     return lambda category, label: label in labels[category]
+
+
+async def stored_tagger(database: Database, space: Space, taxonomy: Taxonomy) -> Tagger | None:  # noqa: ARG001
+    """The tagger that reads what this space keeps; None if its encoder brings none."""
+    return OfflineTagger(taxonomy) if space.encoder == "offline" else None
 
 
 def limits_of(settings: Settings) -> PictureLimits:

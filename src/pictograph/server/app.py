@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from pictograph.errors import PictographError
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.middleware import BodyLimit, RequestMarks
-from pictograph.server.routes import datasets, health, images, keys, search
+from pictograph.server.routes import datasets, health, images, keys, search, tags
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
@@ -42,11 +42,18 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             if new := await services.reindex.advance():
                 logger.info("The library is now searched in the space of %s", new.encoder)
 
+        async def warn_of_old_tags() -> None:
+            if await services.retag.is_due():
+                logger.warning(
+                    "Some tags were given by another version of the taxonomy or tagger: pictograph tags update"
+                )
+
         async with (
             open_services(settings, conninfo) as services,
             WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
             every(SWEEP_EVERY_S, sweep),
             every(REINDEX_EVERY_S, advance_reindex),
+            beside(warn_of_old_tags),
         ):
             app.state.services = services
             app.state.workers = workers
@@ -63,13 +70,30 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         redirect_slashes=False,  # the published clients do not follow redirects
         responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
     )
-    for module in (search, datasets, images, keys, health):
+    for module in (search, tags, datasets, images, keys, health):
         app.include_router(module.router)
     app.include_router(images.uploads)
     install_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
     app.add_middleware(RequestMarks)
     return app
+
+
+@asynccontextmanager
+async def beside(step: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """`step` runs once, while the block does; what fails is left."""
+
+    async def run() -> None:
+        with contextlib.suppress(PictographError):
+            await step()
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager
