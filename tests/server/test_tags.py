@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
@@ -250,6 +251,29 @@ def test_an_update_to_a_new_taxonomy_shows_on_images_without_reading_one(
     assert tags_of(client) == before
 
 
+def test_a_server_that_finds_tags_of_another_version_names_the_command(
+    tagged: tuple[Service, Client], client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings_of_a_start() -> list[str]:
+        caplog.clear()
+        with running_service(service.database_url, tmp_path / "second", encoder="offline") as second:
+            second.run(second.services.retag.is_due())  # takes as long as what the start does beside
+            time.sleep(0.5)
+        return [record.message for record in caplog.records if "pictograph tags update" in record.message]
+
+    service, _ = tagged
+    assert warnings_of_a_start() == []
+    service.run(set_tagger(service, "taxonomy-0+offline-1"))
+    assert len(warnings_of_a_start()) == 1
+    assert client.tags.update().updated > 0
+    assert warnings_of_a_start() == []
+
+
+async def set_tagger(service: Service, tagger: str) -> None:
+    async with service.services.database.connection() as connection:
+        await connection.execute("UPDATE encoding SET tagger = %s", [tagger])
+
+
 async def test_the_async_client_does_the_same(tagged: tuple[Service, Client], client: Client) -> None:
     async with AsyncClient(client._transport.config.api_key, base_url=client.base_url, max_retries=0) as twin:
         assert await twin.search.tags(dataset_name="photos") == client.search.tags(dataset_name="photos")
@@ -285,11 +309,11 @@ def test_the_command_previews_asks_applies_and_resets(
     arguments = ("--label", "bird", "--threshold", 0.97)
     found = parsed(command("tags", "preview", *arguments, "--json"))
     assert found["lost"] > 0
-    assert f"{found['lost']} lose it" in command("tags", "preview", *arguments)[1]
+    assert f"{found['lost']} images lose it" in command("tags", "preview", *arguments)[1]
     monkeypatch.setattr("sys.stdin", StringIO("n\n"))
     code, _, err = command("tags", "apply", *arguments)
     assert code == 1
-    assert f"{found['lost']} lose it" in err
+    assert f"{found['lost']} images lose it" in err
     assert client.tags.preview("bird", threshold=0.97).lost == found["lost"]
     monkeypatch.setattr("sys.stdin", StringIO("y\n"))
     assert "before: 0.5" in command("tags", "apply", *arguments)[1]

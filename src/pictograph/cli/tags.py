@@ -180,8 +180,12 @@ def summary(found: ThresholdPreview) -> str:
     key = f"{found.category}/{found.label}"
     return (
         f"{key} from score {found.threshold:g} on (now {found.current_threshold:g}): "
-        f"{found.gained} images get it, {found.lost} lose it, {found.images} change in any way."
+        f"{counted(found.gained, 'gets', 'get')} it, {counted(found.lost, 'loses', 'lose')} it."
     )
+
+
+def counted(images: int, one: str, several: str) -> str:
+    return f"1 image {one}" if images == 1 else f"{images} images {several}"
 
 
 def print_preview(found: ThresholdPreview) -> None:
