@@ -22,7 +22,7 @@ from support.commands import Command, runner
 from support.databases import fresh_database
 from support.raw import Raw
 from support.services import Service, running_service
-from support.tagging import TAXONOMY, edited, entry
+from support.tagging import EDITED, RUNNING, TAXONOMY, edited, entry
 
 PHOTOS = Path(__file__).parents[2] / "examples/photos"
 
@@ -109,7 +109,7 @@ def test_an_unknown_dataset_is_a_404(client: Client) -> None:
 
 def test_the_taxonomy_says_what_each_label_is_and_what_the_tagger_can_judge(client: Client) -> None:
     taxonomy = client.tags.taxonomy()
-    assert (taxonomy.version, taxonomy.tagger) == ("1", "taxonomy-1+offline-2")
+    assert (taxonomy.version, taxonomy.tagger) == (TAXONOMY.version, RUNNING)
     assert [f"{label.category}/{label.name}" for label in taxonomy.labels] == [label.key for label in TAXONOMY.labels]
     labels = {label.name: label for label in taxonomy.labels}
     dog = labels["dog"]
@@ -135,7 +135,7 @@ def test_where_the_encoder_brings_no_tagger_nothing_is_judged_and_nothing_update
 def test_an_image_says_who_gave_its_tags(client: Client) -> None:
     image = client.images.list("photos")[0]
     assert image.tagger is None
-    assert client.images.get(image.id).tagger == "taxonomy-1+offline-2"
+    assert client.images.get(image.id).tagger == RUNNING
 
 
 def test_what_a_preview_announces_applying_does_and_a_reset_undoes(client: Client) -> None:
@@ -238,7 +238,7 @@ def test_an_update_to_a_new_taxonomy_shows_on_images_without_reading_one(
     try:
         retag._taxonomy, retag._tagger_of = newer, tagger_of
         done = client.tags.update(progress=lambda step: steps.append((step.updated, step.remaining)))
-        assert (done.tagger, done.remaining, done.cannot_update) == ("taxonomy-2+offline-2", 0, 0)
+        assert (done.tagger, done.remaining, done.cannot_update) == (EDITED, 0, 0)
         assert done.updated == steps[-1][0] >= len(before)  # what deleted images left is kept, and updated, too
         now = tags_of(client)
         birds = {name for name, tags in before.items() if "bird" in tags["objects"]}
@@ -298,9 +298,9 @@ def test_the_command_lists_and_shows(command: Command, client: Client) -> None:
     out = command("tags", "show", "bright")[1]
     assert "attributes/dark" in out
     assert "0.1 to 1" in out
-    assert "judged by taxonomy-1+offline-2" in command("tags", "show", "--category", "scenes")[1]
+    assert f"judged by {RUNNING}" in command("tags", "show", "--category", "scenes")[1]
     image = client.images.list("photos")[0]
-    assert "taxonomy-1+offline-2" in command("images", "get", image.id)[1]
+    assert RUNNING in command("images", "get", image.id)[1]
 
 
 def test_the_command_previews_asks_applies_and_resets(

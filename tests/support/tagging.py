@@ -18,11 +18,16 @@ from pictograph.pipeline import tagged
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images
 from pictograph.tag.assign import Assigner, lowest_threshold
+from pictograph.tag.offline import METHOD, OfflineTagger
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy, parse_taxonomy
 from pictograph.types import ImageId, Sha256, Tags
 from support.planting import Garden, direction
 
 TAXONOMY = load_taxonomy()
+RUNNING = OfflineTagger(TAXONOMY).version
+"""What a worker with the shipped taxonomy writes."""
+EDITED = f"taxonomy-edited+{METHOD}"
+"""What one with an `edited` taxonomy writes."""
 KIN = [
     "objects/animal", "objects/dog", "objects/cat", "objects/bird", "scenes/indoor", "scenes/outdoor", "scenes/kitchen",
     "scenes/home interior", "scenes/daytime", "scenes/mountain", "attributes/dark", "attributes/bright",
@@ -31,7 +36,7 @@ KIN = [
 """Labels with parents, children and rivals among them."""
 
 
-def edited(edit: Callable[[dict[str, Any]], None], version: str = "2") -> Taxonomy:
+def edited(edit: Callable[[dict[str, Any]], None], version: str = "edited") -> Taxonomy:
     """The shipped taxonomy with some change, as another version."""
     content = json.loads(resources.files("pictograph.tag").joinpath("taxonomy.json").read_text(encoding="utf-8"))
     content["version"] = version
@@ -59,7 +64,7 @@ async def receive_scored(
     *,
     folder: str = "/",
     content: bytes | None = None,
-    tagger: str = "taxonomy-1+offline-2",
+    tagger: str = RUNNING,
     measures: FloatArray | None = None,
     evidence: FloatArray | None = None,
 ) -> tuple[ImageId, Encoding]:

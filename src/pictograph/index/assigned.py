@@ -19,22 +19,24 @@ shown AS (
     WHERE image.sha256 = encoded.sha256 AND image.state IN ('embedded', 'tagged')
       AND (image.image_auto_tags IS DISTINCT FROM encoded.tags OR image.state = 'embedded')
     RETURNING image.dataset_id
-)
-SELECT count(*) FROM shown WHERE dataset_id = ANY(%(datasets)s)"""
+)"""
 NEW_TAGS: Final = f"""
 WITH encoded AS (
     UPDATE encoding SET tags = new.tags::jsonb
     FROM unnest(%(sha256s)s::bytea[], %(tags)s::text[]) AS new (sha256, tags)
     WHERE encoding.space_id = %(space)s AND encoding.sha256 = new.sha256
     RETURNING encoding.sha256, encoding.tags
-), {SHOW}"""
+), {SHOW}
+SELECT count(*) FROM shown WHERE dataset_id = ANY(%(datasets)s)"""
 NEW_SCORES: Final = f"""
 WITH encoded AS (
     UPDATE encoding SET tags = new.tags::jsonb, tag_scores = new.scores::jsonb, tagger = %(tagger)s
     FROM unnest(%(sha256s)s::bytea[], %(tags)s::text[], %(scores)s::text[]) AS new (sha256, tags, scores)
     WHERE encoding.space_id = %(space)s AND encoding.sha256 = new.sha256
+      AND encoding.tagger IS DISTINCT FROM %(tagger)s
     RETURNING encoding.sha256, encoding.tags
-), {SHOW}"""
+), {SHOW}
+SELECT count(*) FROM encoded"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,11 @@ async def write_tags(
     return int(await fetch_value(connection, NEW_TAGS, new_values(space, changed) | {"datasets": list(datasets)}))
 
 
-async def write_scores(connection: Connection, space: SpaceId, tagger: str, rescored: Sequence[Retagged]) -> None:
-    """As `write_tags`, with the scores behind the tags, and who gave them."""
+async def write_scores(connection: Connection, space: SpaceId, tagger: str, rescored: Sequence[Retagged]) -> int:
+    """As `write_tags`, with the scores behind the tags and who gave them; how many encodings were of another tagger."""
     scores = [json.dumps(item.scores) for item in rescored]
-    values = new_values(space, rescored) | {"scores": scores, "tagger": tagger, "datasets": []}
-    await fetch_value(connection, NEW_SCORES, values)
+    values = new_values(space, rescored) | {"scores": scores, "tagger": tagger}
+    return int(await fetch_value(connection, NEW_SCORES, values))
 
 
 def new_values(space: SpaceId, items: Sequence[Retagged]) -> dict[str, object]:

@@ -16,7 +16,8 @@ from pictograph.errors import ConflictError
 from pictograph.index.assigned import write_scores
 from pictograph.index.labels import wrong_value
 from pictograph.index.rescore import Kept, rescored
-from pictograph.index.spaces import Space, Spaces, lock_rules
+from pictograph.index.rules import active_rules, library_moved, lock_active_rules
+from pictograph.index.spaces import Space, Spaces
 from pictograph.tag.assign import Assigner
 from pictograph.tag.measures import MEASURE_NAMES
 from pictograph.tag.protocol import Tagger
@@ -30,10 +31,9 @@ OUTDATED: Final = "FROM encoding WHERE space_id = %(space)s AND tagger IS DISTIN
 COUNT: Final = f"""
 SELECT count(*) FILTER (WHERE {ENOUGH}), count(*) FILTER (WHERE ({ENOUGH}) IS NOT TRUE) {OUTDATED}"""
 ANY: Final = f"SELECT EXISTS (SELECT {OUTDATED} AND {ENOUGH})"
-# Two updates at the same time take different rows.
 NEXT: Final = f"""
 SELECT sha256, vector, measures, evidence {OUTDATED} AND {ENOUGH} AND sha256 > %(after)s
-ORDER BY sha256 LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED"""
+ORDER BY sha256 LIMIT %(limit)s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ class Retag:
         if space is None or tagger is None:
             name = space.encoder if space else "no encoder yet"
             raise ConflictError(
-                f"The library is embedded by {name}, which brings no tagger: there is nothing to update."
+                f"There is no tagger for {name}, so there are no tags to update: either this encoder brings none, or "
+                "no worker has run with it yet."
             )
         return space, tagger
 
@@ -123,17 +124,22 @@ class Retag:
         return counts[0], counts[1]
 
     async def _batch(self, values: dict[str, Any], tagger: Tagger) -> tuple[bytes | None, int]:
-        """The last encoding that was tagged anew, None if there was none, and how many there were."""
-        async with self._database.transaction() as connection:
-            rules = await lock_rules(connection, values["space"])
-            if not rules.active:
-                raise ConflictError("The library has just moved to another encoder. Start the update again.")
+        """The last encoding that was looked at, None if there was none, and how many were tagged anew.
+
+        Workers are kept from writing only while the results are written, not while they are worked out.
+        """
+        async with self._database.connection() as connection:
+            rules = await active_rules(connection)
             kept = await fetch_all(connection, Kept, NEXT, values)
-            assigner = Assigner(self._taxonomy, rules.thresholds)
-            items = await asyncio.to_thread(rescored, kept, tagger, assigner)
-            if items:
-                await write_scores(connection, rules.id, tagger.version, items)
-        return (items[-1].sha256 if items else None), len(items)
+        if rules.id != values["space"]:
+            raise library_moved()
+        if not kept:
+            return None, 0
+        items = await asyncio.to_thread(rescored, kept, tagger, Assigner(self._taxonomy, rules.thresholds))
+        async with self._database.transaction() as connection:
+            if await lock_active_rules(connection) != rules:  # a threshold changed meanwhile: once more
+                return values["after"], 0
+            return kept[-1].sha256, await write_scores(connection, rules.id, tagger.version, items)
 
 
 def asked(space: SpaceId, tagger: Tagger) -> dict[str, Any]:

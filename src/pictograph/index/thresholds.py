@@ -14,12 +14,11 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pictograph.db.pool import Connection, Database
-from pictograph.db.rows import fetch_all, fetch_one
-from pictograph.errors import ConflictError
+from pictograph.db.rows import fetch_all
 from pictograph.index.assigned import Retagged, write_tags
 from pictograph.index.changes import Changes
 from pictograph.index.labels import checked_threshold, find_label
-from pictograph.index.spaces import SpaceRules
+from pictograph.index.rules import active_rules, lock_active_rules
 from pictograph.index.tags import datasets_of
 from pictograph.store.datasets import resolve_dataset
 from pictograph.tag.assign import Assigner
@@ -28,10 +27,6 @@ from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, SpaceId
 
 CHUNK: Final = 2000
 """Encodings that are in memory at a time."""
-RULES: Final = "SELECT id, active, thresholds FROM space WHERE active"
-# The space that is being filled, too: its workers lock images, in an order of their own, while they write.
-LOCK_RULES: Final = """
-SELECT id, active, thresholds FROM space WHERE active OR building ORDER BY id FOR NO KEY UPDATE"""
 SET_THRESHOLDS: Final = "UPDATE space SET thresholds = %s WHERE id = %s"
 BAND: Final = """
 FROM encoding e{images}
@@ -173,22 +168,6 @@ class Thresholds:
     def _asked(self, name: str, threshold: float | None, category: TagCategory | None) -> tuple[Label, float]:
         label = find_label(self._taxonomy, name, category)
         return label, label.threshold if threshold is None else checked_threshold(label, threshold)
-
-
-async def active_rules(connection: Connection) -> SpaceRules:
-    """The rules of the active space, as they are now. Raises ConflictError before the first start."""
-    rules = await fetch_one(connection, SpaceRules, RULES)
-    if rules is None:
-        raise ConflictError("There is no library here yet.")
-    return rules
-
-
-async def lock_active_rules(connection: Connection) -> SpaceRules:
-    """As `active_rules`, once nobody writes results any more; who wants to waits until the transaction ends."""
-    for rules in await fetch_all(connection, SpaceRules, LOCK_RULES):
-        if rules.active:
-            return rules
-    raise ConflictError("The library has just moved to another encoder. Try again.")
 
 
 async def datasets_seen(connection: Connection, organization: OrganizationId, dataset: str | None) -> list[DatasetId]:
