@@ -19,8 +19,10 @@ from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
 from pictograph.index.reindex import Reindex
+from pictograph.index.retag import Retag
 from pictograph.index.spaces import Space, Spaces
-from pictograph.index.taggers import tagger_of
+from pictograph.index.taggers import stored_tagger, tagger_of
+from pictograph.index.thresholds import Thresholds
 from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
 from pictograph.models.choose import detect
@@ -62,6 +64,9 @@ class Services:
     search: SearchEngine
     spaces: Spaces
     reindex: Reindex
+    taxonomy: Taxonomy
+    thresholds: Thresholds
+    retag: Retag
 
 
 @contextmanager
@@ -86,7 +91,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
     await database.open()
     try:
         await open_space(settings, database)
-        spaces, backlog = Spaces(database), Backlog(database)
+        spaces, backlog, taxonomy = Spaces(database), Backlog(database), load_taxonomy()
         words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
         blobs = BlobStore.open(settings.blob_location)
         images, tickets = Images(database), Tickets(database)
@@ -101,9 +106,12 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
-            search=SearchEngine(database, backlog, spaces, words, label_test(load_taxonomy())),
+            search=SearchEngine(database, backlog, spaces, words, label_test(taxonomy)),
             spaces=spaces,
             reindex=Reindex(database),
+            taxonomy=taxonomy,
+            thresholds=Thresholds(database, taxonomy),
+            retag=Retag(database, spaces, taxonomy, lambda space: stored_tagger(database, space, taxonomy)),
         )
         words.close()
     finally:

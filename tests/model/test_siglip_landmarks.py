@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(folder: Path) -> SiglipEncoder:
-    return SiglipEncoder.load(folder, device="cpu", threads=2)
+    return SiglipEncoder.load(folder, device="cpu", threads=2, dtype="float32")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ async def test_the_second_start_of_a_worker_makes_no_pass_at_all(database: Datab
         def encode_texts(self, texts: Sequence[str]) -> FloatArray:
             raise AssertionError("a text was encoded")
 
-    first = SiglipEncoder.load(folder, device="cpu", threads=2)
+    first = SiglipEncoder.load(folder, device="cpu", threads=2, dtype="float32")
     space = await Spaces(database).open(first.spec, str(folder))
     made = await tagger_of(database, space.id, first, TAXONOMY)
     found = await tagger_of(database, space.id, Still.load(folder, device="cpu", threads=2), TAXONOMY)

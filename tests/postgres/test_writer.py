@@ -22,7 +22,7 @@ from pictograph.index.writer import (
 from pictograph.jobs.queue import Backlog, Claim, Queue, retry_later
 from pictograph.jobs.retry import delay_before_retry
 from pictograph.store.datasets import Dataset
-from pictograph.store.images import Images, archive_image
+from pictograph.store.images import Images, Tagging, archive_image
 from pictograph.types import ImageId, Sha256, SpaceId, Tags
 from support.planting import Garden, direction
 
@@ -78,7 +78,7 @@ async def test_finishing_makes_an_image_tagged_findable_and_ends_its_job(
     assert await finish(garden, space, claim.id, encoding(claim.jobs[0].sha256)) == 1
     found = await Images(garden.database).get(garden.organization, image)
     assert (found.state, found.tags) == ("tagged", TAGS)
-    assert await Images(garden.database).tag_scores(found) == {"objects/car": 0.9}
+    assert await Images(garden.database).tagging(found) == Tagging("tagger-1", {"objects/car": 0.9})
     assert await indexed(garden) == {image}
     assert await Backlog(garden.database).depth() == (0, 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,33 +10,18 @@ from uuid import uuid4
 import pytest
 
 from pictograph import Client
-from pictograph.cli.main import run
 from pictograph.localconfig import LocalConfig, write_config
 from pictograph.types import OrganizationId
 from pictograph.wire import Dataset
+from support.commands import Command, runner
 from support.pictures import picture_bytes
 from support.services import Service
-
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs `pictograph ...` in this process: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("PICTOGRAPH_MAX_RETRIES", "0")
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def execute(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["pictograph", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            run()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        return code, *capsys.readouterr()
-
-    return execute
+    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture(autouse=True)

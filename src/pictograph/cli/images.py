@@ -45,7 +45,9 @@ def get(context: typer.Context, image_id: ImageId, as_json: Json = False) -> Non
     if as_json:
         print_json(image)
         return
-    facts = image.model_dump(include={"filename", "folder_path", "state", "reason", "content_type", "width", "height"})
+    facts = image.model_dump(
+        include={"filename", "folder_path", "state", "reason", "content_type", "width", "height", "tagger"}
+    )
     print_table(image.id, ("", ""), facts.items())
     scores = sorted((image.tag_scores or {}).items(), key=lambda item: -item[1])
     tagged = {f"{category}/{label}" for category in TAG_CATEGORIES for label in image.image_auto_tags.get(category, [])}

@@ -22,7 +22,15 @@ from pictograph.client.results import UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+from pictograph.types import (
+    DEFAULT_LIMIT,
+    DEFAULT_TEXT_THRESHOLD,
+    DEFAULT_THRESHOLD,
+    ImageState,
+    Role,
+    TagCategory,
+    TagMatch,
+)
 from pictograph.version import __version__
 
 Result = TypeVar("Result")
@@ -48,6 +56,8 @@ class AsyncClient:
         self._service: LocalService | None = None
         self.search = AsyncSearch(self._transport)
         """Find images by likeness or by tag."""
+        self.tags = AsyncTags(self._transport)
+        """The taxonomy, and the thresholds of its labels."""
         self.datasets = AsyncDatasets(self._transport)
         """Named sets of images."""
         self.images = AsyncImages(self._transport)
@@ -220,6 +230,52 @@ class AsyncSearch:
             cursor = page.pagination.next_cursor
             if cursor is None:
                 return
+
+    async def tags(self, *, dataset_name: str | None = None, folder_path: str | None = None) -> wire.TagCounts:
+        """As `Search.tags`."""
+        return await self._transport.send(calls.count_tags(dataset_name, folder_path))
+
+
+class AsyncTags:
+    """As `Tags`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def taxonomy(self) -> wire.Taxonomy:
+        """As `Tags.taxonomy`."""
+        return await self._transport.send(calls.get_taxonomy())
+
+    async def preview(
+        self,
+        label: str,
+        *,
+        threshold: float | None = None,
+        category: TagCategory | None = None,
+        dataset_name: str | None = None,
+    ) -> wire.ThresholdPreview:
+        """As `Tags.preview`."""
+        return await self._transport.send(calls.preview_threshold(label, threshold, category, dataset_name))
+
+    async def apply(self, label: str, *, threshold: float, category: TagCategory | None = None) -> wire.ThresholdChange:
+        """As `Tags.apply`."""
+        return await self._transport.send(calls.apply_threshold(label, threshold, category))
+
+    async def reset(self, label: str, *, category: TagCategory | None = None) -> wire.ThresholdChange:
+        """As `Tags.reset`."""
+        return await self._transport.send(calls.reset_threshold(label, category))
+
+    async def update(self, *, progress: Callable[[wire.TagUpdate], None] | None = None) -> wire.TagUpdate:
+        """As `Tags.update`."""
+        updated, cursor = 0, None
+        while True:
+            step = await self._transport.send(calls.update_tags(cursor))
+            updated, cursor = updated + step.updated, step.next_cursor
+            so_far = step.model_copy(update={"updated": updated})
+            if progress:
+                progress(so_far)
+            if cursor is None:
+                return so_far
 
 
 class AsyncDatasets:

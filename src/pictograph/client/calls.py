@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,15 @@ import pydantic
 from pictograph import wire
 from pictograph.client.retry import parse_retry_after
 from pictograph.errors import ApiError, ServerError, ValidationError, error_class_for
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+from pictograph.types import (
+    DEFAULT_LIMIT,
+    DEFAULT_TEXT_THRESHOLD,
+    DEFAULT_THRESHOLD,
+    ImageState,
+    Role,
+    TagCategory,
+    TagMatch,
+)
 
 Result = TypeVar("Result")
 Query = Sequence[tuple[str, str]]
@@ -95,6 +104,48 @@ def by_tag(
         (name, value) for name, value in (("dataset_name", dataset_name), ("cursor", cursor)) if value is not None
     ]
     return Call("GET", api("search", "by-tags"), lambda r: parse(wire.TagAnswer, r), query)
+
+
+def count_tags(dataset_name: str | None, folder_path: str | None) -> Call[wire.TagCounts]:
+    optional = (("dataset_name", dataset_name), ("directory_path", folder_path))
+    query = [(name, value) for name, value in optional if value is not None]
+    return Call("GET", api("search", "tags"), lambda r: parse(wire.TagCounts, r), query)
+
+
+def get_taxonomy() -> Call[wire.Taxonomy]:
+    return Call("GET", api("tags"), lambda r: parse(wire.Taxonomy, r))
+
+
+def preview_threshold(
+    label: str, threshold: float | None, category: TagCategory | None, dataset_name: str | None
+) -> Call[wire.ThresholdPreview]:
+    asked = None if threshold is None else repr(float(threshold))
+    optional = (("threshold", asked), ("category", category), ("dataset_name", dataset_name))
+    query = [("label", label), *((name, value) for name, value in optional if value is not None)]
+    return Call("GET", api("tags", "preview"), lambda r: parse(wire.ThresholdPreview, r), query)
+
+
+def apply_threshold(label: str, threshold: float, category: TagCategory | None) -> Call[wire.ThresholdChange]:
+    body = {"label": sendable("label", label), "threshold": finite(threshold), "category": category}
+    return Call("POST", api("tags", "apply"), lambda r: parse(wire.ThresholdChange, r), json=body)
+
+
+def finite(threshold: float) -> float:
+    """The threshold as JSON can hold it."""
+    if not math.isfinite(threshold):
+        message = f"threshold must be a number between 0 and 1, not {threshold}."
+        raise ValidationError(message, details={"errors": [{"loc": ["threshold"], "msg": message}]})
+    return float(threshold)
+
+
+def reset_threshold(label: str, category: TagCategory | None) -> Call[wire.ThresholdChange]:
+    body = {"label": sendable("label", label), "category": category}
+    return Call("POST", api("tags", "reset"), lambda r: parse(wire.ThresholdChange, r), json=body)
+
+
+def update_tags(cursor: str | None) -> Call[wire.TagUpdate]:
+    query = [("cursor", cursor)] if cursor else []
+    return Call("POST", api("tags", "update"), lambda r: parse(wire.TagUpdate, r), query)
 
 
 def checked_labels(category: str, labels: Sequence[str]) -> list[str]:

@@ -21,7 +21,15 @@ from pictograph.client.local_service import LocalService
 from pictograph.client.results import UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, ImageState, Role, TagMatch
+from pictograph.types import (
+    DEFAULT_LIMIT,
+    DEFAULT_TEXT_THRESHOLD,
+    DEFAULT_THRESHOLD,
+    ImageState,
+    Role,
+    TagCategory,
+    TagMatch,
+)
 from pictograph.version import __version__
 
 Result = TypeVar("Result")
@@ -54,6 +62,8 @@ class Client:
         self._service: LocalService | None = None
         self.search = Search(self._transport)
         """Find images by likeness or by tag."""
+        self.tags = Tags(self._transport)
+        """The taxonomy, and the thresholds of its labels."""
         self.datasets = Datasets(self._transport)
         """Named sets of images."""
         self.images = Images(self._transport)
@@ -265,6 +275,69 @@ class Search:
             cursor = page.pagination.next_cursor
             if cursor is None:
                 return
+
+    def tags(self, *, dataset_name: str | None = None, folder_path: str | None = None) -> wire.TagCounts:
+        """Which tags the images carry, and how often, the most frequent first; archived images are left out.
+
+        dataset_name: None counts the whole organization. folder_path: only this folder, with everything below it.
+        Raises NotFoundError (no such dataset).
+        """
+        return self._transport.send(calls.count_tags(dataset_name, folder_path))
+
+
+class Tags:
+    """The taxonomy of automatic tags, and the thresholds that decide who gets them; admin keys may change these."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def taxonomy(self) -> wire.Taxonomy:
+        """Every label with its threshold, and whether the running tagger can judge it."""
+        return self._transport.send(calls.get_taxonomy())
+
+    def preview(
+        self,
+        label: str,
+        *,
+        threshold: float | None = None,
+        category: TagCategory | None = None,
+        dataset_name: str | None = None,
+    ) -> wire.ThresholdPreview:
+        """How many images would get the tag, or lose it, with another threshold; nothing is changed.
+
+        threshold: None is the taxonomy's own. category: needed if several have the label. dataset_name: None looks at
+        the whole organization. Raises NotFoundError (no such label or dataset), ValidationError (a threshold below the
+        scores that are kept; several categories).
+        """
+        return self._transport.send(calls.preview_threshold(label, threshold, category, dataset_name))
+
+    def apply(self, label: str, *, threshold: float, category: TagCategory | None = None) -> wire.ThresholdChange:
+        """Sets the label's threshold and changes every tag that hangs on it, for the whole installation.
+
+        All of it or nothing; doing it again changes nothing more.
+        Raises NotFoundError, ValidationError, ForbiddenError.
+        """
+        return self._transport.send(calls.apply_threshold(label, threshold, category))
+
+    def reset(self, label: str, *, category: TagCategory | None = None) -> wire.ThresholdChange:
+        """As `apply`, with the taxonomy's own threshold."""
+        return self._transport.send(calls.reset_threshold(label, category))
+
+    def update(self, *, progress: Callable[[wire.TagUpdate], None] | None = None) -> wire.TagUpdate:
+        """Brings tags that another version gave to the running one; no picture is read again.
+
+        Goes on where it stopped if it is called again. progress: called after each step, with `updated` counted from
+        the beginning. Raises ConflictError (the encoder brings no tagger), ForbiddenError.
+        """
+        updated, cursor = 0, None
+        while True:
+            step = self._transport.send(calls.update_tags(cursor))
+            updated, cursor = updated + step.updated, step.next_cursor
+            so_far = step.model_copy(update={"updated": updated})
+            if progress:
+                progress(so_far)
+            if cursor is None:
+                return so_far
 
 
 class Datasets:

@@ -9,6 +9,7 @@ from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
+from pictograph.index.facets import TagCounts, count_tags
 from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference, nearest_exact
 from pictograph.index.spaces import Spaces
 from pictograph.index.tags import TagHit, datasets_of, find_by_tags
@@ -16,6 +17,7 @@ from pictograph.jobs.queue import Backlog
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, cursor_after
 from pictograph.search.words import WordReaders
 from pictograph.store.datasets import resolve_dataset
+from pictograph.store.names import canonical_folder
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, TagCategory
 
 PENDING_WAIT_S: Final = 10.0
@@ -117,6 +119,18 @@ class SearchEngine:
         page = rows[: query.limit]
         more = cursor_after(page[-1]) if len(rows) > query.limit else None
         return TagAnswer(query, page, self._unknown(query), more)
+
+    async def count_tags(
+        self, organization: OrganizationId, dataset: str | None = None, folder_path: str | None = None
+    ) -> TagCounts:
+        """Which tags the images carry, and how often. dataset: None asks the whole organization.
+
+        folder_path: only this folder of each dataset, with everything below it. Raises NotFoundError if the dataset is
+        unknown, ValidationError for a path that no folder can have.
+        """
+        folder = canonical_folder(folder_path or "/")
+        async with self._database.connection() as connection:
+            return await count_tags(connection, await datasets_in(connection, organization, dataset), folder)
 
     def _unknown(self, query: TagQuery) -> list[str]:
         return [

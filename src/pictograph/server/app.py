@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
 
-from pictograph.errors import PictographError
 from pictograph.server.admission import Admission
+from pictograph.server.background import beside, every
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.middleware import BodyLimit, RequestMarks
-from pictograph.server.routes import datasets, health, images, keys, reindex, search
+from pictograph.server.routes import datasets, health, images, keys, reindex, search, tags
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
@@ -43,11 +41,18 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             if new := await services.reindex.advance():
                 logger.info("The library is now searched in the space of %s", new.encoder)
 
+        async def warn_of_old_tags() -> None:
+            if await services.retag.is_due():
+                logger.warning(
+                    "Some tags were given by another version of the taxonomy or tagger: pictograph tags update"
+                )
+
         async with (
             open_services(settings, conninfo) as services,
             WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
             every(SWEEP_EVERY_S, sweep),
             every(REINDEX_EVERY_S, advance_reindex),
+            beside(warn_of_old_tags),
         ):
             app.state.services = services
             app.state.workers = workers
@@ -64,7 +69,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         redirect_slashes=False,  # the published clients do not follow redirects
         responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
     )
-    for module in (search, datasets, images, keys, reindex, health):
+    for module in (search, tags, datasets, images, keys, reindex, health):
         app.include_router(module.router)
     app.include_router(images.forms)
     app.include_router(images.uploads)
@@ -72,24 +77,3 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
     app.add_middleware(RequestMarks)
     return app
-
-
-@asynccontextmanager
-async def every(pause_s: float, step: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Inside the block, `step` is called again and again, with a pause before each; what fails is tried again."""
-
-    async def go_on() -> None:
-        while True:
-            await asyncio.sleep(pause_s)
-            try:
-                await step()
-            except PictographError as error:
-                logger.warning("%s failed and will be tried again: %s", step.__name__, error)
-
-    task = asyncio.create_task(go_on())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

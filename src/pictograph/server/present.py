@@ -7,12 +7,13 @@ from urllib.parse import quote
 from fastapi import Request
 
 from pictograph import wire
+from pictograph.index.facets import TagCounts
 from pictograph.index.nearest import Neighbour
 from pictograph.index.reindex import Progress
 from pictograph.index.spaces import Space
 from pictograph.index.tags import TagHit
 from pictograph.store.datasets import Dataset, DeletedDataset
-from pictograph.store.images import Image
+from pictograph.store.images import Image, Tagging
 from pictograph.store.keys import ApiKey
 from pictograph.types import ImageState
 
@@ -67,6 +68,16 @@ def space(row: Space) -> wire.Space:
     return wire.Space(encoder=row.encoder, revision=row.revision, dimension=row.dimension, source=row.source)
 
 
+def tag_counts(counts: TagCounts) -> wire.TagCounts:
+    labels = {
+        category: [wire.TagCount(label=label, count=count) for label, count in rows]
+        for category, rows in counts.labels.items()
+    }
+    return wire.TagCounts(
+        objects=labels["objects"], scenes=labels["scenes"], attributes=labels["attributes"], images=counts.images
+    )
+
+
 def dataset(row: Dataset) -> wire.Dataset:
     return wire.Dataset(
         id=str(row.id),
@@ -96,7 +107,7 @@ def progress(dataset_id: str, counts: dict[ImageState, int]) -> wire.Progress:
     )
 
 
-def image(row: Image, base: str, tag_scores: dict[str, float] | None = None) -> wire.Image:
+def image(row: Image, base: str, tagging: Tagging | None = None) -> wire.Image:
     address = f"{base}{wire.API_PREFIX}/images/{quote(str(row.id))}"
     return wire.Image(
         id=str(row.id),
@@ -111,7 +122,8 @@ def image(row: Image, base: str, tag_scores: dict[str, float] | None = None) -> 
         file_size=row.file_size,
         sha256=row.sha256.hex(),
         image_auto_tags=row.tags,
-        tag_scores=tag_scores,
+        tag_scores=tagging.scores if tagging else None,
+        tagger=tagging.tagger if tagging else None,
         image_url=address,
         thumbnail_url=f"{address}/thumbnail",
         is_archived=row.archived_at is not None,

@@ -58,8 +58,9 @@ DELETE: Final = "DELETE FROM image WHERE id = %s"
 FORGIVE: Final = """
 UPDATE image SET state = 'received', reason = NULL, updated_at = now()
 WHERE dataset_id = %s AND state = 'failed' AND archived_at IS NULL RETURNING id"""
-TAG_SCORES: Final = """
-SELECT e.tag_scores FROM encoding e JOIN space s ON s.id = e.space_id AND s.active WHERE e.sha256 = %s"""
+TAGGING: Final = """
+SELECT e.tagger, e.tag_scores AS scores FROM encoding e JOIN space s ON s.id = e.space_id AND s.active
+WHERE e.sha256 = %s AND e.tagger IS NOT NULL"""
 # A blob goes when no image and no upload in progress refers to it and nobody held it in the last hour.
 SWEEP: Final = """
 DELETE FROM blob WHERE sha256 IN (
@@ -109,6 +110,16 @@ class Image:
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tagging:
+    """What the tags of an image were decided by."""
+
+    tagger: str
+    """Taxonomy and method: `taxonomy-1+offline-2`."""
+    scores: dict[str, float]
+    """`{"objects/car": 0.93}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +180,10 @@ class Images:
             page = await fetch_all(connection, Image, LIST, values)
             return page, await fetch_value(connection, COUNT, values)
 
-    async def tag_scores(self, image: Image) -> dict[str, float] | None:
-        """`{"objects/car": 0.93}`: what its tags were decided by; None if it has not been tagged."""
+    async def tagging(self, image: Image) -> Tagging | None:
+        """What its tags were decided by; None if it has not been tagged."""
         async with self._database.connection() as connection:
-            scores: dict[str, float] | None = await fetch_value(connection, TAG_SCORES, [image.sha256])
-        return scores
+            return await fetch_one(connection, Tagging, TAGGING, [image.sha256])
 
     async def require_free(self, place: Place, idempotency_key: str | None = None) -> None:
         """Raises ConflictError if the place is taken, unless by the same call."""

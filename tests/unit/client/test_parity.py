@@ -13,7 +13,7 @@ from pictograph.client import AsyncClient, Client, asynchronous, synchronous
 
 PAIRS = [
     (getattr(synchronous, name), getattr(asynchronous, f"Async{name}"))
-    for name in ("Client", "Search", "Datasets", "Images", "Keys", "Reindex", "Transport")
+    for name in ("Client", "Search", "Tags", "Datasets", "Images", "Keys", "Reindex", "Transport")
 ]
 
 
@@ -83,7 +83,25 @@ def test_a_key_is_the_only_positional_argument_of_a_client() -> None:
 UNDESCRIBED = {"limit", "offset", "count", "threshold", "query_image_id", "id", "name", "filename", "created_at"}
 
 
-@pytest.mark.parametrize("model", [wire.SimilarImage, wire.TaggedImage, wire.Image, wire.Dataset, wire.Progress])
+@pytest.mark.parametrize(
+    "model",
+    [
+        wire.SimilarImage,
+        wire.TaggedImage,
+        wire.Image,
+        wire.Dataset,
+        wire.Progress,
+        wire.Label,
+        wire.TagCounts,
+        wire.TagCount,
+        wire.Taxonomy,
+        wire.TagExample,
+        wire.TagChange,
+        wire.ThresholdPreview,
+        wire.ThresholdChange,
+        wire.TagUpdate,
+    ],
+)
 def test_every_field_of_a_result_says_what_it_is(model: Any) -> None:
     for name, field in model.model_fields.items():
         assert field.description or name in UNDESCRIBED, name

@@ -14,7 +14,7 @@ from pictograph.server import present
 from pictograph.server.access import IdempotencyKey, KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import UploadForm, admission_of
 from pictograph.services import Services
-from pictograph.store.images import Image, ImageFilter, Place
+from pictograph.store.images import Image, ImageFilter, Place, Tagging
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
 from pictograph.types import MAX_LIST_OFFSET, ImageId, ImageState
@@ -36,9 +36,9 @@ async def place_of(services: Services, caller: Caller, dataset: str, folder_path
     return Place(dataset_id, canonical_folder(folder_path), checked_filename(filename))
 
 
-def shown(request: Request, services: Services, image: Image, tag_scores: dict[str, float] | None = None) -> OneImage:
+def shown(request: Request, services: Services, image: Image, tagging: Tagging | None = None) -> OneImage:
     base = present.base_url(request, services.settings.public_url)
-    return OneImage(data=present.image(image, base, tag_scores))
+    return OneImage(data=present.image(image, base, tagging))
 
 
 @forms.post("/upload", status_code=201)
@@ -130,9 +130,9 @@ async def list_images(
 
 @router.get("/{image_id:uuid}/metadata")
 async def image_metadata(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> OneImage:
-    """All that is known of one image, the scores of its tags included."""
+    """All that is known of one image, the scores of its tags and who gave them included."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
-    return shown(request, services, image, await services.images.tag_scores(image))
+    return shown(request, services, image, await services.images.tagging(image))
 
 
 @router.get("/{image_id:uuid}/thumbnail", responses=BYTES, response_class=Response)

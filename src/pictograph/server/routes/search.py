@@ -117,6 +117,17 @@ async def by_tags(
     )
 
 
+@router.get("/tags")
+async def tag_counts(
+    services: ServicesDep,
+    caller: Viewer,
+    dataset_name: Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")] = None,
+    directory_path: Annotated[str | None, Query(description="Only this folder, with all below it.")] = None,
+) -> wire.TagCounts:
+    """Which tags the images carry, and how often; the most frequent first. Archived images are left out."""
+    return present.tag_counts(await services.search.count_tags(caller.organization_id, dataset_name, directory_path))
+
+
 def given(labels: list[str] | None) -> list[str] | None:
     """`objects=` means an empty category; a blank among real tags is dropped."""
     return None if labels is None else [label for label in labels if label.strip()]

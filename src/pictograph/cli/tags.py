@@ -1,0 +1,238 @@
+"""`tags list | show | preview | apply | reset | update`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from pictograph.cli.connection import connected
+from pictograph.cli.output import Json, Yes, console, print_json, print_table, progress_bar
+from pictograph.errors import NotFoundError
+from pictograph.types import TAG_CATEGORIES, TagCategory
+from pictograph.wire import Label, TagCounts, TagExample, TagUpdate, Taxonomy, ThresholdChange, ThresholdPreview
+
+app = typer.Typer(no_args_is_help=True, help="The automatic tags: which there are, how often, from which score on.")
+
+Dataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")]
+Name = Annotated[str, typer.Option("--label", "-l", help="Its name: 'dog'.")]
+Category = Annotated[
+    TagCategory | None, typer.Option("--category", "-c", help="Needed if several categories have the label.")
+]
+Threshold = Annotated[float, typer.Option("--threshold", "-t", help="The score, up to 1, from which it is given.")]
+
+
+@app.command("list")
+def list_tags(
+    context: typer.Context,
+    dataset: Dataset = None,
+    folder: Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder, with all below it.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rows of each category.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Which tags your images carry, and how often, the most frequent first.
+
+    Example: pictograph tags list --dataset street --folder /night
+    """
+    with connected(context) as client:
+        counts = client.search.tags(dataset_name=dataset, folder_path=folder)
+    if as_json:
+        print_json(counts)
+        return
+    print_table(f"Tags of {counts.images} images", ("category", "tag", "images"), count_rows(counts, limit))
+
+
+def count_rows(counts: TagCounts, limit: int) -> Iterator[Sequence[object]]:
+    for category in TAG_CATEGORIES:
+        rows = getattr(counts, category)
+        yield from ((category, row.label, row.count) for row in rows[:limit])
+        if len(rows) > limit:
+            yield category, f"... {len(rows) - limit} more: --limit {len(rows)}", ""
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    label: Annotated[str | None, typer.Argument(help="Its name; without one, all labels are listed.")] = None,
+    category: Annotated[TagCategory | None, typer.Option("--category", "-c", help="Only this category.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The taxonomy, or one label of it: its threshold, parents, rivals and prompts.
+
+    Example: pictograph tags show dog
+    """
+    with connected(context) as client:
+        taxonomy = client.tags.taxonomy()
+    wanted = [row for row in taxonomy.labels if category in (None, row.category)]
+    if label is not None:
+        wanted = named(wanted, label)
+        if not as_json:
+            for row in wanted:
+                print_label(row)
+            return
+    if as_json:
+        print_json(taxonomy.model_copy(update={"labels": wanted}))
+    else:
+        print_taxonomy(taxonomy, wanted)
+
+
+def named(labels: Sequence[Label], text: str) -> list[Label]:
+    """The labels with this name, one for each category that has it. Raises NotFoundError that names similar ones."""
+    wanted = text.strip().lower()
+    found = [row for row in labels if wanted in (row.name, f"{row.category}/{row.name}")]
+    if not found:
+        near = get_close_matches(wanted, [row.name for row in labels], n=5)
+        advice = f"Did you mean {', '.join(near)}?" if near else "`pictograph tags show` lists them all."
+        raise NotFoundError(f"There is no label {wanted!r} in the taxonomy. {advice}")
+    return found
+
+
+def print_taxonomy(taxonomy: Taxonomy, labels: Sequence[Label]) -> None:
+    title = f"{len(labels)} labels of taxonomy {taxonomy.version}, judged by {taxonomy.tagger or 'no tagger'}"
+    columns = ("category", "label", "group", "implies", "from score", "judged")
+    print_table(title, columns, ((*names(row), row.group, ", ".join(row.parents), *state(row)) for row in labels))
+
+
+def names(label: Label) -> tuple[str, str]:
+    return label.category, label.name
+
+
+def state(label: Label) -> tuple[str, str]:
+    chosen = "" if label.threshold == label.default_threshold else f" (default {label.default_threshold:g})"
+    return f"{label.threshold:g}{chosen}", "yes" if label.is_judged else "no"
+
+
+def print_label(label: Label) -> None:
+    score, judged = state(label)
+    rows = [
+        ("group", label.group),
+        ("given from score", f"{score}, can be set from {label.lowest_threshold:g} to 1"),
+        ("judged", f"{judged}, by the running tagger"),
+        ("implies", ", ".join(label.parents) or "-"),
+        ("never beside", ", ".join(label.exclusive_with) or "-"),
+        ("prompts", "; ".join(label.prompts)),
+    ]
+    print_table(f"{label.category}/{label.name}", ("", ""), rows)
+
+
+@app.command()
+def preview(
+    context: typer.Context,
+    label: Name,
+    threshold: Threshold,
+    category: Category = None,
+    dataset: Dataset = None,
+    as_json: Json = False,
+) -> None:
+    """How many of your images would get a tag, or lose it, with another threshold; nothing is changed.
+
+    Example: pictograph tags preview --label dog --threshold 0.31
+    """
+    with connected(context) as client:
+        found = client.tags.preview(label, threshold=threshold, category=category, dataset_name=dataset)
+    if as_json:
+        print_json(found)
+    else:
+        print_preview(found)
+
+
+@app.command()
+def apply(
+    context: typer.Context,
+    label: Name,
+    threshold: Threshold,
+    category: Category = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Set a label's threshold and change all tags that hang on it, for the whole installation; needs an admin key.
+
+    Example: pictograph tags apply --label dog --threshold 0.31
+    """
+    with connected(context) as client:
+        if not yes:
+            confirm(client.tags.preview(label, threshold=threshold, category=category))
+        print_change(client.tags.apply(label, threshold=threshold, category=category), as_json=as_json)
+
+
+@app.command()
+def reset(
+    context: typer.Context, label: Name, category: Category = None, yes: Yes = False, as_json: Json = False
+) -> None:
+    """Give a label back the taxonomy's own threshold, as `apply` would.
+
+    Example: pictograph tags reset --label dog
+    """
+    with connected(context) as client:
+        if not yes:
+            confirm(client.tags.preview(label, category=category))
+        print_change(client.tags.reset(label, category=category), as_json=as_json)
+
+
+def confirm(found: ThresholdPreview) -> None:
+    typer.confirm(f"{summary(found)} Apply it to the whole installation?", abort=True, err=True)
+
+
+def summary(found: ThresholdPreview) -> str:
+    key = f"{found.category}/{found.label}"
+    return (
+        f"{key} from score {found.threshold:g} on (now {found.current_threshold:g}): "
+        f"{counted(found.gained, 'gets', 'get')} it, {counted(found.lost, 'loses', 'lose')} it."
+    )
+
+
+def counted(images: int, one: str, several: str) -> str:
+    return f"1 image {one}" if images == 1 else f"{images} images {several}"
+
+
+def print_preview(found: ThresholdPreview) -> None:
+    console.print(summary(found), markup=False, highlight=False, soft_wrap=True)
+    if found.others:
+        rows = ((f"{other.category}/{other.label}", other.gained, other.lost) for other in found.others)
+        print_table("Tags that change along", ("tag", "get it", "lose it"), rows)
+    if found.gained_examples:
+        print_table("Some that get it", ("score", "image", "file"), example_rows(found.gained_examples))
+    if found.lost_examples:
+        print_table("Some that lose it", ("score", "image", "file"), example_rows(found.lost_examples))
+
+
+def example_rows(examples: Sequence[TagExample]) -> Iterator[Sequence[object]]:
+    for row in examples:
+        yield f"{row.score:.3f}", row.image_id, f"{row.folder_path.rstrip('/')}/{row.filename}"
+
+
+def print_change(change: ThresholdChange, *, as_json: bool) -> None:
+    if as_json:
+        print_json(change)
+        return
+    console.print(
+        f"[bold]{escape(change.category)}/{escape(change.label)}[/] is given from score {change.threshold:g} on "
+        f"(before: {change.previous_threshold:g}). {change.images} of your images have other tags now.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def update(context: typer.Context, as_json: Json = False) -> None:
+    """Bring tags that an older version gave to the running one; no picture is read again. Needs an admin key.
+
+    It may be interrupted and called again: it goes on where it stopped.
+    """
+    with connected(context) as client, progress_bar("Updating tags") as bar:
+        done = client.tags.update(progress=lambda step: bar(step.updated, step.updated + step.remaining))
+    if as_json:
+        print_json(done)
+    else:
+        print_update(done)
+
+
+def print_update(done: TagUpdate) -> None:
+    console.print(
+        f"[bold]{done.updated}[/] updated to {escape(done.tagger)}, [bold]{done.remaining}[/] remain.", highlight=False
+    )
+    if done.cannot_update:
+        console.print(f"[yellow]{done.cannot_update} cannot be updated.[/] {escape(done.reason or '')}", soft_wrap=True)

@@ -1,0 +1,50 @@
+"""What is kept of a picture -> its scores and tags. Pure: the picture itself is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pgvector import HalfVector, SparseVector
+
+from pictograph.encode.protocol import Encoded, FloatArray
+from pictograph.index.assigned import Retagged
+from pictograph.tag.assign import Assigner
+from pictograph.tag.protocol import Tagger
+from pictograph.types import Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the tables hold of some bytes, enough to judge every label anew."""
+
+    sha256: Sha256
+    vector: HalfVector
+    """float16 (1152,)."""
+    measures: list[float]
+    """As `tag.measures.measure_picture` gives them."""
+    evidence: SparseVector | None
+    """None if the encoder's tagger reads none."""
+
+
+def rescored(kept: Sequence[Kept], tagger: Tagger, assigner: Assigner) -> list[Retagged]:
+    """New scores and tags, in order; the same that a fresh upload of the same bytes would get."""
+    if not kept:
+        return []
+    measures = np.array([item.measures for item in kept], dtype=np.float32)
+    near = assigner.near(tagger.scores(rebuilt(kept), measures))
+    return [Retagged(item.sha256, assigner.tags(scores), scores) for item, scores in zip(kept, near, strict=True)]
+
+
+def rebuilt(kept: Sequence[Kept]) -> Encoded:
+    """The batch as it left the encoder, up to float16, without evidence too small to count."""
+    vectors = np.stack([item.vector.to_numpy() for item in kept]).astype(np.float32)
+    return Encoded(vectors, np.stack([dense(item.evidence) for item in kept]))
+
+
+def dense(evidence: SparseVector | None) -> FloatArray:
+    """float32 (E,); E is 0 without evidence."""
+    if evidence is None:
+        return np.empty(0, np.float32)
+    return np.asarray(evidence.to_numpy(), dtype=np.float32)

@@ -1,0 +1,71 @@
+"""`/tags`: the taxonomy, its thresholds, and bringing tags up to date."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from pictograph import wire
+from pictograph.index.retag import parse_place
+from pictograph.server import present_tags as present
+from pictograph.server.access import Admin, KeyFirst, ServicesDep, Viewer, needs
+from pictograph.types import TagCategory
+
+router = APIRouter(prefix=f"{wire.API_PREFIX}/tags", tags=["tags"], route_class=KeyFirst)
+
+Category = Annotated[TagCategory | None, Query(description="Needed if several categories have the label.")]
+
+
+@router.get("", dependencies=[Depends(needs("viewer"))])
+async def taxonomy(services: ServicesDep) -> wire.Taxonomy:
+    """Every label an image can get, with its threshold, and whether the running tagger can judge it."""
+    thresholds, tagger = await services.thresholds.chosen(), await services.retag.tagger()
+    return present.taxonomy(services.taxonomy, thresholds, tagger)
+
+
+@router.get("/preview")
+async def preview(
+    services: ServicesDep,
+    caller: Viewer,
+    label: Annotated[str, Query(description="Its name, or `objects/dog`.")],
+    threshold: Annotated[
+        float | None, Query(allow_inf_nan=False, description="Absent: the taxonomy's own, as `reset` sets it.")
+    ] = None,
+    category: Category = None,
+    dataset_name: Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")] = None,
+) -> wire.ThresholdPreview:
+    """What another threshold would change, in your organization's images; nothing is changed."""
+    found = await services.thresholds.preview(
+        caller.organization_id, label, threshold, category=category, dataset=dataset_name
+    )
+    return present.threshold_preview(found)
+
+
+@router.post("/apply")
+async def apply(services: ServicesDep, caller: Admin, body: wire.ThresholdBody) -> wire.ThresholdChange:
+    """Sets a label's threshold and changes the tags that hang on it, for the whole installation, all or nothing."""
+    applied = await services.thresholds.apply(
+        caller.organization_id, body.label, body.threshold, category=body.category
+    )
+    return present.threshold_change(applied)
+
+
+@router.post("/reset")
+async def reset(services: ServicesDep, caller: Admin, body: wire.LabelBody) -> wire.ThresholdChange:
+    """As `apply`, back to the taxonomy's own threshold."""
+    applied = await services.thresholds.apply(caller.organization_id, body.label, None, category=body.category)
+    return present.threshold_change(applied)
+
+
+@router.post("/update", dependencies=[Depends(needs("admin"))])
+async def update(
+    services: ServicesDep,
+    limit: Annotated[int, Query(ge=1, le=20_000, description="Most contents to tag anew by this call.")] = 2000,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the call before.")] = None,
+) -> wire.TagUpdate:
+    """Brings tags that another version gave to the running one, from what is kept. Call it until there is no cursor.
+
+    409 if the library's encoder brings no tagger.
+    """
+    return present.tag_update(await services.retag.step(limit, parse_place(cursor) if cursor else None))

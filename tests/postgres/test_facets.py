@@ -1,0 +1,64 @@
+"""Counts of tags: those of the scope, archived images left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pictograph.errors import NotFoundError, ValidationError
+from pictograph.index.facets import TagCounts
+from pictograph.store.images import archive_image
+from pictograph.types import TAG_CATEGORIES
+from support.engines import engine_of
+from support.planting import Garden
+from support.tagging import plant_scored, random_scores, stored_tags
+
+
+async def test_tags_are_counted_by_category_the_most_frequent_first(garden: Garden) -> None:
+    random, engine = np.random.default_rng(0), engine_of(garden)
+    others = await Garden.open(garden.database, "others")
+    theirs = await others.dataset()
+    planted = {}
+    for name in ("street", "avenue"):
+        dataset = await garden.dataset(name)
+        for number in range(20):
+            folder = ("/", "/a", "/a/b", "/ab")[number % 4]
+            image = await plant_scored(garden, dataset, f"{number}.jpg", random_scores(random), folder=folder)
+            planted[image] = (name, folder)
+        await plant_scored(others, theirs, name, random_scores(random))
+    archived = [image for number, image in enumerate(planted) if number % 5 == 0]
+    async with garden.database.transaction() as connection:
+        for image in archived:
+            await archive_image(connection, image)
+    tags = {image: tags for image, tags in (await stored_tags(garden)).items() if image in planted.keys() - archived}
+    for dataset_name, folder in ((None, None), ("street", None), ("street", "/"), ("avenue", "a/"), (None, "/a/b")):
+        scope = [
+            image
+            for image in tags
+            if dataset_name in (None, planted[image][0])
+            and (folder in (None, "/") or f"{planted[image][1]}/".startswith(f"/{folder.strip('/')}/"))
+        ]
+        found = await engine.count_tags(garden.organization, dataset_name, folder)
+        assert scope
+        assert found.images == len(scope)
+        for category in TAG_CATEGORIES:
+            counts = Counter(label for image in scope for label in tags[image][category])
+            assert found.labels[category] == sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+async def test_where_there_is_nothing_nothing_is_counted(garden: Garden) -> None:
+    engine = engine_of(garden)
+    assert await engine.count_tags(garden.organization) == TagCounts(0)
+    await garden.receive(await garden.dataset(), "waits.jpg")
+    assert await engine.count_tags(garden.organization, "street") == TagCounts(1)
+    assert await engine.count_tags(garden.organization, "street", "/no/such/folder") == TagCounts(0)
+
+
+async def test_an_unknown_dataset_or_an_impossible_folder_is_an_error(garden: Garden) -> None:
+    await Garden.open(garden.database, "others")
+    with pytest.raises(NotFoundError, match="nowhere"):
+        await engine_of(garden).count_tags(garden.organization, "nowhere")
+    with pytest.raises(ValidationError):
+        await engine_of(garden).count_tags(garden.organization, None, "/a/../b")
