@@ -62,3 +62,31 @@ def test_a_killed_reindex_goes_on_and_ends_with_every_image_in_the_new_space(pla
     service = place.serve("--encoder", "noop")
     until(lambda: service.ended, "it refuses to start")
     assert "pictograph reindex --encoder noop" in service.said.replace("\n", " ")
+
+
+def test_workers_elsewhere_need_the_two_urls_and_follow_the_library_to_another_encoder(
+    place: Place, database_url: str
+) -> None:
+    place.serve_until_ready("--workers", "0", "--database-url", database_url, "--blob-url", str(place.folder / "blobs"))
+    elsewhere = ("worker", "--database-url", database_url, "--blob-url", str(place.folder / "blobs"))
+    follower = place.pictograph(*elsewhere)
+    until(lambda: "Ready, with encoder noop" in follower.said, "the worker takes the encoder that the library has")
+    with place.client() as client:
+        client.datasets.create("street")
+        upload(client, range(5))
+        client.datasets.wait_until_processed("street", timeout=60)
+        client.reindex.start("offline")
+        helper = place.pictograph(*elsewhere, "--encoder", "offline")
+        until(lambda: client.reindex.status().active.encoder == "offline", "it switches")
+        until(lambda: "Ready, with encoder offline" in follower.said, "the worker that was told no encoder follows")
+        helper.stop()
+        upload(client, range(5, 8))
+        assert client.datasets.wait_until_processed("street", timeout=60).tagged == 8
+
+        client.reindex.start("noop")
+        other = place.pictograph(*elsewhere, "--encoder", "noop")
+        until(lambda: client.reindex.status().active.encoder == "noop", "it switches back")
+        until(lambda: follower.said.count("Ready, with encoder noop") == 2, "and follows back")
+        other.stop()
+    follower.send(signal.SIGTERM)
+    assert follower.wait(30) == 0
