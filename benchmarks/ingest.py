@@ -65,7 +65,7 @@ async def worker_rate(settings: Settings, conninfo: str, files: Sequence[bytes],
         for number, data in enumerate(files):
             await services.intake.receive(organization, Place(dataset.id, "/", f"{number}.jpg"), data)
         async with open_worker(settings, conninfo) as worker:
-            await worker.work_once()
+            await worker.warm_up()
             stop = asyncio.Event()
             with measured(await waiting_images(services.database)) as rate:
                 running = asyncio.create_task(worker.run(stop))

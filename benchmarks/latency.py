@@ -28,16 +28,16 @@ from pgvector.psycopg import register_vector
 from benchmarks.common import distinct_photos, percentiles_ms, report
 from pictograph.client import Client
 from pictograph.db.pool import Database
-from pictograph.encode.noop import SPEC as NOOP
 from pictograph.encode.noop import NoopEncoder
 from pictograph.errors import PictographError
-from pictograph.jobs.queue import Queue
+from pictograph.index.spaces import Spaces
+from pictograph.jobs.queue import Backlog
 from pictograph.search.engine import SearchEngine
 from pictograph.search.query import SimilarQuery
-from pictograph.search.words import WordReader
+from pictograph.search.words import WordReaders
 from pictograph.services import running_database
 from pictograph.settings import Settings
-from pictograph.types import ImageId, OrganizationId, SpaceId
+from pictograph.types import ImageId, OrganizationId
 
 IMAGES = 1000
 CLIENTS = (1, 8, 32)
@@ -96,8 +96,8 @@ async def engine_ms(conninfo: str, ids: list[str]) -> dict[str, float]:
     async with database.connection() as connection:
         row = await (await connection.execute("SELECT id FROM organization")).fetchone()
     organization = OrganizationId(row[0]) if row else None
-    words = WordReader(NOOP, SpaceId(0), NoopEncoder)  # not asked
-    engine = SearchEngine(database, Queue(database), words, lambda _category, _label: True)
+    words = WordReaders(lambda _source: NoopEncoder())  # not asked
+    engine = SearchEngine(database, Backlog(database), Spaces(database), words, lambda _category, _label: True)
     elapsed = []
     for image in (ids * (SEARCHES // len(ids) + 1))[:SEARCHES]:
         query = SimilarQuery(ImageId(image), 0.0, LIMIT, "/")  # type: ignore[arg-type]

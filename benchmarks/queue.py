@@ -15,9 +15,10 @@ import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -29,17 +30,17 @@ from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.spaces import Spaces
+from pictograph.index.spaces import Spaces, lock_rules
 from pictograph.index.writer import Encoding, finish_images, save_encodings
 from pictograph.jobs.queue import Claim, Queue
 from pictograph.jobs.worker import Worker
-from pictograph.types import DIMENSION, Sha256, SpaceId
+from pictograph.types import DIMENSION, Sha256, SpaceId, Tags
 
 IMAGES = 6000
 ROUNDS = 3
 BATCH = 32
 LANES = 2
-TAGS = {"objects": ["car", "truck"], "scenes": ["street"], "attributes": ["sharp"]}
+TAGS: Tags = {"objects": ["car", "truck"], "scenes": ["street"], "attributes": ["sharp"]}
 VECTOR = np.full(DIMENSION, 1 / np.sqrt(DIMENSION), np.float32)
 
 FILL = """
@@ -50,7 +51,7 @@ b AS (INSERT INTO blob (sha256, size_bytes) SELECT sha256(n::text::bytea), 1 FRO
       RETURNING sha256)
 INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size)
 SELECT gen_random_uuid(), f.dataset_id, f.id, encode(b.sha256, 'hex'), b.sha256, 'image/jpeg', 1, 1, 1 FROM f, b"""
-QUEUE_ALL = "INSERT INTO job (image_id, sha256) SELECT id, sha256 FROM image"
+QUEUE_ALL = "INSERT INTO job (image_id, space_id, sha256) SELECT image.id, space.id, sha256 FROM image, space"
 
 ROW_COLUMNS = """
 ALTER TABLE image ADD COLUMN ready_at timestamptz DEFAULT now(), ADD COLUMN attempts smallint DEFAULT 0,
@@ -78,16 +79,16 @@ async def fill(conninfo: str, *statements: str) -> None:
         await connection.execute("ANALYZE")
 
 
-def encodings(sha256s: list[bytes]) -> list[Encoding]:
+def encodings(sha256s: Sequence[bytes]) -> list[Encoding]:
     return [Encoding(Sha256(sha256), VECTOR, "noop", TAGS, {}) for sha256 in sha256s]
 
 
 async def table_rate(conninfo: str) -> float:
     """pictograph's own queue and worker."""
-    await fill(conninfo, QUEUE_ALL)
     database = Database(conninfo, max_connections=LANES + 2)
     await database.open()
-    space = (await Spaces(database).open(SPEC)).id
+    space = (await Spaces(database).open(SPEC, SPEC.name)).id
+    await fill(conninfo, QUEUE_ALL)
     stop, done = asyncio.Event(), 0
 
     async def handle(claim: Claim) -> None:
@@ -95,12 +96,12 @@ async def table_rate(conninfo: str) -> float:
         sha256s = [job.sha256 for job in claim.jobs]
         async with database.transaction() as connection:
             await save_encodings(connection, space, encodings(sha256s))
-            finished = await finish_images(connection, space, claim.id, sha256s)
+            finished = await finish_images(connection, await lock_rules(connection, space), claim.id, sha256s)
         done += finished
         if done >= IMAGES:
             stop.set()
 
-    worker = Worker(database, Queue(database), handle, batch=BATCH, lanes=LANES)
+    worker = Worker(database, Queue(database, space), handle, batch=BATCH, lanes=LANES)
     started = time.perf_counter()
     await worker.run(stop)
     elapsed = time.perf_counter() - started
@@ -113,7 +114,7 @@ async def row_rate(conninfo: str) -> float:
     await fill(conninfo, *ROW_COLUMNS.split(";"))
     database = Database(conninfo, max_connections=LANES)
     await database.open()
-    space = (await Spaces(database).open(SPEC)).id
+    space = (await Spaces(database).open(SPEC, SPEC.name)).id
 
     async def lane() -> None:
         while True:
@@ -137,22 +138,22 @@ async def write_one(database: Database, space: SpaceId, sha256: bytes) -> None:
     """What a job of a library does: libraries hand out one job at a time."""
     async with database.transaction() as connection:
         await save_encodings(connection, space, encodings([sha256]))
-        await finish_images(connection, space, uuid4(), [Sha256(sha256)])
+        await finish_images(connection, await lock_rules(connection, space), uuid4(), [Sha256(sha256)])
 
 
 async def procrastinate_rate(conninfo: str) -> float:
     """One procrastinate job an image."""
     import procrastinate  # noqa: PLC0415 - only where it is installed
 
-    await fill(conninfo, QUEUE_ALL)
     database = Database(conninfo, max_connections=LANES)
     await database.open()
-    space = (await Spaces(database).open(SPEC)).id
+    space = (await Spaces(database).open(SPEC, SPEC.name)).id
+    await fill(conninfo, QUEUE_ALL)
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=conninfo))
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
 
-        @app.task(name="process")
+        @app.task(name="process")  # type: ignore[untyped-decorator]
         async def process(sha256: str) -> None:
             await write_one(database, space, bytes.fromhex(sha256))
 
@@ -165,7 +166,7 @@ async def procrastinate_rate(conninfo: str) -> float:
     return IMAGES / elapsed
 
 
-WAYS: dict[str, Callable[[str], Awaitable[float]]] = {"table": table_rate, "row": row_rate}
+WAYS: dict[str, Callable[[str], Coroutine[Any, Any, float]]] = {"table": table_rate, "row": row_rate}
 if find_spec("procrastinate"):
     WAYS["procrastinate"] = procrastinate_rate
 

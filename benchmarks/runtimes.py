@@ -52,7 +52,7 @@ def exported(folder: Path) -> Path:
     import torch  # noqa: PLC0415
     from transformers import SiglipVisionModel  # noqa: PLC0415
 
-    class UnitVectors(torch.nn.Module):
+    class UnitVectors(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.tower = SiglipVisionModel.from_pretrained(folder, dtype=torch.float32).eval()
@@ -85,7 +85,7 @@ def onnxruntime_forward(path: Path, threads: int) -> Forward:
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda pixels: session.run(None, {"pixel_values": pixels})[0]  # type: ignore[no-any-return]
+    return lambda pixels: session.run(None, {"pixel_values": pixels})[0]
 
 
 def openvino_forward(path: Path, precision: str, threads: int) -> Forward:

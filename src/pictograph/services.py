@@ -197,6 +197,10 @@ class SpaceWorker:
         self._worker = worker
         self._spaces = spaces
 
+    async def warm_up(self) -> None:
+        """One batch; for benchmarks."""
+        await self._worker.work_once()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set or the space is retired; the batches at hand are finished first."""
         ended = asyncio.Event()
