@@ -84,3 +84,21 @@ async def test_limit_cuts_after_the_best(garden: Garden) -> None:
     for n in range(10):
         await garden.plant(street, f"{n}.jpg", direction(0.95 - n / 50))
     assert await names(garden, reference, limit=3) == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+async def test_a_stretched_space_keeps_every_order_and_identity_also_where_similarity_ends(garden: Garden) -> None:
+    street = await garden.dataset()
+    reference = await garden.plant(street, "reference.jpg", direction(1.0))
+    for cosine in (1.0, 0.95, 0.9, 0.5, 0.3, -0.5):
+        await garden.plant(street, f"{cosine}.jpg", direction(cosine))
+    async with garden.database.connection() as connection:
+        await connection.execute("UPDATE space SET stretch = 4 WHERE active")
+    engine = engine_of(garden)
+    answer = await engine.by_similarity(garden.organization, SimilarQuery(reference, threshold=0.0))
+    found = {row.filename: row.similarity for row in answer.rows}
+    assert list(found) == ["1.0.jpg", "0.95.jpg", "0.9.jpg", "0.5.jpg", "0.3.jpg", "-0.5.jpg"]
+    assert found["1.0.jpg"] == pytest.approx(1.0, abs=1e-3)
+    assert found["0.95.jpg"] == pytest.approx(0.8, abs=5e-3)
+    assert found["0.5.jpg"] == 0.0
+    answer = await engine.by_similarity(garden.organization, SimilarQuery(reference, threshold=0.6, limit=10))
+    assert [row.filename for row in answer.rows] == ["1.0.jpg", "0.95.jpg", "0.9.jpg"]

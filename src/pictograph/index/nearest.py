@@ -21,20 +21,20 @@ SELECT id FROM folder WHERE dataset_id = ANY(%(datasets)s) AND (path = %(folder)
 # parameter: read from its table inside the statement, it would be detoasted once per row.
 NEAREST: Final = f"""
 WITH nearest AS MATERIALIZED (
-    SELECT image_id, similarity FROM (
-        SELECT image_id, greatest(0, least(1, 1 - %(stretch)s * (vector <=> %(vector)s))) AS similarity
+    SELECT image_id, distance, greatest(0, least(1, 1 - %(stretch)s * distance)) AS similarity FROM (
+        SELECT image_id, vector <=> %(vector)s AS distance
         FROM image_embedding
         WHERE space_id = %(space)s AND dataset_id = ANY(%(datasets)s) AND folder_id = ANY(ARRAY({IN_FOLDER}))
           AND image_id IS DISTINCT FROM %(left_out)s
         OFFSET 0
     ) scored
-    WHERE similarity >= %(threshold)s
-    ORDER BY similarity DESC, image_id
+    WHERE greatest(0, least(1, 1 - %(stretch)s * distance)) >= %(threshold)s
+    ORDER BY distance, image_id
     LIMIT %(limit)s
 )
 SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity
 FROM nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.folder_id
-ORDER BY nearest.similarity DESC, i.id"""
+ORDER BY nearest.distance, i.id"""
 # The vector comes from `encoding`, so that an archived image can still be a reference.
 REFERENCE: Final = """
 SELECT i.id, i.dataset_id, f.path AS folder_path, i.state, i.reason, s.id AS space_id, s.stretch, e.vector
