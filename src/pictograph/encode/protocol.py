@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -37,17 +37,7 @@ class Encoded:
     vectors: FloatArray
     """float32 (N, 1152), every row of length 1 within 1e-5."""
     evidence: FloatArray
-    """float32 (N, E): what this encoder's tagger reads (class probabilities, or logits); E may be 0."""
-
-
-LEAST_EVIDENCE: Final = 5e-4
-"""Evidence below this is not kept, and so no tagger may count on it. The tags of photographs were the same without it;
-from 1e-3 on, recall fell (`python -m benchmarks quality`). About 100 of 1000 class probabilities are above."""
-
-
-def worth_keeping(evidence: FloatArray) -> FloatArray:
-    """`evidence` with everything below `LEAST_EVIDENCE` set to 0: what a tagger sees now and at any later time."""
-    return np.where(evidence >= LEAST_EVIDENCE, evidence, np.float32(0))
+    """float32 (N, E): what this encoder's tagger reads, probabilities from 0 to 1; E may be 0."""
 
 
 class Encoder(Protocol):

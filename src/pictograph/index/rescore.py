@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pgvector import HalfVector, SparseVector
+from pgvector import HalfVector
 
-from pictograph.encode.protocol import Encoded, FloatArray
+from pictograph.encode.evidence import unpacked
+from pictograph.encode.protocol import Encoded
 from pictograph.index.assigned import Retagged
 from pictograph.tag.assign import Assigner
 from pictograph.tag.protocol import Tagger
@@ -24,8 +25,8 @@ class Kept:
     """float16 (1152,)."""
     measures: list[float]
     """As `tag.measures.measure_picture` gives them."""
-    evidence: SparseVector | None
-    """None if the encoder's tagger reads none."""
+    evidence: bytes | None
+    """As `encode.evidence.packed` gives it; None if the encoder's tagger reads none."""
 
 
 def rescored(kept: Sequence[Kept], tagger: Tagger, assigner: Assigner) -> list[Retagged]:
@@ -38,13 +39,6 @@ def rescored(kept: Sequence[Kept], tagger: Tagger, assigner: Assigner) -> list[R
 
 
 def rebuilt(kept: Sequence[Kept]) -> Encoded:
-    """The batch as it left the encoder, up to float16, without evidence too small to count."""
+    """The batch as it left the encoder, as far as it is kept."""
     vectors = np.stack([item.vector.to_numpy() for item in kept]).astype(np.float32)
-    return Encoded(vectors, np.stack([dense(item.evidence) for item in kept]))
-
-
-def dense(evidence: SparseVector | None) -> FloatArray:
-    """float32 (E,); E is 0 without evidence."""
-    if evidence is None:
-        return np.empty(0, np.float32)
-    return np.asarray(evidence.to_numpy(), dtype=np.float32)
+    return Encoded(vectors, np.stack([unpacked(item.evidence or b"") for item in kept]))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from pgvector import HalfVector, SparseVector
+from pgvector import HalfVector
 from psycopg.types.json import Jsonb
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_column, fetch_value
-from pictograph.encode.protocol import FloatArray, worth_keeping
+from pictograph.encode.evidence import packed
+from pictograph.encode.protocol import FloatArray
 from pictograph.index.spaces import SpaceRules
 from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
 
@@ -81,7 +82,7 @@ class Encoding:
     measures: FloatArray | None = None
     """float32 (len(MEASURE_NAMES),): with the evidence and the vector, what the scores were made of."""
     evidence: FloatArray | None = None
-    """float32 (E,), E may be 0; what is below `LEAST_EVIDENCE` is not stored."""
+    """float32 (E,), E may be 0; stored as E bytes."""
 
 
 async def known_encodings(connection: Connection, space: SpaceId, sha256s: Sequence[Sha256]) -> set[Sha256]:
@@ -106,13 +107,8 @@ def encoding_values(space: SpaceId, encoding: Encoding) -> list[object]:
         Jsonb(encoding.tags) if encoding.tags is not None else None,
         Jsonb(encoding.tag_scores) if encoding.tag_scores is not None else None,
         encoding.measures.tolist() if encoding.measures is not None else None,
-        sparse(encoding.evidence),
+        packed(encoding.evidence) if encoding.evidence is not None and encoding.evidence.size else None,
     ]
-
-
-def sparse(evidence: FloatArray | None) -> SparseVector | None:
-    """What is worth keeping of the evidence; None if there is none."""
-    return SparseVector(worth_keeping(evidence)) if evidence is not None and evidence.size else None
 
 
 async def finish_images(connection: Connection, space: SpaceRules, claim: UUID, sha256s: Sequence[Sha256]) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pictograph.encode.protocol import Encoded, FloatArray, worth_keeping
+from pictograph.encode.evidence import as_kept
+from pictograph.encode.protocol import Encoded, FloatArray
 from pictograph.tag.attributes import PixelJudge
 from pictograph.tag.measures import MEASURE_NAMES
 from pictograph.tag.taxonomy import IMAGENET_CLASSES, Taxonomy, load_taxonomy
@@ -37,11 +38,11 @@ class OfflineTagger:
         """float32 (N, labels), 0 to 1, in the order of the taxonomy; 0 for labels that cannot be judged.
 
         encoded: its evidence must be softmax probabilities, float32 (N, 1000), over the ImageNet-1k classes in order
-        of WordNet id; those below `LEAST_EVIDENCE` count as 0, as they do where the evidence is kept.
+        of WordNet id; they are rounded as they are kept, so that the same scores come of the tables.
         measures: float32 (N, len(MEASURE_NAMES)).
         Raises ValueError if the shapes do not fit.
         """
-        probabilities, count = worth_keeping(encoded.evidence), len(encoded.evidence)
+        probabilities, count = as_kept(encoded.evidence), len(encoded.evidence)
         if probabilities.shape != (count, IMAGENET_CLASSES) or measures.shape != (count, len(MEASURE_NAMES)):
             raise ValueError(
                 f"need ({count}, {IMAGENET_CLASSES}) probabilities and ({count}, {len(MEASURE_NAMES)}) measures, "

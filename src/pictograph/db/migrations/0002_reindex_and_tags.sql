@@ -21,7 +21,7 @@ UPDATE space SET activated_at = created_at WHERE active;
 CREATE UNIQUE INDEX space_only_one_building ON space (building) WHERE building;
 
 -- What tags can be decided from again, without the picture: pixel measures, and what the network itself said.
-ALTER TABLE encoding ADD COLUMN measures real[], ADD COLUMN evidence sparsevec;
+ALTER TABLE encoding ADD COLUMN measures real[], ADD COLUMN evidence bytea;
 
 -- Where a tagger that compares words with pictures finds its scale: pictures of everything, and the labels' prompts.
 CREATE TABLE background_vector (
