@@ -19,6 +19,7 @@ from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
 from pictograph.index.reindex import Reindex
+from pictograph.index.scopes import ScopeCounts
 from pictograph.index.spaces import Space, Spaces
 from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
@@ -62,6 +63,7 @@ class Services:
     search: SearchEngine
     spaces: Spaces
     reindex: Reindex
+    scope_counts: ScopeCounts
 
 
 @contextmanager
@@ -104,6 +106,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             search=SearchEngine(database, backlog, spaces, words, label_test(load_taxonomy())),
             spaces=spaces,
             reindex=Reindex(database),
+            scope_counts=ScopeCounts(database),
         )
         words.close()
     finally:

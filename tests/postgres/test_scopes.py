@@ -159,9 +159,7 @@ async def test_sizes_follow_a_reindex_its_switch_and_the_end_of_the_old_space(ga
             [new.id],
         )
         rows = await (await connection.execute("SELECT sha256 FROM encoding WHERE space_id = %s", [new.id])).fetchall()
-        await finish_images(
-            connection, await lock_rules(connection, new.id), uuid4(), [sha256 for (sha256,) in rows]
-        )
+        await finish_images(connection, await lock_rules(connection, new.id), uuid4(), [sha256 for (sha256,) in rows])
     assert await check(garden, [street], [garden.space, new.id]) == 2 * 2 * 3 * 5
     assert await reindex.advance() is not None
     await check(garden, [street], [garden.space, new.id])

@@ -1,4 +1,4 @@
-"""How large a scope is, without counting it: triggers note every change (migration 0005), the sum of them is the count."""
+"""How large a scope is, without counting it: triggers note every change (migration 0005), and their sum is the size."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_S: Final = 600.0
 REINDEX_EVERY_S: Final = 1.0
+ADD_UP_EVERY_S: Final = 30.0
 DESCRIPTION: Final = (
     "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."
 )
@@ -47,6 +48,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
             every(SWEEP_EVERY_S, sweep),
             every(REINDEX_EVERY_S, advance_reindex),
+            every(ADD_UP_EVERY_S, services.scope_counts.add_up),
         ):
             app.state.services = services
             app.state.workers = workers
@@ -73,7 +75,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
 
 
 @asynccontextmanager
-async def every(pause_s: float, step: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+async def every(pause_s: float, step: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
     """Inside the block, `step` is called again and again, with a pause before each; what fails is tried again."""
 
     async def go_on() -> None:
