@@ -103,7 +103,7 @@ class SearchFacts(Wire):
     exact: bool
     """True if the rows are the true nearest: nothing was estimated. False: by codes, which may miss some."""
     complete: bool
-    """True if every image of the scope was considered. False only if codes lacked some, which `scanned` counts."""
+    """True if every image of the scope was considered: by its vector, its code or its tags. Both plans do that."""
     took_ms: float
     """Milliseconds in the service, from the question to the rows; HTTP is not in it."""
     unknown_tags: list[str] = []

@@ -19,11 +19,11 @@ from pictograph.search.words import WordReaders
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image
 from pictograph.types import ImageId
-from support.codes import FakeCodes, rerank
+from support.codes import FakeCodes, rerank, twice
 from support.engines import ReadingEncoder
 from support.planting import Garden, direction
 
-CHEAP_CODES = Costs(exact_row_us=1000, rerank_row_us=0, code_row_us=0, overfetch=2, least_candidates=4)
+CHEAP_CODES = Costs(exact_row_us=1000, rerank_row_us=0, code_row_us=0)
 """Every scope of more than a few images goes by codes."""
 
 
@@ -56,7 +56,7 @@ def engine(garden: Garden, codes: FakeCodes | None, costs: Costs = CHEAP_CODES) 
         Spaces(garden.database),
         WordReaders(lambda _source: ReadingEncoder()),
         lambda _category, label: label != "unicorn",
-        codes=CodeSearch(codes, rerank) if codes else None,
+        codes=CodeSearch(codes, rerank, twice) if codes else None,
         costs=costs,
     )
 
@@ -76,7 +76,7 @@ async def test_without_codes_the_answer_is_exact_and_complete(garden: Garden, im
     assert (found.plan.name, found.exact, found.complete) == ("exact", True, True)
     assert (found.scope_size, found.scanned) == (21, 21)
     assert found.steps.total_ms > 0
-    assert list(found.steps.ms) == ["reference", "count", "scan"]
+    assert list(found.steps.ms) == ["reference", "scan"]
 
 
 async def test_a_large_scope_goes_by_codes_which_is_not_called_exact(garden: Garden, images: list[ImageId]) -> None:
@@ -85,14 +85,24 @@ async def test_a_large_scope_goes_by_codes_which_is_not_called_exact(garden: Gar
     assert names(found.rows) == ["0.jpg", "1.jpg", "2.jpg"]
     assert (found.plan.name, found.exact, found.complete, found.scanned) == ("codes", False, True, 21)
     assert list(found.steps.ms) == ["reference", "count", "scope", "candidates", "rerank"]
+    assert codes.asked == [(None, 6)]
+
+
+async def test_codes_are_asked_for_the_folders_of_the_scope(garden: Garden, images: list[ImageId]) -> None:
+    codes = FakeCodes(garden.database)
+    found = (await ask(garden, codes, images[0], folder_path="/odd")).found
+    assert (names(found.rows), found.scope_size) == (["1.jpg", "3.jpg", "5.jpg"], 10)
     ((folders, count),) = codes.asked
-    assert (len(folders), count) == (2, 6)
+    assert folders is not None
+    assert (len(folders), count) == (1, 6)
 
 
-async def test_codes_that_lack_an_image_answer_incompletely_and_say_so(garden: Garden, images: list[ImageId]) -> None:
+async def test_codes_may_miss_an_image_so_their_answer_is_not_called_exact(
+    garden: Garden, images: list[ImageId]
+) -> None:
     found = (await ask(garden, FakeCodes(garden.database, missing={images[1]}), images[0])).found
     assert names(found.rows) == ["1.jpg", "2.jpg", "3.jpg"]
-    assert (found.exact, found.complete, found.scanned, found.scope_size) == (False, False, 20, 21)
+    assert (found.exact, found.scope_size) == (False, 21)
 
 
 async def test_exact_is_a_promise(garden: Garden, images: list[ImageId]) -> None:
@@ -104,7 +114,7 @@ async def test_exact_is_a_promise(garden: Garden, images: list[ImageId]) -> None
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [({"broken": True}, "the codes could not tell"), ({"at_most": 3}, "the codes led to 2 of 3 rows")],
+    [({"broken": True}, "the codes could not tell"), ({"at_most": 3}, "too few of the codes' candidates were left")],
 )
 async def test_codes_that_fall_short_are_replaced_by_an_exact_scan_that_says_so(
     garden: Garden, images: list[ImageId], fault: dict[str, Any], reason: str
@@ -144,9 +154,7 @@ async def test_an_archived_image_is_no_row_though_the_codes_still_hold_it(
                 await remove_from_index(connection, images[1])
             return found
 
-    first = (await ask(garden, Stale(garden.database), images[0])).found
-    assert names(first.rows)[0] == "0.jpg"  # the snapshot was taken before
-    assert names((await ask(garden, FakeCodes(garden.database), images[0])).rows)[0] == "1.jpg"
+    assert names((await ask(garden, Stale(garden.database), images[0])).rows) == ["1.jpg", "2.jpg", "3.jpg"]
 
 
 async def test_tags_strike_out_candidates_and_too_few_left_means_an_exact_scan(
@@ -155,16 +163,17 @@ async def test_tags_strike_out_candidates_and_too_few_left_means_an_exact_scan(
     cars = TagFilter({"objects": ["car"]})
     plenty = (await ask(garden, FakeCodes(garden.database), images[0], tags=cars, limit=2)).found
     assert (names(plenty.rows), plenty.plan.name) == (["0.jpg", "3.jpg"], "codes")
-    few = (await ask(garden, FakeCodes(garden.database, at_most=5), images[0], tags=cars, limit=2)).found
-    assert (names(few.rows), few.plan.name, few.exact) == (["0.jpg", "3.jpg"], "codes", False)
-    short = (await ask(garden, FakeCodes(garden.database, at_most=3), images[0], tags=cars, limit=2)).found
+    assert plenty.exact is False
+    lost = {images[1 + number] for number in (3, 6, 9)}
+    short = (await ask(garden, FakeCodes(garden.database, missing=lost), images[0], tags=cars, limit=2)).found
     assert (names(short.rows), short.plan.name, short.exact) == (["0.jpg", "3.jpg"], "exact", True)
+    assert short.plan.reason.startswith("the codes led to 1 of 2 rows with these tags, so every vector was compared")
 
 
 async def test_words_are_planned_the_same_way(garden: Garden, images: list[ImageId]) -> None:
     by = engine(garden, FakeCodes(garden.database))
-    answer = await by.by_text(garden.organization, TextQuery("along 1.0", limit=2))
-    assert (names(answer.rows), answer.found.plan.name) == (["reference.jpg", "0.jpg"], "codes")
+    answer = await by.by_text(garden.organization, TextQuery("along 1.0", limit=3))
+    assert (names(answer.rows), answer.found.plan.name) == (["reference.jpg", "0.jpg", "1.jpg"], "codes")
     assert list(answer.found.steps.ms) == ["words", "datasets", "count", "scope", "candidates", "rerank"]
 
 
@@ -177,7 +186,7 @@ async def test_an_explanation_tries_every_way_and_compares_it_with_the_truth(
     assert list(shown.preparation) == ["reference", "count"]
     exact, codes = shown.tried
     assert (exact.plan, exact.recall, exact.rows, exact.scanned, list(exact.steps)) == ("exact", 1.0, 4, 21, ["scan"])
-    assert (codes.plan, codes.recall, codes.scanned, codes.complete) == ("codes", 0.75, 20, False)
+    assert (codes.plan, codes.recall, codes.scanned, codes.complete) == ("codes", 0.75, 21, True)
     assert list(codes.steps) == ["scope", "candidates", "rerank"]
     assert exact.estimated_ms > codes.estimated_ms
 

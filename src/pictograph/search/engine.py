@@ -121,7 +121,7 @@ class SearchEngine:
             ask = await self._ask_likeness(organization, query, steps)
         else:
             ask = await self._ask_words(organization, query, steps)
-        return await explain(self._database, self._executor, ask, steps)
+        return await explain(self._executor, ask, steps)
 
     async def _ask_likeness(self, organization: OrganizationId, query: SimilarQuery, steps: Steps) -> Ask:
         with steps.step("reference"):
@@ -133,7 +133,7 @@ class SearchEngine:
             stretch=embedding.stretch,
             left_out=reference.id,
         )
-        return Ask(scope, embedding.vector, query.threshold, query.limit, query.exact, query.tags)
+        return Ask(scope, embedding.vector, query.threshold, query.limit, "image", query.exact, query.tags)
 
     async def _ask_words(self, organization: OrganizationId, query: TextQuery, steps: Steps) -> Ask:
         with steps.step("words"):
@@ -145,7 +145,7 @@ class SearchEngine:
             async with self._database.connection() as connection:
                 datasets = await datasets_in(connection, organization, query.dataset)
         scope = Scope(space.id, datasets, query.folder_path or "/")
-        return Ask(scope, vector, query.threshold, query.limit, query.exact, query.tags)
+        return Ask(scope, vector, query.threshold, query.limit, "text", query.exact, query.tags)
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown."""

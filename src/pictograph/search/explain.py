@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from pictograph.db.pool import Database
 from pictograph.index.nearest import Neighbour
-from pictograph.search.execute import Ask, Executor, Found, Steps, moment_of
-from pictograph.search.planner import Option, Plan, PlanName, weigh
+from pictograph.search.execute import Ask, Executor, Found, Steps
+from pictograph.search.planner import Option, Plan, PlanName, chosen
 
 SAME: Final = 1e-6
 """Similarities closer than this are equal: they came from the same vectors."""
@@ -46,19 +45,19 @@ class Explanation:
     """The exact scan first; the plan that was chosen is among them."""
 
 
-async def explain(database: Database, executor: Executor, ask: Ask, steps: Steps) -> Explanation:
-    """Plans the question, then answers it in every way, on one snapshot. steps: of what was done before."""
-    async with database.snapshot() as connection:
-        moment = await moment_of(connection, ask.scope, steps)
-        rows = executor.codes_rows(ask.scope, moment.size)
-        truth: list[Neighbour] | None = None
-        tried = []
-        for option in weigh(moment.size, ask.limit, bool(ask.tags.labels), rows, executor.costs):
-            by = Plan(option.name, "explained", option.estimated_ms, option.candidates)
-            found = await executor.carry_out(replace(moment, steps=Steps()), ask, by)
-            truth = found.rows if truth is None else truth
-            tried.append(tried_as(option, found, recall(found.rows, truth)))
-    return Explanation(executor.plan_of(ask, moment.size), moment.size, ask.scope.folder_path, dict(steps.ms), tried)
+async def explain(executor: Executor, ask: Ask, steps: Steps) -> Explanation:
+    """Plans the question, then answers it in every way. steps: of what was done before.
+
+    Each way sees the library of its own moment: an image that comes meanwhile can look like one that was missed.
+    """
+    size = await executor.size_of(ask.scope, steps)
+    truth: list[Neighbour] | None = None
+    tried = []
+    for option in executor.options(ask, size):
+        found = await executor.carry_out(ask, chosen(option, size, "it is explained"), Steps())
+        truth = found.rows if truth is None else truth
+        tried.append(tried_as(option, found, recall(found.rows, truth)))
+    return Explanation(executor.plan_of(ask, size), size, ask.scope.folder_path, dict(steps.ms), tried)
 
 
 def tried_as(option: Option, found: Found, share: float) -> Tried:

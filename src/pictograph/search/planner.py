@@ -25,9 +25,6 @@ class Costs:
     """One code of the scope, compared in memory."""
     rerank_row_us: float = 5.5
     """One candidate, its vector looked up by id and compared in SQL."""
-    overfetch: int = 10
-    """Candidates for each row asked for."""
-    least_candidates: int = 500
     filtered_overfetch: int = 4
     """How many times as many candidates where tags will strike some out."""
 
@@ -50,41 +47,43 @@ class Plan:
     reason: str
     """For people, one sentence."""
     estimated_ms: float
+    size: int
+    """Images in the scope when it was chosen."""
     candidates: int = 0
 
 
-def plan(size: int, limit: int, filtered: bool, codes_rows: int | None, costs: Costs, *, exact: bool = False) -> Plan:
+def plan(
+    size: int, candidates: int, filtered: bool, codes_rows: int | None, costs: Costs, *, exact: bool = False
+) -> Plan:
     """The cheapest way to answer.
 
-    size: images in the scope. limit: rows asked for. filtered: tags are asked for too. codes_rows: codes that would be
-    compared, None if there are none of this scope. exact: only an exact answer will do.
+    size: images in the scope. candidates: how many of them codes must name so that the rows asked for are among them.
+    filtered: tags are asked for too. codes_rows: codes that would be compared, None if there are none of this scope.
+    exact: only an exact answer will do.
     """
-    options = weigh(size, limit, filtered, codes_rows, costs)
+    options = weigh(size, candidates, filtered, codes_rows, costs)
     if exact:
-        return chosen(options[0], "an exact answer was asked for")
+        return chosen(options[0], size, "an exact answer was asked for")
+    if codes_rows is None:
+        return chosen(options[0], size, "no codes hold this scope")
     if len(options) == 1:
-        return chosen(options[0], "no codes hold this scope")
+        return chosen(options[0], size, f"{size} images are no more than codes would have to name")
     best, other = sorted(options, key=lambda option: option.estimated_ms)
     why = f"{best.estimated_ms:.1f} ms are estimated for it, {other.estimated_ms:.1f} ms for {other.name}"
-    return chosen(best, f"{size} images: {why}")
+    return chosen(best, size, f"{size} images: {why}")
 
 
-def weigh(size: int, limit: int, filtered: bool, codes_rows: int | None, costs: Costs) -> Sequence[Option]:
-    """Every way that is open, `exact` first."""
+def weigh(size: int, candidates: int, filtered: bool, codes_rows: int | None, costs: Costs) -> Sequence[Option]:
+    """Every way that is open, `exact` first; arguments as for `plan`."""
     row_us = costs.exact_row_us + (costs.filter_row_us if filtered else 0)
     options = [Option("exact", costs.statement_ms + size * row_us / 1000)]
-    candidates = candidates_for(limit, filtered, costs)
+    candidates *= costs.filtered_overfetch if filtered else 1
     if codes_rows is not None and candidates < size:
         compared_us = codes_rows * costs.code_row_us + candidates * costs.rerank_row_us
         options.append(Option("codes", 2 * costs.statement_ms + compared_us / 1000, candidates))
     return options
 
 
-def candidates_for(limit: int, filtered: bool, costs: Costs) -> int:
-    """How many images the codes must offer so that the true nearest are among them."""
-    wanted = max(costs.least_candidates, limit * costs.overfetch)
-    return wanted * costs.filtered_overfetch if filtered else wanted
-
-
-def chosen(option: Option, reason: str) -> Plan:
-    return Plan(option.name, reason, option.estimated_ms, option.candidates)
+def chosen(option: Option, size: int, reason: str) -> Plan:
+    """The option as a plan."""
+    return Plan(option.name, reason, option.estimated_ms, size, option.candidates)
