@@ -48,7 +48,12 @@ def needs(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
     return check
 
 
-ServicesDep = Annotated[Services, Depends(services_of)]
+async def services_dependency(request: Request) -> Services:
+    """As `services_of`; async, because FastAPI gives any other dependency a thread of its own."""
+    return services_of(request)
+
+
+ServicesDep = Annotated[Services, Depends(services_dependency)]
 Viewer = Annotated[Caller, Depends(needs("viewer"))]
 Member = Annotated[Caller, Depends(needs("member"))]
 Admin = Annotated[Caller, Depends(needs("admin"))]

@@ -39,7 +39,7 @@ DatasetName = Annotated[str | None, Query(description="Name or UUID; absent: the
 Folder = Annotated[str | None, Query(description="Only this folder, with all below it.")]
 
 
-def asked_tags(
+async def asked_tags(  # async: FastAPI would give it a thread
     objects: Labels = None, scenes: Labels = None, attributes: Labels = None, match: Match = "any"
 ) -> TagFilter:
     """What the images must carry besides: OR inside a category, AND across; absent categories do not filter."""
