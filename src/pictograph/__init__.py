@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pictograph.version import __version__
 
 if TYPE_CHECKING:
-    from pictograph.client import AsyncClient, Client
+    from pictograph.client import AsyncClient, Client, SearchResults
     from pictograph.errors import (
         ApiError,
         AuthError,
@@ -55,6 +55,7 @@ __all__ = [
     "NotFoundError",
     "PictographError",
     "RateLimitError",
+    "SearchResults",
     "ServerError",
     "SpaceMismatch",
     "TooLarge",
@@ -69,5 +70,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pictograph' has no attribute {name!r}")
-    home = "pictograph.client" if name in ("Client", "AsyncClient") else "pictograph.errors"
+    home = "pictograph.client" if name in ("Client", "AsyncClient", "SearchResults") else "pictograph.errors"
     return getattr(import_module(home), name)

@@ -20,6 +20,7 @@ from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
 from pictograph.index.reindex import Reindex
 from pictograph.index.retag import Retag
+from pictograph.index.scopes import ScopeCounts
 from pictograph.index.spaces import Space, Spaces
 from pictograph.index.taggers import stored_tagger, tagger_of
 from pictograph.index.thresholds import Thresholds
@@ -67,6 +68,7 @@ class Services:
     taxonomy: Taxonomy
     thresholds: Thresholds
     retag: Retag
+    scope_counts: ScopeCounts
 
 
 @contextmanager
@@ -112,6 +114,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             taxonomy=taxonomy,
             thresholds=Thresholds(database, taxonomy),
             retag=Retag(database, spaces, taxonomy, lambda space: stored_tagger(database, space, taxonomy)),
+            scope_counts=ScopeCounts(database),
         )
         words.close()
     finally:

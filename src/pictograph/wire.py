@@ -89,7 +89,28 @@ class TaggedImage(SearchRow):
     """One image that carries the tags."""
 
 
-class TextAnswer(Wire):
+class SearchFacts(Wire):
+    """How an answer was found, and what it is worth."""
+
+    plan: str
+    """`exact`: vectors were compared in SQL. `codes`: short codes in memory, then the best by their vectors."""
+    plan_reason: str
+    """Why that plan, for people; says so if another was tried first and fell short."""
+    scope_size: int
+    """Findable images in the scope, the reference too if it lies there."""
+    scanned: int
+    """Images whose vector or code was compared; tags ruled the others out."""
+    exact: bool
+    """True if the rows are the true nearest: nothing was estimated. False: by codes, which may miss some."""
+    complete: bool
+    """True if every image of the scope was considered: by its vector, its code or its tags. Both plans do that."""
+    took_ms: float
+    """Milliseconds in the service, from the question to the rows; HTTP is not in it."""
+    unknown_tags: list[str] = []
+    """Tags asked for besides that are not in the taxonomy: no image can carry them."""
+
+
+class TextAnswer(SearchFacts):
     """Answer of `GET /search/by-text`."""
 
     results: list[SimilarImage]
@@ -99,7 +120,7 @@ class TextAnswer(Wire):
     threshold: float
 
 
-class SimilarAnswer(Wire):
+class SimilarAnswer(SearchFacts):
     """Answer of `GET /search/similar`."""
 
     results: list[SimilarImage]
@@ -111,6 +132,44 @@ class SimilarAnswer(Wire):
     """The scope that was searched: this folder and everything below it."""
 
 
+class TriedPlan(Wire):
+    """One way to answer a question, carried out."""
+
+    plan: str
+    estimated_ms: float
+    """What the planner expected."""
+    took_ms: float
+    """What it took, the count of the scope and the vector not included."""
+    steps: dict[str, float]
+    """Milliseconds of each step, in order. Rows are fetched within `scan` and `rerank`."""
+    rows: int
+    scanned: int
+    """Images whose vector or code was compared."""
+    complete: bool
+    """Whether every image of the scope was considered."""
+    recall: float
+    """Share of the rows of the exact answer that it found; 1 for the exact scan itself."""
+    fell_back: str | None
+    """Why it ended as an exact scan, if it did."""
+
+
+class SearchExplanation(Wire):
+    """Answer of `GET /search/explain`: the decision, and what every way to answer gives."""
+
+    plan: str
+    """The way that this search takes."""
+    plan_reason: str
+    estimated_ms: float
+    scope_size: int
+    """Findable images in the scope."""
+    folder_path: str
+    """The scope: this folder and everything below it."""
+    preparation: dict[str, float]
+    """Milliseconds of what comes before any plan: `reference`, or `words` and `datasets`; then `count`."""
+    tried: list[TriedPlan]
+    """Every way that is open, `exact` first."""
+
+
 class TagFilters(Wire):
     """What a tag search was asked for."""
 
@@ -118,6 +177,7 @@ class TagFilters(Wire):
     scenes: list[str] | None = None
     attributes: list[str] | None = None
     dataset_name: str | None = None
+    folder_path: str | None = None
     match: TagMatch = "any"
 
 

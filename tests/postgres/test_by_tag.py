@@ -138,6 +138,23 @@ async def test_without_a_dataset_the_whole_organization_is_searched(garden: Gard
     assert await names(garden, objects=["dog"]) == ["park dog.jpg", "dog.jpg"]
 
 
+async def test_a_folder_includes_all_below_it_and_no_folder_is_no_filter(garden: Garden) -> None:
+    street, park = await garden.dataset("street"), await garden.dataset("park")
+    for dataset in (street, park):
+        for folder in ("/", "/day", "/day/rain", "/daylight"):
+            name = f"{dataset.name} {folder.replace('/', '-')}.jpg"
+            await garden.plant(dataset, name, folder=folder, tags={"objects": ["dog"], "scenes": [], "attributes": []})
+    assert len(await names(garden, objects=["dog"])) == 8
+    assert await names(garden, objects=["dog"], folder_path="/day") == [
+        "park -day-rain.jpg", "park -day.jpg", "street -day-rain.jpg", "street -day.jpg",
+    ]  # fmt: skip
+    assert await names(garden, objects=["dog"], dataset="street", folder_path="day/rain/") == ["street -day-rain.jpg"]
+    assert len(await names(garden, objects=["dog"], folder_path="/")) == 8
+    assert await names(garden, objects=["dog"], folder_path="/nowhere") == []
+    with pytest.raises(ValidationError):
+        await ask(garden, objects=["dog"], folder_path="/..")
+
+
 async def test_an_unknown_dataset_is_not_found(garden: Garden, street: Dataset) -> None:
     for reference in ("nowhere", str(uuid7()), "", "\x00", "x" * 10_000, "STREET"):
         with pytest.raises(NotFoundError):

@@ -57,6 +57,16 @@ def test_pictures_are_uploaded_found_fetched_and_deleted(command: Command, clien
     rows = parsed(command("search", "similar", images["a.jpg"], "--json"))
     assert [(row["image_id"], row["similarity"]) for row in rows] == [(images["b.jpg"], 1.0)]
     assert images["b.jpg"] in command("search", "similar", images["a.jpg"])[1]
+    how = command("search", "similar", images["a.jpg"], "--exact")[1].splitlines()[0]
+    assert "(exact, 3 images, " in how
+    none = command("search", "similar", images["a.jpg"], "--object", "unicorn", "--json")
+    assert (none[0], json.loads(none[1]), "unicorn" in none[2]) == (0, [], True)
+    shown = parsed(command("search", "explain", images["a.jpg"], "--json"))
+    assert (shown["plan"], shown["scope_size"], shown["tried"][0]["recall"]) == ("exact", 3, 1.0)
+    table = command("search", "explain", images["a.jpg"])[1]
+    assert table.startswith("exact: no codes hold this scope")
+    assert "1.000" in table
+    assert command("search", "explain")[0] == 6
     target = photos / "saved"
     assert command("images", "download", images["a.jpg"], "--out", target)[0] == 0
     assert target.read_bytes() == picture_bytes(1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -224,6 +226,87 @@ def test_two_hundred_tags_may_be_asked_for_at_once(client: Client, planted: dict
     assert len(client.search.by_tag(objects=[*many, "car"])) == 3
     with pytest.raises(ValidationError, match="200"):
         client.search.by_tag(objects=[*many, "car", "truck"])
+
+
+# What an answer says of itself
+
+
+def test_rows_are_a_plain_list_that_also_says_how_it_was_found(client: Client, planted: dict[str, str]) -> None:
+    rows = client.search.by_similarity(planted["reference.jpg"])
+    assert isinstance(rows, list)
+    assert rows == list(rows)
+    assert [*rows] == rows[:] == sorted(rows, key=lambda row: -row.similarity)
+    assert (rows.plan, rows.exact, rows.complete) == ("exact", True, True)
+    assert (rows.scope_size, rows.scanned, rows.unknown_tags) == (4, 4, [])
+    assert rows.took_ms > 0
+    assert rows.plan_reason
+    again = pickle.loads(pickle.dumps(rows))
+    assert (again, again.plan, again.scope_size) == (rows, rows.plan, rows.scope_size)
+    assert copy.copy(rows).scope_size == 4
+    whole = client.search.by_similarity(planted["reference.jpg"], folder_path="/")
+    assert whole.scope_size == 5
+    empty = client.search.by_similarity(planted["reference.jpg"], folder_path="/nowhere")
+    assert (empty, empty.scope_size, empty.exact, empty.complete) == ([], 0, True, True)
+
+
+async def test_the_async_client_says_the_same(service: Service, client: Client, planted: dict[str, str]) -> None:
+    async with AsyncClient(client._transport.config.api_key, base_url=service.address) as other:
+        rows = await other.search.by_similarity(planted["reference.jpg"], objects=["car"], exact=True)
+        shown = await other.search.explain(image_id=planted["reference.jpg"])
+        tagged = await other.search.by_tag(objects=["car"], folder_path="/a")
+    assert rows == client.search.by_similarity(planted["reference.jpg"], objects=["car"])
+    assert (rows.plan, rows.scope_size) == ("exact", 4)
+    assert shown.scope_size == 4
+    assert names(tagged) == ["below.jpg", "near.jpg"]
+
+
+def test_likeness_and_tags_go_together(client: Client, planted: dict[str, str]) -> None:
+    def ask(**tags: Any) -> list[str]:
+        return names(client.search.by_similarity(planted["reference.jpg"], folder_path="/", **tags))
+
+    assert ask() == ["elsewhere.jpg", "near.jpg", "below.jpg"]
+    assert ask(scenes=["outdoor"]) == ["elsewhere.jpg", "below.jpg"]
+    assert ask(objects=["car"], attributes=["blurry"]) == ["elsewhere.jpg"]
+    assert ask(objects=["car", "truck"], match="all") == []
+    assert ask(objects=[]) == []
+    rows = client.search.by_similarity(planted["reference.jpg"], objects=["car", "Unicorn"], exact=True)
+    assert (names(rows), rows.unknown_tags) == (["near.jpg", "below.jpg"], ["unicorn"])
+    assert (rows.plan_reason, rows.scanned, rows.scope_size) == ("an exact answer was asked for", 2, 4)
+
+
+def test_a_tag_search_keeps_to_a_folder_with_all_below_it(client: Client, planted: dict[str, str]) -> None:
+    page = client.search.by_tag_page(objects=["car"], folder_path="a/")
+    assert (names(page.results), page.filters.folder_path) == (["below.jpg", "near.jpg"], "/a")
+    assert names(client.search.by_tag(objects=["car"], folder_path="/a", limit=1)) == ["below.jpg"]
+    assert names(client.search.iterate_by_tag(objects=["car"], folder_path="/a", page_size=1)) == [
+        "below.jpg", "near.jpg",
+    ]  # fmt: skip
+    assert client.search.by_tag_page(objects=["car"]).filters.folder_path is None
+
+
+def test_an_explanation_shows_the_plan_its_costs_and_its_recall(client: Client, planted: dict[str, str]) -> None:
+    shown = client.search.explain(image_id=planted["reference.jpg"], folder_path="/", objects=["car"])
+    assert (shown.plan, shown.scope_size, shown.folder_path) == ("exact", 5, "/")
+    assert list(shown.preparation) == ["reference", "count"]
+    (exact,) = shown.tried
+    assert (exact.plan, exact.rows, exact.recall, exact.complete, exact.fell_back) == ("exact", 3, 1.0, True, None)
+    assert exact.estimated_ms > 0
+    assert exact.took_ms >= exact.steps["scan"] > 0
+
+
+@pytest.mark.parametrize("wrong", [{}, {"image_id": str(uuid4()), "text": "a dog"}])
+def test_an_explanation_is_of_one_question(client: Client, wrong: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="exactly one of image_id and text"):
+        client.search.explain(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_explanation_fails_as_the_search_does(client: Client, planted: dict[str, str]) -> None:
+    with pytest.raises(NotFoundError):
+        client.search.explain(image_id=str(uuid4()))
+    with pytest.raises(ValidationError, match="no text side"):
+        client.search.explain(text="a dog")
+    with pytest.raises(ValidationError, match="dataset_name goes with text"):
+        client.search.explain(image_id=planted["reference.jpg"], dataset_name="my-dataset")
 
 
 # Rows, as the published clients read them (protocol.md 1.1, 1.2, 10)

@@ -1,4 +1,4 @@
-"""`search similar`, `search text`, `search tags`."""
+"""`search similar`, `search text`, `search tags`, `search explain`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
-from pictograph.cli.output import Json, errors, print_json, print_table
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT
-from pictograph.wire import SearchRow, SimilarImage
+from pictograph.cli.output import Json, console, errors, print_json, print_table
+from pictograph.client import SearchResults
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT, TagMatch
+from pictograph.wire import SearchExplanation, SearchRow, SimilarImage
 
 app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words or by tag.")
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help=f"Most rows to print, 1 to {MAX_LIMIT}.")]
+Objects = Annotated[list[str] | None, typer.Option("--object", "-o", help="Repeat for several: any of them.")]
+Scenes = Annotated[list[str] | None, typer.Option("--scene", "-s", help="Repeat for several: any of them.")]
+Attributes = Annotated[list[str] | None, typer.Option("--attribute", "-a", help="Repeat for several: any of them.")]
+MatchAll = Annotated[bool, typer.Option("--all", help="All tags of a category, not any of them.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Compare every vector of the scope, whatever it takes.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")]
+Folder = Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder, with all below it.")]
 
 
 @app.command()
@@ -29,56 +37,126 @@ def similar(
     folder: Annotated[
         str | None, typer.Option("--folder", "-f", help="Default: the reference's own; `/` is its whole dataset.")
     ] = None,
+    objects: Objects = None,
+    scenes: Scenes = None,
+    attributes: Attributes = None,
+    match_all: MatchAll = False,
+    exact: Exact = False,
     as_json: Json = False,
 ) -> None:
-    """Images that look like a reference image, the most alike first.
+    """Images that look like a reference image, the most alike first; with tags, only those that carry them.
 
-    Example: pictograph search similar 0198c0de-... --threshold 0.7 --folder /
+    Example: pictograph search similar 0198c0de-... --threshold 0.7 --folder / --object car
     """
     with connected(context) as client:
-        rows = client.search.by_similarity(image_id, threshold=threshold, limit=limit, folder_path=folder)
+        rows = client.search.by_similarity(
+            image_id,
+            threshold=threshold,
+            limit=limit,
+            folder_path=folder,
+            objects=objects or None,
+            scenes=scenes or None,
+            attributes=attributes or None,
+            match=match_of(match_all),
+            exact=exact,
+        )
+    warn_unknown(rows.unknown_tags)
     if as_json:
         print_json(rows)
     else:
-        print_similar(f"{len(rows)} images like {image_id}", rows)
+        print_similar(f"{len(rows)} images like {image_id} ({how(rows)})", rows)
 
 
 @app.command()
 def text(
     context: typer.Context,
     words: Annotated[str, typer.Argument(help="What the images show: 'a red truck at night'.")],
-    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")] = None,
-    folder: Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder, with all below it.")] = None,
+    dataset: Dataset = None,
+    folder: Folder = None,
     threshold: Annotated[
         float, typer.Option("--threshold", "-t", help="Least cosine, 0 to 1; between words and pictures it is low.")
     ] = DEFAULT_TEXT_THRESHOLD,
     limit: Limit = 10,
+    objects: Objects = None,
+    scenes: Scenes = None,
+    attributes: Attributes = None,
+    match_all: MatchAll = False,
+    exact: Exact = False,
     as_json: Json = False,
 ) -> None:
-    """Images that show what the words say, the best first.
+    """Images that show what the words say, the best first; with tags, only those that carry them.
 
-    Example: pictograph search text 'a dog on a beach' --dataset holidays
+    Example: pictograph search text 'a dog on a beach' --dataset holidays --attribute sharp
     """
     with connected(context) as client:
-        rows = client.search.by_text(words, dataset_name=dataset, folder_path=folder, threshold=threshold, limit=limit)
+        rows = client.search.by_text(
+            words,
+            dataset_name=dataset,
+            folder_path=folder,
+            threshold=threshold,
+            limit=limit,
+            objects=objects or None,
+            scenes=scenes or None,
+            attributes=attributes or None,
+            match=match_of(match_all),
+            exact=exact,
+        )
+    warn_unknown(rows.unknown_tags)
     if as_json:
         print_json(rows)
     else:
-        print_similar(f"{len(rows)} images for {words!r}", rows)
+        print_similar(f"{len(rows)} images for {words!r} ({how(rows)})", rows)
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    image_id: Annotated[str | None, typer.Argument(help="UUID of a reference image, or else --text.")] = None,
+    words: Annotated[str | None, typer.Option("--text", help="Words, or else an image id.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="With --text. Default: all.")] = None,
+    folder: Annotated[str | None, typer.Option("--folder", "-f", help="As in the search itself.")] = None,
+    threshold: Annotated[float | None, typer.Option("--threshold", "-t", help="Default: the search's own.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    objects: Objects = None,
+    scenes: Scenes = None,
+    attributes: Attributes = None,
+    match_all: MatchAll = False,
+    exact: Exact = False,
+    as_json: Json = False,
+) -> None:
+    """How a search is answered and why, and what every other way takes and finds. It runs all of them.
+
+    Example: pictograph search explain --text 'a dog on a beach' --dataset holidays
+    """
+    with connected(context) as client:
+        found = client.search.explain(
+            image_id=image_id,
+            text=words,
+            dataset_name=dataset,
+            folder_path=folder,
+            threshold=threshold,
+            limit=limit,
+            objects=objects or None,
+            scenes=scenes or None,
+            attributes=attributes or None,
+            match=match_of(match_all),
+            exact=exact,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        print_explanation(found)
 
 
 @app.command()
 def tags(
     context: typer.Context,
-    objects: Annotated[
-        list[str] | None, typer.Option("--object", "-o", help="Repeat for several: any of them.")
-    ] = None,
-    scenes: Annotated[list[str] | None, typer.Option("--scene", "-s", help="Repeat for several: any of them.")] = None,
-    attributes: Annotated[
-        list[str] | None, typer.Option("--attribute", "-a", help="Repeat for several: any of them.")
-    ] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")] = None,
-    match_all: Annotated[bool, typer.Option("--all", help="All tags of a category, not any of them.")] = False,
+    objects: Objects = None,
+    scenes: Scenes = None,
+    attributes: Attributes = None,
+    dataset: Dataset = None,
+    folder: Folder = None,
+    match_all: MatchAll = False,
     limit: Limit = DEFAULT_LIMIT,
     offset: Annotated[int, typer.Option("--offset", min=0)] = 0,
     as_json: Json = False,
@@ -93,12 +171,12 @@ def tags(
             scenes=scenes or None,
             attributes=attributes or None,
             dataset_name=dataset,
-            match="all" if match_all else "any",
+            folder_path=folder,
+            match=match_of(match_all),
             limit=limit,
             offset=offset,
         )
-    if page.unknown_tags:
-        errors.print(f"[yellow]Not in the taxonomy, so no image has them:[/] {escape(', '.join(page.unknown_tags))}")
+    warn_unknown(page.unknown_tags)
     if as_json:
         print_json(page.results)
         return
@@ -107,6 +185,41 @@ def tags(
     print_table(f"{len(page.results)} images by tag", columns, cells)
     if page.pagination.has_more:
         errors.print(f"[dim]There are more: --offset {offset + limit}, or a larger --limit.[/]")
+
+
+def match_of(match_all: bool) -> TagMatch:
+    return "all" if match_all else "any"
+
+
+def warn_unknown(tags: Sequence[str]) -> None:
+    if tags:
+        errors.print(f"[yellow]Not in the taxonomy, so no image has them:[/] {escape(', '.join(tags))}")
+
+
+def how(rows: SearchResults[SimilarImage]) -> str:
+    """`exact, 1000 images, 2.1 ms`."""
+    return f"{rows.plan}, {rows.scope_size} images{'' if rows.complete else ', not all seen'}, {rows.took_ms:.1f} ms"
+
+
+def print_explanation(found: SearchExplanation) -> None:
+    before = ", ".join(f"{name} {ms:.2f} ms" for name, ms in found.preparation.items())
+    console.print(f"{found.plan}: {found.plan_reason}", style="bold", markup=False, highlight=False)
+    console.print(f"{found.scope_size} images in {found.folder_path}; before: {before}", markup=False, highlight=False)
+    columns = ("plan", "estimated", "took", "steps", "compared", "rows", "recall", "")
+    cells = (
+        (
+            way.plan,
+            f"{way.estimated_ms:.1f} ms",
+            f"{way.took_ms:.1f} ms",
+            ", ".join(f"{name} {ms:.2f}" for name, ms in way.steps.items()),
+            way.scanned,
+            way.rows,
+            f"{way.recall:.3f}",
+            way.fell_back or "",
+        )
+        for way in found.tried
+    )
+    print_table("Every way to answer", columns, cells)
 
 
 def print_similar(title: str, rows: Sequence[SimilarImage]) -> None:

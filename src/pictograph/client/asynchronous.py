@@ -18,7 +18,7 @@ from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
-from pictograph.client.results import UploadReport
+from pictograph.client.results import SearchResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
@@ -55,7 +55,7 @@ class AsyncClient:
         self._transport = AsyncTransport(resolve_config(api_key, base_url, timeout, max_retries), http_client)
         self._service: LocalService | None = None
         self.search = AsyncSearch(self._transport)
-        """Find images by likeness or by tag."""
+        """Find images by likeness, by words or by tag."""
         self.tags = AsyncTags(self._transport)
         """The taxonomy, and the thresholds of its labels."""
         self.datasets = AsyncDatasets(self._transport)
@@ -162,9 +162,15 @@ class AsyncSearch:
         threshold: float = DEFAULT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
         folder_path: str | None = None,
-    ) -> list[wire.SimilarImage]:
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+    ) -> SearchResults[wire.SimilarImage]:
         """As `Search.by_similarity`."""
-        return await self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path))
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return await self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path, tags, exact))
 
     async def by_text(
         self,
@@ -174,9 +180,36 @@ class AsyncSearch:
         folder_path: str | None = None,
         threshold: float = DEFAULT_TEXT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
-    ) -> list[wire.SimilarImage]:
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+    ) -> SearchResults[wire.SimilarImage]:
         """As `Search.by_text`."""
-        return await self._transport.send(calls.by_text(text, dataset_name, folder_path, threshold, limit))
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return await self._transport.send(calls.by_text(text, dataset_name, folder_path, threshold, limit, tags, exact))
+
+    async def explain(
+        self,
+        *,
+        image_id: str | None = None,
+        text: str | None = None,
+        dataset_name: str | None = None,
+        folder_path: str | None = None,
+        threshold: float | None = None,
+        limit: int = DEFAULT_LIMIT,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+    ) -> wire.SearchExplanation:
+        """As `Search.explain`."""
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return await self._transport.send(
+            calls.explain_search(image_id, text, dataset_name, folder_path, threshold, limit, tags, exact)
+        )
 
     async def by_tag(
         self,
@@ -185,12 +218,13 @@ class AsyncSearch:
         scenes: Sequence[str] | None = None,
         attributes: Sequence[str] | None = None,
         dataset_name: str | None = None,
+        folder_path: str | None = None,
         match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
     ) -> list[wire.TaggedImage]:
         """As `Search.by_tag`."""
-        call = calls.by_tag(objects, scenes, attributes, dataset_name, match, limit, offset)
+        call = calls.by_tag(calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset)
         return (await self._transport.send(call)).results
 
     async def by_tag_page(
@@ -200,6 +234,7 @@ class AsyncSearch:
         scenes: Sequence[str] | None = None,
         attributes: Sequence[str] | None = None,
         dataset_name: str | None = None,
+        folder_path: str | None = None,
         match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
@@ -207,7 +242,9 @@ class AsyncSearch:
     ) -> wire.TagAnswer:
         """As `Search.by_tag_page`."""
         return await self._transport.send(
-            calls.by_tag(objects, scenes, attributes, dataset_name, match, limit, offset, cursor)
+            calls.by_tag(
+                calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset, cursor
+            )
         )
 
     async def iterate_by_tag(
@@ -217,13 +254,16 @@ class AsyncSearch:
         scenes: Sequence[str] | None = None,
         attributes: Sequence[str] | None = None,
         dataset_name: str | None = None,
+        folder_path: str | None = None,
         match: TagMatch = "any",
         page_size: int = 500,
     ) -> AsyncIterator[wire.TaggedImage]:
         """As `Search.iterate_by_tag`."""
         cursor: str | None = None
         while True:
-            call = calls.by_tag(objects, scenes, attributes, dataset_name, match, page_size, 0, cursor)
+            call = calls.by_tag(
+                calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, page_size, 0, cursor
+            )
             page = await self._transport.send(call)
             for row in page.results:
                 yield row

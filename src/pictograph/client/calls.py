@@ -13,17 +13,10 @@ import httpx
 import pydantic
 
 from pictograph import wire
+from pictograph.client.results import SearchResults
 from pictograph.client.retry import parse_retry_after
 from pictograph.errors import ApiError, ServerError, ValidationError, error_class_for
-from pictograph.types import (
-    DEFAULT_LIMIT,
-    DEFAULT_TEXT_THRESHOLD,
-    DEFAULT_THRESHOLD,
-    ImageState,
-    Role,
-    TagCategory,
-    TagMatch,
-)
+from pictograph.types import ImageState, Role, TagCategory, TagMatch
 
 Result = TypeVar("Result")
 Query = Sequence[tuple[str, str]]
@@ -61,48 +54,79 @@ class Call(Generic[Result]):
         return arguments
 
 
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The tags of a question; a category left None does not filter, an empty one matches nothing."""
+
+    objects: Sequence[str] | None = None
+    scenes: Sequence[str] | None = None
+    attributes: Sequence[str] | None = None
+    match: TagMatch = "any"
+
+    def query(self) -> list[tuple[str, str]]:
+        """Raises ValidationError for a lone text instead of a list."""
+        given = (("objects", self.objects), ("scenes", self.scenes), ("attributes", self.attributes))
+        pairs = [("match", str(self.match))] if self.match != "any" else []
+        for category, labels in given:
+            if labels is not None:
+                pairs += [(category, label) for label in checked_labels(category, labels)] or [(category, "")]
+        return pairs
+
+
 def by_similarity(
-    image_id: str,
-    threshold: float = DEFAULT_THRESHOLD,
-    limit: int = DEFAULT_LIMIT,
-    folder_path: str | None = None,
-) -> Call[list[wire.SimilarImage]]:
+    image_id: str, threshold: float, limit: int, folder_path: str | None, tags: Tags, exact: bool
+) -> Call[SearchResults[wire.SimilarImage]]:
     query = [("image_id", str(image_id)), ("threshold", repr(float(threshold))), ("limit", str(limit))]
-    if folder_path is not None:
-        query.append(("directory_path", folder_path))
-    return Call("GET", api("search", "similar"), lambda r: parse(wire.SimilarAnswer, r).results, query)
+    query += given(("directory_path", folder_path)) + tags.query() + exactly(exact)
+    return Call("GET", api("search", "similar"), lambda r: results(parse(wire.SimilarAnswer, r)), query)
 
 
 def by_text(
     text: str,
-    dataset_name: str | None = None,
-    folder_path: str | None = None,
-    threshold: float = DEFAULT_TEXT_THRESHOLD,
-    limit: int = DEFAULT_LIMIT,
-) -> Call[list[wire.SimilarImage]]:
+    dataset_name: str | None,
+    folder_path: str | None,
+    threshold: float,
+    limit: int,
+    tags: Tags,
+    exact: bool,
+) -> Call[SearchResults[wire.SimilarImage]]:
     query = [("text", text), ("threshold", repr(float(threshold))), ("limit", str(limit))]
-    optional = (("dataset_name", dataset_name), ("directory_path", folder_path))
-    query += [(name, value) for name, value in optional if value is not None]
-    return Call("GET", api("search", "by-text"), lambda r: parse(wire.TextAnswer, r).results, query)
+    query += given(("dataset_name", dataset_name), ("directory_path", folder_path)) + tags.query() + exactly(exact)
+    return Call("GET", api("search", "by-text"), lambda r: results(parse(wire.TextAnswer, r)), query)
+
+
+def explain_search(
+    image_id: str | None,
+    text: str | None,
+    dataset_name: str | None,
+    folder_path: str | None,
+    threshold: float | None,
+    limit: int,
+    tags: Tags,
+    exact: bool,
+) -> Call[wire.SearchExplanation]:
+    query = given(
+        ("image_id", None if image_id is None else str(image_id)),
+        ("text", text),
+        ("dataset_name", dataset_name),
+        ("directory_path", folder_path),
+        ("threshold", None if threshold is None else repr(float(threshold))),
+        ("limit", str(limit)),
+    )
+    query += tags.query() + exactly(exact)
+    return Call("GET", api("search", "explain"), lambda r: parse(wire.SearchExplanation, r), query)
 
 
 def by_tag(
-    objects: Sequence[str] | None,
-    scenes: Sequence[str] | None,
-    attributes: Sequence[str] | None,
+    tags: Tags,
     dataset_name: str | None,
-    match: TagMatch,
+    folder_path: str | None,
     limit: int,
     offset: int = 0,
     cursor: str | None = None,
 ) -> Call[wire.TagAnswer]:
-    query = [("limit", str(limit)), ("offset", str(offset)), ("match", match)]
-    for category, labels in (("objects", objects), ("scenes", scenes), ("attributes", attributes)):
-        if labels is not None:
-            query += [(category, label) for label in checked_labels(category, labels)] or [(category, "")]
-    query += [
-        (name, value) for name, value in (("dataset_name", dataset_name), ("cursor", cursor)) if value is not None
-    ]
+    query = [("limit", str(limit)), ("offset", str(offset)), *tags.query()]
+    query += given(("dataset_name", dataset_name), ("directory_path", folder_path), ("cursor", cursor))
     return Call("GET", api("search", "by-tags"), lambda r: parse(wire.TagAnswer, r), query)
 
 
@@ -146,6 +170,18 @@ def reset_threshold(label: str, category: TagCategory | None) -> Call[wire.Thres
 def update_tags(cursor: str | None) -> Call[wire.TagUpdate]:
     query = [("cursor", cursor)] if cursor else []
     return Call("POST", api("tags", "update"), lambda r: parse(wire.TagUpdate, r), query)
+
+
+def results(answer: wire.SimilarAnswer | wire.TextAnswer) -> SearchResults[wire.SimilarImage]:
+    return SearchResults(answer.results, answer)
+
+
+def given(*pairs: tuple[str, str | None]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in pairs if value is not None]
+
+
+def exactly(exact: bool) -> list[tuple[str, str]]:
+    return [("exact", "true")] if exact else []
 
 
 def checked_labels(category: str, labels: Sequence[str]) -> list[str]:

@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from pictograph.wire import Image
+from pictograph.wire import Image, SearchFacts
+
+Row = TypeVar("Row")
+
+
+class SearchResults(list[Row]):
+    """The rows of a search: a list like any other, that also says how they were found and what they are worth.
+
+    rows = client.search.by_text("a dog on a beach")
+    if not rows.exact:
+        print(f"{rows.scanned} of {rows.scope_size} images compared by {rows.plan}: {rows.plan_reason}")
+    """
+
+    def __init__(self, rows: Iterable[Row], facts: SearchFacts) -> None:
+        super().__init__(rows)
+        self.plan = facts.plan
+        """`exact`: vectors were compared in SQL. `codes`: short codes in memory, then the best by their vectors."""
+        self.plan_reason = facts.plan_reason
+        """Why that plan, for people; says so if another was tried first and fell short."""
+        self.scope_size = facts.scope_size
+        """Findable images in the scope, the reference too if it lies there."""
+        self.scanned = facts.scanned
+        """Images whose vector or code was compared; tags ruled the others out."""
+        self.exact = facts.exact
+        """True if the rows are the true nearest: nothing was estimated."""
+        self.complete = facts.complete
+        """True if every image of the scope was considered."""
+        self.took_ms = facts.took_ms
+        """Milliseconds in the service, without HTTP."""
+        self.unknown_tags = facts.unknown_tags
+        """Tags asked for besides that are not in the taxonomy: no image can carry them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
-from pictograph.client.results import UploadReport
+from pictograph.client.results import SearchResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
 from pictograph.types import (
@@ -61,7 +61,7 @@ class Client:
         self._transport = Transport(resolve_config(api_key, base_url, timeout, max_retries), http_client)
         self._service: LocalService | None = None
         self.search = Search(self._transport)
-        """Find images by likeness or by tag."""
+        """Find images by likeness, by words or by tag."""
         self.tags = Tags(self._transport)
         """The taxonomy, and the thresholds of its labels."""
         self.datasets = Datasets(self._transport)
@@ -185,15 +185,23 @@ class Search:
         threshold: float = DEFAULT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
         folder_path: str | None = None,
-    ) -> list[wire.SimilarImage]:
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+    ) -> SearchResults[wire.SimilarImage]:
         """Images that look like the one with this id, by falling similarity; the reference itself is left out.
 
         threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
         folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
+        objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare every vector,
+        whatever it takes. The rows are a list that also says how they were found: see `SearchResults`.
         Raises NotFoundError (no such image), ValidationError, EmbeddingFailed; waits for an image not yet embedded, and
         raises EmbeddingPending if that takes too long.
         """
-        return self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path))
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path, tags, exact))
 
     def by_text(
         self,
@@ -203,14 +211,47 @@ class Search:
         folder_path: str | None = None,
         threshold: float = DEFAULT_TEXT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
-    ) -> list[wire.SimilarImage]:
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+    ) -> SearchResults[wire.SimilarImage]:
         """Images that show what the words say, by falling similarity.
 
         dataset_name: None searches the whole organization. folder_path: only this folder, with everything below it.
         threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing.
-        limit: 1 to 500. Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
+        limit: 1 to 500. objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare
+        every vector, whatever it takes. The rows are a list that also says how they were found: see `SearchResults`.
+        Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
         """
-        return self._transport.send(calls.by_text(text, dataset_name, folder_path, threshold, limit))
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.send(calls.by_text(text, dataset_name, folder_path, threshold, limit, tags, exact))
+
+    def explain(
+        self,
+        *,
+        image_id: str | None = None,
+        text: str | None = None,
+        dataset_name: str | None = None,
+        folder_path: str | None = None,
+        threshold: float | None = None,
+        limit: int = DEFAULT_LIMIT,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+    ) -> wire.SearchExplanation:
+        """How a search by likeness (image_id) or by words (text) is answered, and what every other way takes and finds.
+
+        It answers the question in each of them, so it costs all together. threshold: None is the search's own default.
+        Raises ValidationError unless exactly one of image_id and text is given, and what the search itself raises.
+        """
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.send(
+            calls.explain_search(image_id, text, dataset_name, folder_path, threshold, limit, tags, exact)
+        )
 
     def by_tag(
         self,
@@ -219,6 +260,7 @@ class Search:
         scenes: Sequence[str] | None = None,
         attributes: Sequence[str] | None = None,
         dataset_name: str | None = None,
+        folder_path: str | None = None,
         match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
@@ -226,7 +268,8 @@ class Search:
         """Images whose automatic tags match, newest first.
 
         Tags in one category are OR'd (AND'd with match="all"), categories are AND'd. At least one must be given; an
-        empty list matches nothing. dataset_name: None searches the whole organization. limit: 1 to 500.
+        empty list matches nothing. dataset_name: None searches the whole organization. folder_path: only this folder,
+        with all below it. limit: 1 to 500.
         Raises ValidationError (no category given), NotFoundError (no such dataset).
         """
         return self.by_tag_page(
@@ -234,6 +277,7 @@ class Search:
             scenes=scenes,
             attributes=attributes,
             dataset_name=dataset_name,
+            folder_path=folder_path,
             match=match,
             limit=limit,
             offset=offset,
@@ -246,13 +290,16 @@ class Search:
         scenes: Sequence[str] | None = None,
         attributes: Sequence[str] | None = None,
         dataset_name: str | None = None,
+        folder_path: str | None = None,
         match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
         cursor: str | None = None,
     ) -> wire.TagAnswer:
         """As `by_tag`, with what the answer says beside its rows: unknown tags, and the cursor of the next page."""
-        call = calls.by_tag(objects, scenes, attributes, dataset_name, match, limit, offset, cursor)
+        call = calls.by_tag(
+            calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset, cursor
+        )
         return self._transport.send(call)
 
     def iterate_by_tag(
@@ -262,6 +309,7 @@ class Search:
         scenes: Sequence[str] | None = None,
         attributes: Sequence[str] | None = None,
         dataset_name: str | None = None,
+        folder_path: str | None = None,
         match: TagMatch = "any",
         page_size: int = 500,
     ) -> Iterator[wire.TaggedImage]:
@@ -269,7 +317,9 @@ class Search:
         cursor: str | None = None
         while True:
             page = self._transport.send(
-                calls.by_tag(objects, scenes, attributes, dataset_name, match, page_size, 0, cursor)
+                calls.by_tag(
+                    calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, page_size, 0, cursor
+                )
             )
             yield from page.results
             cursor = page.pagination.next_cursor

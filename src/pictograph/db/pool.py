@@ -99,3 +99,10 @@ class Database:
         """A connection inside one transaction: all of it is committed at the end, or none."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """A connection inside one transaction that only reads, and whose statements all see the same moment."""
+        async with self.transaction() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection

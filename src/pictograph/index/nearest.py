@@ -97,7 +97,7 @@ def as_stored(vector: FloatArray) -> HalfVector:
 
 async def find_reference(connection: Connection, organization: UUID, image: ImageId) -> Reference | None:
     """The image, if this organization has it."""
-    return await fetch_one(connection, Reference, REFERENCE, [organization, image])
+    return await fetch_one(connection, Reference, REFERENCE, [organization, image], binary=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ SELECT: Final = """
 SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, i.created_at
 FROM image i JOIN folder f ON f.id = i.folder_id
 WHERE i.dataset_id = ANY(%(datasets)s) AND i.archived_at IS NULL"""
+IN_FOLDER: Final = """
+  AND i.folder_id = ANY(ARRAY(
+    SELECT id FROM folder
+    WHERE dataset_id = ANY(%(datasets)s) AND (path = %(folder)s OR starts_with(path, %(below)s))))"""
 CONTAINS: Final = "i.image_auto_tags @> %({name})s::jsonb"
 # created_at falls and id rises, which one row comparison says with the two sides crossed over
 AFTER: Final = " AND (i.created_at, %(after_id)s::uuid) < (%(after_time)s::timestamptz, i.id)"
@@ -60,10 +64,11 @@ async def find_by_tags(
     limit: int,
     offset: int = 0,
     after: After | None = None,
+    folder_path: str | None = None,
 ) -> list[TagHit]:
     """Images that satisfy every category in `filters`, newest first, then by id. Archived ones are left out.
 
-    A category with no labels matches nothing.
+    A category with no labels matches nothing. folder_path: only this folder, with all below it.
     """
     statement = SELECT
     values: dict[str, object] = {"datasets": list(datasets), "limit": limit, "offset": offset}
@@ -72,6 +77,9 @@ async def find_by_tags(
         names = {f"{category}_{number}": document for number, document in enumerate(documents)}
         statement += f" AND ({' OR '.join(CONTAINS.format(name=name) for name in names) or 'false'})"
         values |= names
+    if folder_path is not None:
+        statement += IN_FOLDER
+        values |= {"folder": folder_path, "below": folder_path.rstrip("/") + "/"}
     if after:
         statement += AFTER
         values |= {"after_time": after.created_at, "after_id": after.id}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.facets import TagCounts, count_tags
-from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference, nearest_exact
+from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference
 from pictograph.index.spaces import Spaces
 from pictograph.index.tags import TagHit, datasets_of, find_by_tags
 from pictograph.jobs.queue import Backlog
+from pictograph.search.execute import DEFAULT_COSTS, Ask, CodeSearch, Executor, Found, Steps
+from pictograph.search.explain import Explanation, explain
+from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, cursor_after
 from pictograph.search.words import WordReaders
 from pictograph.store.datasets import resolve_dataset
@@ -32,7 +35,14 @@ class SimilarAnswer:
     query: SimilarQuery
     folder_path: str
     """The scope that was searched: this folder and everything below it."""
-    rows: list[Neighbour]
+    found: Found
+    unknown_tags: list[str]
+    """Asked for besides, but in no taxonomy: no image can carry them."""
+
+    @property
+    def rows(self) -> list[Neighbour]:
+        """What was found."""
+        return self.found.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,14 @@ class TextAnswer:
     """Images by falling similarity to some words."""
 
     query: TextQuery
-    rows: list[Neighbour]
+    found: Found
+    unknown_tags: list[str]
+    """Asked for besides, but in no taxonomy: no image can carry them."""
+
+    @property
+    def rows(self) -> list[Neighbour]:
+        """What was found."""
+        return self.found.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +73,7 @@ class TagAnswer:
 
 
 class SearchEngine:
-    """Every search mode. `is_label(category, label)` says whether the taxonomy has a label."""
+    """Every search mode."""
 
     def __init__(
         self,
@@ -65,43 +82,72 @@ class SearchEngine:
         spaces: Spaces,
         words: WordReaders,
         is_label: Callable[[TagCategory, str], bool],
+        *,
+        codes: CodeSearch | None = None,
+        costs: Costs = DEFAULT_COSTS,
     ) -> None:
+        """is_label: whether the taxonomy has a label. codes: short codes in memory, if any are kept.
+
+        costs: what the steps of a search take on this machine.
+        """
         self._database = database
         self._backlog = backlog
         self._spaces = spaces
         self._words = words
         self._is_label = is_label
+        self._executor = Executor(database, codes, costs)
 
     async def by_similarity(self, organization: OrganizationId, query: SimilarQuery) -> SimilarAnswer:
         """Images like the reference, in its dataset and its folder (or `query.folder_path`), the reference left out.
 
         Raises NotFoundError, EmbeddingFailed, or EmbeddingPending after ten seconds of waiting.
         """
-        reference, embedding = await self._embedded_reference(organization, query.image_id)
-        folder = query.folder_path or reference.folder_path
-        scope = Scope(
-            embedding.space_id, [reference.dataset_id], folder, stretch=embedding.stretch, left_out=reference.id
-        )
-        async with self._database.connection() as connection:
-            rows = await nearest_exact(
-                connection, scope, embedding.vector, threshold=query.threshold, limit=query.limit
-            )
-        return SimilarAnswer(query, folder, rows)
+        steps = Steps()
+        ask = await self._ask_likeness(organization, query, steps)
+        found = await self._executor.find(ask, steps)
+        return SimilarAnswer(query, ask.scope.folder_path, found, self._unknown(query.tags.labels))
 
     async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
         """Images that show what the words say. Raises NotFoundError if `query.dataset` is unknown.
 
         Raises ValidationError if the encoder has no text side.
         """
-        space = await self._spaces.active()
-        if space is None:
-            raise NotFoundError("There is no library here yet.")
-        vector = as_stored(await self._words.of(space).vector_of(query.text))
-        async with self._database.connection() as connection:
-            datasets = await datasets_in(connection, organization, query.dataset)
-            scope = Scope(space.id, datasets, query.folder_path or "/")
-            rows = await nearest_exact(connection, scope, vector, threshold=query.threshold, limit=query.limit)
-        return TextAnswer(query, rows)
+        steps = Steps()
+        ask = await self._ask_words(organization, query, steps)
+        return TextAnswer(query, await self._executor.find(ask, steps), self._unknown(query.tags.labels))
+
+    async def explain(self, organization: OrganizationId, query: SimilarQuery | TextQuery) -> Explanation:
+        """How the query is answered, and what every other way would have given. Raises as the search itself does."""
+        steps = Steps()
+        if isinstance(query, SimilarQuery):
+            ask = await self._ask_likeness(organization, query, steps)
+        else:
+            ask = await self._ask_words(organization, query, steps)
+        return await explain(self._executor, ask, steps)
+
+    async def _ask_likeness(self, organization: OrganizationId, query: SimilarQuery, steps: Steps) -> Ask:
+        with steps.step("reference"):
+            reference, embedding = await self._embedded_reference(organization, query.image_id)
+        scope = Scope(
+            embedding.space_id,
+            [reference.dataset_id],
+            query.folder_path or reference.folder_path,
+            stretch=embedding.stretch,
+            left_out=reference.id,
+        )
+        return Ask(scope, embedding.vector, query.threshold, query.limit, "image", query.exact, query.tags)
+
+    async def _ask_words(self, organization: OrganizationId, query: TextQuery, steps: Steps) -> Ask:
+        with steps.step("words"):
+            space = await self._spaces.active()
+            if space is None:
+                raise NotFoundError("There is no library here yet.")
+            vector = as_stored(await self._words.of(space).vector_of(query.text))
+        with steps.step("datasets"):
+            async with self._database.connection() as connection:
+                datasets = await datasets_in(connection, organization, query.dataset)
+        scope = Scope(space.id, datasets, query.folder_path or "/")
+        return Ask(scope, vector, query.threshold, query.limit, "text", query.exact, query.tags)
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown."""
@@ -115,10 +161,11 @@ class SearchEngine:
                 limit=query.limit + 1,  # one more tells whether there is a next page
                 offset=query.offset,
                 after=query.after,
+                folder_path=query.folder_path,
             )
         page = rows[: query.limit]
         more = cursor_after(page[-1]) if len(rows) > query.limit else None
-        return TagAnswer(query, page, self._unknown(query), more)
+        return TagAnswer(query, page, self._unknown(query.filters), more)
 
     async def count_tags(
         self, organization: OrganizationId, dataset: str | None = None, folder_path: str | None = None
@@ -132,12 +179,9 @@ class SearchEngine:
         async with self._database.connection() as connection:
             return await count_tags(connection, await datasets_in(connection, organization, dataset), folder)
 
-    def _unknown(self, query: TagQuery) -> list[str]:
+    def _unknown(self, filters: Mapping[TagCategory, Sequence[str]]) -> list[str]:
         return [
-            label
-            for category, labels in query.filters.items()
-            for label in labels
-            if not self._is_label(category, label)
+            label for category, labels in filters.items() for label in labels if not self._is_label(category, label)
         ]
 
     async def _embedded_reference(self, organization: OrganizationId, image: ImageId) -> tuple[Reference, Embedding]:

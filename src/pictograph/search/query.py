@@ -7,11 +7,12 @@ import binascii
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from pictograph.errors import NotFoundError, ValidationError
+from pictograph.index.tagged import TagFilter
 from pictograph.index.tags import After, TagHit
 from pictograph.store.names import canonical_folder
 from pictograph.types import (
@@ -37,6 +38,10 @@ class SimilarQuery:
     limit: int = DEFAULT_LIMIT
     folder_path: str | None = None
     """None inherits the reference image's folder; `/` is the whole dataset. Folders below are included."""
+    exact: bool = False
+    """Only an exact answer will do, whatever it takes."""
+    tags: TagFilter = field(default_factory=TagFilter)
+    """What the images must carry besides; empty does not filter."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -56,6 +61,10 @@ class TextQuery:
     """Only this folder of each dataset, with everything below it; None is all of it."""
     threshold: float = DEFAULT_TEXT_THRESHOLD
     limit: int = DEFAULT_LIMIT
+    exact: bool = False
+    """Only an exact answer will do, whatever it takes."""
+    tags: TagFilter = field(default_factory=TagFilter)
+    """What the images must carry besides; empty does not filter."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -77,6 +86,8 @@ class TagQuery:
     attributes: Sequence[str] | None = None
     dataset: str | None = None
     """Name or id; None asks the whole organization."""
+    folder_path: str | None = None
+    """Only this folder of each dataset, with everything below it; None is all of it."""
     match: TagMatch = "any"
     limit: int = DEFAULT_LIMIT
     offset: int = 0
@@ -88,8 +99,9 @@ class TagQuery:
             raise wrong_value(
                 "offset", f"offset must be between 0 and {MAX_OFFSET}, not {self.offset}. Use the cursor."
             )
-        if self.match not in ("any", "all"):
-            raise wrong_value("match", f"match must be 'any' or 'all', not {self.match!r}.")
+        check_match(self.match)
+        if self.folder_path is not None:
+            object.__setattr__(self, "folder_path", canonical_folder(self.folder_path))
         if not self.filters:
             raise wrong_value(
                 "objects",
@@ -99,8 +111,26 @@ class TagQuery:
     @property
     def filters(self) -> dict[TagCategory, list[str]]:
         """The categories that filter, their labels lower case and each once; `[]` matches nothing."""
-        given = {category: getattr(self, category) for category in TAG_CATEGORIES}
-        return {category: normalized(labels) for category, labels in given.items() if labels is not None}
+        return filters_of(self.objects, self.scenes, self.attributes)
+
+
+def tag_filter(
+    objects: Sequence[str] | None = None,
+    scenes: Sequence[str] | None = None,
+    attributes: Sequence[str] | None = None,
+    match: TagMatch = "any",
+) -> TagFilter:
+    """Tags that a search by likeness or by words asks for besides. Raises ValidationError for another `match`."""
+    check_match(match)
+    return TagFilter(filters_of(objects, scenes, attributes), match)
+
+
+def filters_of(
+    objects: Sequence[str] | None, scenes: Sequence[str] | None, attributes: Sequence[str] | None
+) -> dict[TagCategory, list[str]]:
+    """The categories that were given, their labels lower case and each once."""
+    given = zip(TAG_CATEGORIES, (objects, scenes, attributes), strict=True)
+    return {category: normalized(labels) for category, labels in given if labels is not None}
 
 
 def parse_image_id(text: str) -> ImageId:
@@ -119,6 +149,11 @@ def normalized(labels: Sequence[str]) -> list[str]:
 def check_threshold(threshold: float) -> None:
     if math.isnan(threshold) or not 0 <= threshold <= 1:
         raise wrong_value("threshold", f"threshold must be between 0 and 1, not {threshold}.")
+
+
+def check_match(match: str) -> None:
+    if match not in ("any", "all"):
+        raise wrong_value("match", f"match must be 'any' or 'all', not {match!r}.")
 
 
 def check_limit(limit: int) -> None:

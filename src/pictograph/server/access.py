@@ -58,7 +58,13 @@ def needs(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
 
 reads, writes, administers = needs("viewer"), needs("member"), needs("admin")
 
-ServicesDep = Annotated[Services, Depends(services_of)]
+
+async def services_dependency(request: Request) -> Services:
+    """As `services_of`; async, because FastAPI gives any other dependency a thread of its own."""
+    return services_of(request)
+
+
+ServicesDep = Annotated[Services, Depends(services_dependency)]
 Viewer = Annotated[Caller, Depends(reads)]
 Member = Annotated[Caller, Depends(writes)]
 Admin = Annotated[Caller, Depends(administers)]

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_S: Final = 600.0
 REINDEX_EVERY_S: Final = 1.0
+ADD_UP_EVERY_S: Final = 30.0
 DESCRIPTION: Final = (
     "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."
 )
@@ -53,6 +54,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             every(SWEEP_EVERY_S, sweep),
             every(REINDEX_EVERY_S, advance_reindex),
             beside(warn_of_old_tags),
+            every(ADD_UP_EVERY_S, services.scope_counts.add_up),
         ):
             app.state.services = services
             app.state.workers = workers

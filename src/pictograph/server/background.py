@@ -13,7 +13,7 @@ from pictograph.errors import PictographError
 
 logger = logging.getLogger(__name__)
 
-Step: TypeAlias = Callable[[], Awaitable[None]]
+Step: TypeAlias = Callable[[], Awaitable[object]]
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request
@@ -12,6 +13,8 @@ from pictograph.index.nearest import Neighbour
 from pictograph.index.reindex import Progress
 from pictograph.index.spaces import Space
 from pictograph.index.tags import TagHit
+from pictograph.search.execute import Found
+from pictograph.search.explain import Explanation
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.images import Image, Tagging
 from pictograph.store.keys import ApiKey
@@ -32,6 +35,48 @@ def similar_row(row: Neighbour) -> wire.SimilarImage:
         tags=row.tags,
         similarity=row.similarity,
     )
+
+
+def search_facts(found: Found) -> dict[str, Any]:
+    """What every answer of a search by likeness or words says of itself: the fields of `wire.SearchFacts`."""
+    return {
+        "plan": found.plan.name,
+        "plan_reason": found.plan.reason,
+        "scope_size": found.scope_size,
+        "scanned": found.scanned,
+        "exact": found.exact,
+        "complete": found.complete,
+        "took_ms": round(found.steps.total_ms, 3),
+    }
+
+
+def explanation(row: Explanation) -> wire.SearchExplanation:
+    return wire.SearchExplanation(
+        plan=row.plan.name,
+        plan_reason=row.plan.reason,
+        estimated_ms=round(row.plan.estimated_ms, 3),
+        scope_size=row.scope_size,
+        folder_path=row.folder_path,
+        preparation=rounded(row.preparation),
+        tried=[
+            wire.TriedPlan(
+                plan=item.plan,
+                estimated_ms=round(item.estimated_ms, 3),
+                took_ms=round(item.took_ms, 3),
+                steps=rounded(item.steps),
+                rows=item.rows,
+                scanned=item.scanned,
+                complete=item.complete,
+                recall=item.recall,
+                fell_back=item.fell_back,
+            )
+            for item in row.tried
+        ],
+    )
+
+
+def rounded(steps: dict[str, float]) -> dict[str, float]:
+    return {name: round(ms, 3) for name, ms in steps.items()}
 
 
 def tagged_row(row: TagHit) -> wire.TaggedImage:

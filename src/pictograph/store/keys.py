@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,9 @@ from pictograph.types import ROLES, OrganizationId, Role
 
 KEY_PREFIX: Final = "pk_live_"
 DEFAULT_ORGANIZATION: Final = "default"
+REMEMBERED_S: Final = 2.0
+"""How long who holds a key is remembered, so that not every request asks the database."""
+MOST_REMEMBERED: Final = 10_000
 
 CREATE_ORGANIZATION: Final = "INSERT INTO organization (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
 ORGANIZATION_BY_NAME: Final = "SELECT id FROM organization WHERE name = %s"
@@ -94,6 +98,8 @@ class Keys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._recognized: dict[bytes, tuple[float, Caller]] = {}
+        self._revocations = 0
 
     async def ensure_organization(self, name: str = DEFAULT_ORGANIZATION) -> OrganizationId:
         """The organization's id; it is made if it is not there."""
@@ -133,14 +139,33 @@ class Keys:
             return await fetch_all(connection, ApiKey, LIST_KEYS, [organization])
 
     async def identify(self, secret: str) -> Caller | None:
-        """Who holds this secret, or None if nobody does (any more)."""
+        """Who holds this secret, or None if nobody does (any more).
+
+        A holder is remembered for `REMEMBERED_S`; `revoke` forgets them all. So only a key that another server of the
+        same database revoked works on, that long at most.
+        """
+        key_hash, now = hash_of(secret), time.monotonic()
+        known = self._recognized.get(key_hash)
+        if known and now < known[0]:
+            return known[1]
+        revocations = self._revocations
         async with self._database.connection() as connection:
-            row = await fetch_tuple(connection, IDENTIFY, {"hash": hash_of(secret)})
-        return Caller(row[0], OrganizationId(row[1]), row[2]) if row else None
+            row = await fetch_tuple(connection, IDENTIFY, {"hash": key_hash})
+        if row is None:
+            self._recognized.pop(key_hash, None)
+            return None
+        caller = Caller(row[0], OrganizationId(row[1]), row[2])
+        if len(self._recognized) >= MOST_REMEMBERED:
+            self._recognized.clear()
+        if revocations == self._revocations:  # else it may have been read before it was revoked
+            self._recognized[key_hash] = (now + REMEMBERED_S, caller)
+        return caller
 
     async def revoke(self, organization: OrganizationId, key_id: UUID) -> None:
         """The key stops working at once. Raises NotFoundError."""
         async with self._database.connection() as connection:
             revoked = await fetch_value(connection, REVOKE_KEY, {"id": key_id, "organization": organization})
+        self._revocations += 1
+        self._recognized.clear()
         if revoked is None:
             raise NotFoundError(f"There is no working API key {key_id}.")

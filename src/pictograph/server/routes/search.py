@@ -1,13 +1,22 @@
-"""`/search`: by likeness, by tag."""
+"""`/search`: by likeness, by words, by tag, and why a search goes the way it goes."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from pictograph import wire
-from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_cursor, parse_image_id
+from pictograph.index.tagged import TagFilter
+from pictograph.search.query import (
+    SimilarQuery,
+    TagQuery,
+    TextQuery,
+    parse_cursor,
+    parse_image_id,
+    tag_filter,
+    wrong_value,
+)
 from pictograph.server import present
 from pictograph.server.access import ServicesDep, Viewer
 from pictograph.types import (
@@ -24,12 +33,27 @@ router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"])
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most rows to return; the cap is 500.")]
 Labels = Annotated[list[str] | None, Query(max_length=200, description="Repeat the key for several tags.")]
+Match = Annotated[TagMatch, Query(description="How tags inside one category combine.")]
+Exact = Annotated[bool, Query(description="Only the exact answer, whatever it takes.")]
+DatasetName = Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")]
+Folder = Annotated[str | None, Query(description="Only this folder, with all below it.")]
+
+
+async def asked_tags(  # async: FastAPI would give it a thread
+    objects: Labels = None, scenes: Labels = None, attributes: Labels = None, match: Match = "any"
+) -> TagFilter:
+    """What the images must carry besides: OR inside a category, AND across; absent categories do not filter."""
+    return tag_filter(given(objects), given(scenes), given(attributes), match)
+
+
+Tags = Annotated[TagFilter, Depends(asked_tags)]
 
 
 @router.get("/similar")
 async def similar(
     services: ServicesDep,
     caller: Viewer,
+    tags: Tags,
     image_id: Annotated[str, Query(description="UUID of the reference image.")],
     threshold: Annotated[
         float, Query(ge=0, le=1, allow_inf_nan=False, description="Least cosine similarity; 0.6 is about related.")
@@ -40,11 +64,14 @@ async def similar(
         Query(description="Folder to search, with all below it. Absent: the reference's own; `/`: the dataset."),
     ] = None,
     folder_path: Annotated[str | None, Query(description="`directory_path`, as older clients call it.")] = None,
+    exact: Exact = False,
 ) -> wire.SimilarAnswer:
-    """Images that look like a reference image, by falling similarity; the reference itself is left out."""
-    query = SimilarQuery(
-        parse_image_id(image_id), threshold, limit, directory_path if directory_path is not None else folder_path
-    )
+    """Images that look like a reference image, by falling similarity; the reference itself is left out.
+
+    With tags, only images that carry them: OR inside a category, AND across categories.
+    """
+    folder = directory_path if directory_path is not None else folder_path
+    query = SimilarQuery(parse_image_id(image_id), threshold, limit, folder, exact, tags)
     found = await services.search.by_similarity(caller.organization_id, query)
     return wire.SimilarAnswer(
         results=[present.similar_row(row) for row in found.rows],
@@ -52,6 +79,8 @@ async def similar(
         threshold=threshold,
         query_image_id=str(query.image_id),
         folder_path=found.folder_path,
+        unknown_tags=found.unknown_tags,
+        **present.search_facts(found.found),
     )
 
 
@@ -59,23 +88,63 @@ async def similar(
 async def by_text(
     services: ServicesDep,
     caller: Viewer,
+    tags: Tags,
     text: Annotated[str, Query(max_length=MAX_TEXT, description="What the images show, in words.")],
-    dataset_name: Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")] = None,
-    directory_path: Annotated[str | None, Query(description="Only this folder, with all below it.")] = None,
+    dataset_name: DatasetName = None,
+    directory_path: Folder = None,
     threshold: Annotated[
         float, Query(ge=0, le=1, allow_inf_nan=False, description="Least cosine; its scale is the encoder's own.")
     ] = DEFAULT_TEXT_THRESHOLD,
     limit: Limit = DEFAULT_LIMIT,
+    exact: Exact = False,
 ) -> wire.TextAnswer:
-    """Images that show what the words say, by falling similarity. 422 if the encoder has no text side."""
-    query = TextQuery(text, dataset_name, directory_path, threshold, limit)
+    """Images that show what the words say, by falling similarity. 422 if the encoder has no text side.
+
+    With tags, only images that carry them: OR inside a category, AND across categories.
+    """
+    query = TextQuery(text, dataset_name, directory_path, threshold, limit, exact, tags)
     found = await services.search.by_text(caller.organization_id, query)
     return wire.TextAnswer(
         results=[present.similar_row(row) for row in found.rows],
         count=len(found.rows),
         text=text,
         threshold=threshold,
+        unknown_tags=found.unknown_tags,
+        **present.search_facts(found.found),
     )
+
+
+@router.get("/explain")
+async def explain(
+    services: ServicesDep,
+    caller: Viewer,
+    tags: Tags,
+    image_id: Annotated[str | None, Query(description="UUID of a reference image, or else `text`.")] = None,
+    text: Annotated[str | None, Query(max_length=MAX_TEXT, description="Words, or else `image_id`.")] = None,
+    dataset_name: Annotated[str | None, Query(description="With `text`: name or UUID.")] = None,
+    directory_path: Annotated[str | None, Query(description="As in the search itself.")] = None,
+    threshold: Annotated[
+        float | None, Query(ge=0, le=1, allow_inf_nan=False, description="Absent: the search's own default.")
+    ] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    exact: Exact = False,
+) -> wire.SearchExplanation:
+    """Answers a search by likeness or by words in every way that is open, and tells what each takes and finds.
+
+    It costs all of those searches together. 422 unless exactly one of `image_id` and `text` is given.
+    """
+    if (image_id is None) == (text is None):
+        raise wrong_value("image_id", "Pass exactly one of image_id and text: what is to be explained?")
+    query: SimilarQuery | TextQuery
+    if image_id is not None:
+        if dataset_name is not None:
+            raise wrong_value("dataset_name", "dataset_name goes with text: a likeness search asks the image's own.")
+        likeness = DEFAULT_THRESHOLD if threshold is None else threshold
+        query = SimilarQuery(parse_image_id(image_id), likeness, limit, directory_path, exact, tags)
+    else:
+        least = DEFAULT_TEXT_THRESHOLD if threshold is None else threshold
+        query = TextQuery(text or "", dataset_name, directory_path, least, limit, exact, tags)
+    return present.explanation(await services.search.explain(caller.organization_id, query))
 
 
 @router.get("/by-tags")
@@ -85,8 +154,9 @@ async def by_tags(
     objects: Labels = None,
     scenes: Labels = None,
     attributes: Labels = None,
-    dataset_name: Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")] = None,
-    match: Annotated[TagMatch, Query(description="How tags inside one category combine.")] = "any",
+    dataset_name: DatasetName = None,
+    directory_path: Folder = None,
+    match: Match = "any",
     limit: Limit = DEFAULT_LIMIT,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
@@ -100,6 +170,7 @@ async def by_tags(
         scenes=given(scenes),
         attributes=given(attributes),
         dataset=dataset_name,
+        folder_path=directory_path,
         match=match,
         limit=limit,
         offset=offset,
@@ -109,7 +180,7 @@ async def by_tags(
     return wire.TagAnswer(
         results=[present.tagged_row(row) for row in found.rows],
         count=len(found.rows),
-        filters=wire.TagFilters(**query.filters, dataset_name=dataset_name, match=match),
+        filters=wire.TagFilters(**query.filters, dataset_name=dataset_name, folder_path=query.folder_path, match=match),
         unknown_tags=found.unknown_tags,
         pagination=wire.Pagination(
             limit=limit, offset=offset, has_more=found.next_cursor is not None, next_cursor=found.next_cursor

@@ -1,0 +1,73 @@
+"""How large a scope is, without counting it: triggers note every change (migration 0005), and their sum is the size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pictograph.db.pool import Connection, Database
+from pictograph.db.rows import fetch_column, fetch_value
+from pictograph.index.nearest import IN_FOLDER, Scope
+
+# A folder's rows count what is below it too, so this reads one folder of each dataset, however many folders there are.
+SIZE: Final = """
+SELECT coalesce(sum(images), 0)::bigint FROM scope_count
+WHERE space_id = %(space)s AND folder_id = ANY(
+    ARRAY(SELECT id FROM folder WHERE dataset_id = ANY(%(datasets)s) AND path = %(folder)s))"""
+# Rows that another server adds up at this moment are left to it.
+ADD_UP: Final = """
+WITH crowded AS (
+    SELECT folder_id, space_id FROM scope_count GROUP BY folder_id, space_id
+    HAVING count(*) > 1 OR NOT EXISTS (SELECT FROM folder WHERE folder.id = folder_id)
+    LIMIT %(limit)s
+), taken AS (
+    SELECT c.ctid FROM scope_count c JOIN crowded USING (folder_id, space_id) FOR UPDATE OF c SKIP LOCKED
+), gone AS (
+    DELETE FROM scope_count WHERE ctid = ANY(ARRAY(SELECT ctid FROM taken))
+    RETURNING space_id, dataset_id, folder_id, images
+), kept AS (
+    INSERT INTO scope_count
+    SELECT space_id, dataset_id, folder_id, sum(images) FROM gone
+    WHERE EXISTS (SELECT FROM folder WHERE folder.id = gone.folder_id)
+    GROUP BY 1, 2, 3 HAVING sum(images) <> 0
+)
+SELECT count(*) FROM gone"""
+AT_A_TIME: Final = 1000
+"""Folders that one transaction adds up."""
+
+
+async def scope_size(connection: Connection, scope: Scope) -> int:
+    """Findable images in the scope, `scope.left_out` counted too: exact, at the moment of the connection's snapshot."""
+    return int(await fetch_value(connection, SIZE, place_of(scope)))
+
+
+async def folders_of(connection: Connection, scope: Scope) -> Sequence[int]:
+    """Ids of the scope's folders, those below included."""
+    return await fetch_column(connection, IN_FOLDER, place_of(scope))
+
+
+def place_of(scope: Scope) -> dict[str, object]:
+    """The scope as the statements name it."""
+    return {
+        "space": scope.space_id,
+        "datasets": list(scope.datasets),
+        "folder": scope.folder_path,
+        "below": scope.folder_path.rstrip("/") + "/",
+    }
+
+
+class ScopeCounts:
+    """Keeps sizes quick to read. Whether and when it runs changes no size."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_up(self) -> int:
+        """Replaces the changes of each folder by their sum; how many rows that took. Safe beside any writer."""
+        total = 0
+        while True:
+            async with self._database.transaction() as connection:
+                taken = int(await fetch_value(connection, ADD_UP, {"limit": AT_A_TIME}))
+            total += taken
+            if taken < AT_A_TIME:
+                return total

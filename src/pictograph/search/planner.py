@@ -1,0 +1,89 @@
+"""Decides how a question is answered, from sizes and costs alone: pure, so that every decision can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+PlanName: TypeAlias = Literal["exact", "codes"]
+"""`exact`: every vector of the scope is compared, in SQL. `codes`: every short code of the scope is compared, in
+memory, and the best of them again by their vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the steps take on one machine; the defaults were measured on 2 cores (docs/search.md)."""
+
+    statement_ms: float = 0.3
+    """One statement there and back, with nothing to do."""
+    exact_row_us: float = 1.1
+    """One vector of the scope, read and compared in SQL."""
+    filter_row_us: float = 0.7
+    """One image of the scope, its tags looked at."""
+    code_row_us: float = 0.035
+    """One code of the scope, compared in memory."""
+    rerank_row_us: float = 5.5
+    """One candidate, its vector looked up by id and compared in SQL."""
+    filtered_overfetch: int = 4
+    """How many times as many candidates where tags will strike some out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way to answer."""
+
+    name: PlanName
+    estimated_ms: float
+    candidates: int = 0
+    """How many the codes are asked for; 0 where every image is compared anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The way that was chosen."""
+
+    name: PlanName
+    reason: str
+    """For people, one sentence."""
+    estimated_ms: float
+    size: int
+    """Images in the scope when it was chosen."""
+    candidates: int = 0
+
+
+def plan(
+    size: int, candidates: int, filtered: bool, codes_rows: int | None, costs: Costs, *, exact: bool = False
+) -> Plan:
+    """The cheapest way to answer.
+
+    size: images in the scope. candidates: how many of them codes must name so that the rows asked for are among them.
+    filtered: tags are asked for too. codes_rows: codes that would be compared, None if there are none of this scope.
+    exact: only an exact answer will do.
+    """
+    options = weigh(size, candidates, filtered, codes_rows, costs)
+    if exact:
+        return chosen(options[0], size, "an exact answer was asked for")
+    if codes_rows is None:
+        return chosen(options[0], size, "no codes hold this scope")
+    if len(options) == 1:
+        return chosen(options[0], size, f"{size} images are no more than codes would have to name")
+    best, other = sorted(options, key=lambda option: option.estimated_ms)
+    why = f"{best.estimated_ms:.1f} ms are estimated for it, {other.estimated_ms:.1f} ms for {other.name}"
+    return chosen(best, size, f"{size} images: {why}")
+
+
+def weigh(size: int, candidates: int, filtered: bool, codes_rows: int | None, costs: Costs) -> Sequence[Option]:
+    """Every way that is open, `exact` first; arguments as for `plan`."""
+    row_us = costs.exact_row_us + (costs.filter_row_us if filtered else 0)
+    options = [Option("exact", costs.statement_ms + size * row_us / 1000)]
+    candidates *= costs.filtered_overfetch if filtered else 1
+    if codes_rows is not None and candidates < size:
+        compared_us = codes_rows * costs.code_row_us + candidates * costs.rerank_row_us
+        options.append(Option("codes", 2 * costs.statement_ms + compared_us / 1000, candidates))
+    return options
+
+
+def chosen(option: Option, size: int, reason: str) -> Plan:
+    """The option as a plan."""
+    return Plan(option.name, reason, option.estimated_ms, size, option.candidates)
