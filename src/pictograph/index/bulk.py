@@ -35,6 +35,8 @@ FOLDERS_ELSEWHERE: Final = """
 SELECT given.id FROM unnest(%s::bigint[]) AS given (id)
 WHERE NOT EXISTS (SELECT FROM folder WHERE folder.id = given.id AND folder.dataset_id = %s) LIMIT 1"""
 HOLD_KNOWN_BLOBS: Final = "UPDATE blob SET touched_at = now() WHERE sha256 = ANY(%s) RETURNING sha256"
+# Foreign keys are checked row by row, and the pool's setting would plan every check anew.
+PLAN_CHECKS_ONCE: Final = "SET LOCAL plan_cache_mode = auto"
 PLACE_KNOWN: Final = """
 WITH done AS (
     UPDATE image SET state = CASE WHEN e.tags IS NULL THEN 'embedded' ELSE 'tagged' END,
@@ -60,6 +62,7 @@ async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, 
     digests = [Sha256(row.tobytes()) for row in images.sha256s]
     first = first_of_each(images.sha256s)
     async with our_errors(), connection.transaction():
+        await connection.execute(PLAN_CHECKS_ONCE)
         if not (await lock_rules(connection, space)).active:
             raise SpaceMismatch(f"Space {space} is not the active one, and images are loaded into that one only.")
         await require_folders(connection, dataset, images.folder_ids)
