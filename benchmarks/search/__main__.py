@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.search.data import SCOPES, prepare
 from benchmarks.search.measure import CONTESTANTS, plan, run
 from benchmarks.search.mixture import SOURCES
+from pictograph.errors import PictographError
 
 KINDS = ("mixed", "in", "out", "text")
 DEFAULT_CACHE = Path(tempfile.gettempdir()) / "pictograph-benchmarks"
@@ -54,7 +55,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.report:
         from benchmarks.search.report import write_report  # noqa: PLC0415
 
-        write_report(options.report, options.output, options.note)
+        try:
+            write_report(options.report, options.output, options.note)
+        except PictographError as error:
+            print(error, file=sys.stderr)
+            return 2
         return 0
     if options.only_here:
         data = prepare(options.data[0], options.sizes[0], options.cache)

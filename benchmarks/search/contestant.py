@@ -32,7 +32,7 @@ class Contestant(Protocol):
         """What one client asks with; each client is a thread, and uses its own."""
 
     def memory_mb(self) -> int:
-        """Resident memory, MiB, once everything has been searched: of the servers, or of this process beyond what it had before."""
+        """Resident memory, MiB, once everything was searched: of the servers, or what this process grew by."""
 
     def disk_mb(self) -> int | None:
         """What the corpus and its indexes take on disk, MiB; None if it lives in memory alone."""

@@ -76,7 +76,7 @@ def run(name: str, data: Data, cells: Sequence[Cell], seconds: float) -> None:
         build_s = round(time.perf_counter() - started, 2)
         with contestant.client() as search:
             search(data.questions("mixed", None, 1)[0])  # has seen everything once, as in use
-        facts = {"build_s": build_s, "memory_mb": contestant.memory_mb(), "disk_mb": contestant.disk_mb()}
+            facts = {"build_s": build_s, "memory_mb": contestant.memory_mb(), "disk_mb": contestant.disk_mb()}
         for cell in cells:
             questions = data.questions(cell.kind, cell.scope, cell.limit)
             truth = data.truth(questions)
