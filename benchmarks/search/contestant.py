@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from benchmarks.search.data import Data, Question
@@ -45,3 +46,9 @@ class Contestant(Protocol):
 def always(search: Search) -> Iterator[Search]:
     """A client of a library: nothing to open."""
     yield search
+
+
+def anonymous_mb() -> int:
+    """Memory of this process that no file stands behind, MiB: the corpus that it reads from a file is not its own."""
+    rollup = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in rollup if line.startswith("Anonymous:")) >> 10

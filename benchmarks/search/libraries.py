@@ -5,7 +5,6 @@ pip install faiss-cpu usearch hnswlib lancedb
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import memory_mb
-from benchmarks.search.contestant import Answer, Search, always
+from benchmarks.search.contestant import Answer, Search, always, anonymous_mb
 from benchmarks.search.data import ALL, CHUNK, Data, Question
 
 M, EF_CONSTRUCTION, EF_SEARCH = 16, 128, 200
@@ -30,7 +28,7 @@ class Library:
     """What the libraries share: they live in this process, and on no disk."""
 
     def __init__(self) -> None:
-        self._own_mb = memory_mb(os.getpid())
+        self._own_mb = anonymous_mb()
         self._bands: np.ndarray = np.empty(0)
 
     def build(self, data: Data) -> None:
@@ -43,7 +41,7 @@ class Library:
         return always(self._search)
 
     def memory_mb(self) -> int:
-        return max(0, memory_mb(os.getpid()) - self._own_mb)
+        return max(0, anonymous_mb() - self._own_mb)
 
     def disk_mb(self) -> int | None:
         return None

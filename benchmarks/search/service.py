@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 
 from benchmarks.common import descendants, memory_mb
-from benchmarks.search.contestant import Answer, Search
+from benchmarks.search.contestant import Answer, Search, anonymous_mb
 from benchmarks.search.data import CHUNK, Data, Question
 from pictograph.client import Client
 from pictograph.client.config import resolve_config
@@ -82,7 +82,7 @@ class Inside:
         os.environ["PICTOGRAPH_HOME"] = str(self._folder / "home")
         self._settings = Settings.load({"data_dir": self._folder / "data", "encoder": SPEC.name, "workers": 0}, {})
         self._conninfo = self._exits.enter_context(running_database(self._settings))
-        self._own_mb = memory_mb(os.getpid())
+        self._own_mb = anonymous_mb()
         self._references: dict[str, ImageId] = {}
         self._organization: OrganizationId | None = None
 
@@ -117,7 +117,7 @@ class Inside:
     def memory_mb(self) -> int:
         """PostgreSQL's processes, shared memory counted once, and what this process grew by."""
         servers = sum(share_mb(pid) for pid, _ in descendants(os.getpid()))
-        return servers + max(0, memory_mb(os.getpid()) - self._own_mb)
+        return servers + max(0, anonymous_mb() - self._own_mb)
 
     def disk_mb(self) -> int | None:
         return asyncio.run(self._disk_mb())
