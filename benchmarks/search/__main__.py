@@ -2,7 +2,7 @@
 
 python -m benchmarks search --sizes 20000 100000 --lines search.jsonl          every contestant that is installed
 python -m benchmarks search --sizes 20000 --peers pictograph pgvector --data clustered manifold
-python -m benchmarks search --report search.jsonl --output docs                docs/benchmarks.md and its pictures
+python -m benchmarks search --report search.jsonl --output docs/benchmarks    the page and its pictures
 
 Peers: pip install faiss-cpu usearch hnswlib lancedb; pictures: pip install matplotlib.
 """
@@ -41,7 +41,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for corpora: 4.6 GB per million")
     parser.add_argument("--lines", type=Path, help="also append the JSON lines to this file")
     parser.add_argument("--report", type=Path, metavar="LINES", help="measure nothing; draw these JSON lines")
-    parser.add_argument("--output", type=Path, default=Path("docs"), help="where the report goes")
+    parser.add_argument(
+        "--output", type=Path, default=Path("docs/benchmarks"), help="folder of the pictures; the page goes beside it"
+    )
     parser.add_argument("--note", default="", help="a sentence for the head of the report")
     parser.add_argument("--only-here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     corpora = [(kind, size) for size in options.sizes for kind in options.data]
     turns = [(kind, size, peer) for kind, size in corpora for _ in range(options.rounds) for peer in options.peers]
-    return max(in_own_process(arguments, *turn, options.lines) for turn in turns)
+    return max(abs(in_own_process(arguments, *turn, options.lines)) for turn in turns)
 
 
 def in_own_process(arguments: Sequence[str], kind: str, size: int, peer: str, lines: Path | None) -> int:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +112,10 @@ class Usearch(Library):
         from usearch.index import Index  # noqa: PLC0415
 
         super().__init__()
-        self._index: Any = Index
-        self._member: dict[str, np.ndarray] = {}
+        self._new_index: Any = Index
 
     def _make(self, data: Data) -> None:
-        self._index = self._index(
+        self._index = self._new_index(
             ndim=data.vectors.shape[1],
             metric="cos",
             dtype="f16",
@@ -201,10 +199,6 @@ class Lancedb(Library):
     def build(self, data: Data) -> None:
         super().build(data)
         self._table.create_scalar_index("folder", index_type="BITMAP")
-
-    @contextmanager
-    def client(self) -> Iterator[Search]:
-        yield self._search
 
     def _search(self, question: Question) -> Answer:
         query = self._table.search(question.vector.astype(np.float16)).distance_type("cosine").limit(question.limit)

@@ -15,17 +15,19 @@ KINDS = "clusters in a hierarchy, 2 % near-duplicates; benchmarks/search/mixture
 HNSW = ("pictograph", "pgvector", "pgvector-iterative", "faiss-hnsw", "hnswlib", "usearch")
 SERVICE = ("pictograph", "pictograph-http-raw", "pictograph-http")
 MILLION = 1_000_000
+EXACT = {1.0: " exact", 0.0: " approximate"}
+"""What every answer of a cell said of itself; nothing where they differ, or said nothing."""
 
 
 def write_report(lines: Path, output: Path, note: str = "") -> None:
-    """Writes `benchmarks.md` into the folder `output`, and beside it `benchmarks/` with the lines and the pictures."""
+    """Writes the lines and the pictures into the folder `output`, and the page beside it: `docs/benchmarks.md`."""
     run = read_lines(lines)
-    beside = output / "benchmarks"
-    beside.mkdir(parents=True, exist_ok=True)
-    if (beside / lines.name).resolve() != lines.resolve():
-        shutil.copy(lines, beside / lines.name)
-    pictures = drawn(run, beside)
-    (output / "benchmarks.md").write_text(page(run, lines.name, note, pictures), encoding="utf-8")
+    output.mkdir(parents=True, exist_ok=True)
+    if (output / lines.name).resolve() != lines.resolve():
+        shutil.copy(lines, output / lines.name)
+    pictures = [f"{output.name}/{name}" for name in drawn(run, output)]
+    text = page(run, f"{output.name}/{lines.name}", note, pictures)
+    output.with_name(f"{output.name}.md").write_text(text, encoding="utf-8")
 
 
 def drawn(run: Run, folder: Path) -> list[str]:
@@ -61,7 +63,7 @@ def section(run: Run, data: str, size: int, pictures: Sequence[str]) -> str:
     limit = min(part.values("limit"))
     blocks = [
         f"## {size:,} images, {data}",
-        *(f"![{name}](benchmarks/{name})" for name in pictures if name.startswith(f"{data}-{size}-")),
+        *(f"![p50 and recall by scope]({name})" for name in pictures if f"/{data}-{size}-" in name),
         f"### Recall and p50 by scope\n\n`mixed` questions, {limit} rows wanted, one client: recall, p50 in ms.",
         by_scope(part, "mixed", limit, recall_and_p50),
         filter_story(part, limit),
@@ -87,9 +89,9 @@ def by_scope(part: Run, kind: str, limit: int, shown: Callable[[Result], str], w
 
 
 def recall_and_p50(result: Result) -> str:
-    """`0.983, 1.2`; what is missing of the rows is said: `0.104, 1.2 (5 of 50 rows)`."""
+    """`0.983, 1.24`; `1.000 exact, 1.24` if the answers say so; `0.104, 1.24 (5 of 50 rows)` if rows are missing."""
     lacking = f" ({result.rows:g} of {result.rows_wanted} rows)" if result.rows < result.rows_wanted else ""
-    return f"{result.recall:.3f}, {milliseconds(result.p50_ms)}{lacking}"
+    return f"{result.recall:.3f}{EXACT.get(result.says_exact, '')}, {milliseconds(result.p50_ms)}{lacking}"
 
 
 def filter_story(part: Run, limit: int) -> str:

@@ -234,3 +234,31 @@ async def test_only_the_active_space_is_loaded_into(garden: Garden) -> None:
             await bulk_load(connection, SpaceId(999), dataset.id, images)
     assert SPEC.name != "other"
     assert set((await counts(garden)).values()) == {0}
+
+
+COUNTER = """
+CREATE TABLE counted (images bigint);
+CREATE FUNCTION count_images() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO counted SELECT count(*) FROM added; RETURN NULL; END $$;
+CREATE TRIGGER count_images AFTER INSERT ON image REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION count_images()"""
+
+
+async def test_triggers_see_every_loaded_row(garden: Garden) -> None:
+    dataset = await garden.dataset()
+    async with garden.database.connection() as connection:
+        await connection.execute(COUNTER.encode())
+        await bulk_load(
+            connection, garden.space, dataset.id, chunk(await folder_ids(garden, dataset, "/", "/", "/", "/"))
+        )
+        row = await (await connection.execute("SELECT sum(images) FROM counted")).fetchone()
+    assert row == (4,)
+
+
+async def test_after_a_load_the_session_plans_as_before(garden: Garden) -> None:
+    dataset = await garden.dataset()
+    images = chunk(await folder_ids(garden, dataset, "/", "/", "/", "/"))
+    async with garden.database.connection() as connection:
+        await bulk_load(connection, garden.space, dataset.id, images)
+        row = await (await connection.execute("SHOW plan_cache_mode")).fetchone()
+    assert row == ("force_custom_plan",)

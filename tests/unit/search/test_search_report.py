@@ -69,6 +69,14 @@ def test_the_summary_has_a_row_for_each_contestant_and_says_which_rows_are_missi
     assert "| faiss-flat | 1.000, 0.50 |  |" in rows
 
 
+def test_what_answers_say_of_themselves_stands_beside_their_recall(lines: Path) -> None:
+    with lines.open("a") as file:
+        for scope, said in ((10, 1.0), (100, 0.0), (10_000, 0.5)):
+            file.write(json.dumps(line("pictograph", scope, 0.99, 1.0, says_exact=said)) + "\n")
+    text = page(read_lines(lines), "run.jsonl")
+    assert "| 0.990 exact, 1.00 | 0.990 approximate, 1.00 | 1.000, 2.00 | 0.990, 1.00 | 1.000, 20.0 |" in text
+
+
 def test_the_page_says_when_where_and_under_which_load_it_was_measured(lines: Path) -> None:
     text = page(read_lines(lines), "run.jsonl", note="Provisional.")
     assert "**Provisional.** Measured 2026-11-22 at commit abc on Test CPU, 2 cores" in text
@@ -94,7 +102,7 @@ def test_a_cell_measured_more_than_once_gives_the_median(lines: Path) -> None:
 
 
 def test_the_report_brings_its_lines_along(lines: Path, tmp_path: Path) -> None:
-    write_report(lines, tmp_path / "docs")
+    write_report(lines, tmp_path / "docs/benchmarks")
     assert (tmp_path / "docs/benchmarks/run.jsonl").read_text() == lines.read_text()
     assert "](benchmarks/run.jsonl)" in (tmp_path / "docs/benchmarks.md").read_text()
 
