@@ -8,9 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-QUESTIONS = ("startup", "ingest", "queue", "latency")
-ON_REQUEST = ("encoders", "landmarks", "quality", "runtimes")
-"""Need more than the service does: torch, and minutes without a GPU; or a folder of labelled photographs."""
+QUESTIONS = ("startup", "ingest", "queue", "latency", "bulk")
+ON_REQUEST = ("encoders", "landmarks", "quality", "runtimes", "search")
+"""Need more than the service does: torch, and minutes without a GPU; a folder of labelled photographs; an hour."""
 
 
 def main(wanted: list[str]) -> int:

@@ -18,8 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -27,17 +29,11 @@ from pgvector.psycopg import register_vector
 
 from benchmarks.common import distinct_photos, percentiles_ms, report
 from pictograph.client import Client
-from pictograph.db.pool import Database
-from pictograph.encode.noop import NoopEncoder
 from pictograph.errors import PictographError
-from pictograph.index.spaces import Spaces
-from pictograph.jobs.queue import Backlog
-from pictograph.search.engine import SearchEngine
 from pictograph.search.query import SimilarQuery
-from pictograph.search.words import WordReaders
-from pictograph.services import running_database
+from pictograph.services import open_services, running_database
 from pictograph.settings import Settings
-from pictograph.types import ImageId, OrganizationId
+from pictograph.types import ImageId
 
 IMAGES = 1000
 CLIENTS = (1, 8, 32)
@@ -89,26 +85,20 @@ def stored_vectors(conninfo: str) -> dict[str, np.ndarray]:
     return {str(image): vector.to_numpy() for image, vector in rows}
 
 
-async def engine_ms(conninfo: str, ids: list[str]) -> dict[str, float]:
+async def engine_ms(settings: Settings, conninfo: str, ids: list[str]) -> dict[str, float]:
     """The search itself: SQL and planning, no HTTP."""
-    database = Database(conninfo, max_connections=1)
-    await database.open()
-    async with database.connection() as connection:
-        row = await (await connection.execute("SELECT id FROM organization")).fetchone()
-    organization = OrganizationId(row[0]) if row else None
-    words = WordReaders(lambda _source: NoopEncoder())  # not asked
-    engine = SearchEngine(database, Backlog(database), Spaces(database), words, lambda _category, _label: True)
     elapsed = []
-    for image in (ids * (SEARCHES // len(ids) + 1))[:SEARCHES]:
-        query = SimilarQuery(ImageId(image), 0.0, LIMIT, "/")  # type: ignore[arg-type]
-        started = time.perf_counter()
-        await engine.by_similarity(organization, query)  # type: ignore[arg-type]
-        elapsed.append(time.perf_counter() - started)
-    await database.close()
+    async with open_services(replace(settings, max_connections=1), conninfo) as services:
+        organization = await services.keys.ensure_organization()
+        for image in (ids * (SEARCHES // len(ids) + 1))[:SEARCHES]:
+            query = SimilarQuery(ImageId(UUID(image)), 0.0, LIMIT, "/")
+            started = time.perf_counter()
+            await services.search.by_similarity(organization, query)
+            elapsed.append(time.perf_counter() - started)
     return percentiles_ms(elapsed[WARM_UPS:])
 
 
-def run(client: Client, conninfo: str, folder: Path) -> dict[str, Any]:
+def run(client: Client, settings: Settings, conninfo: str, folder: Path) -> dict[str, Any]:
     pictures = folder / "pictures"
     pictures.mkdir()
     files = distinct_photos(IMAGES + UPLOADS * len(CLIENTS))
@@ -137,7 +127,7 @@ def run(client: Client, conninfo: str, folder: Path) -> dict[str, Any]:
         "scope": len(ids),
         "limit": LIMIT,
         "recall": recall(client, stored_vectors(conninfo), references),
-        "search_engine_ms": asyncio.run(engine_ms(conninfo, references)),
+        "search_engine_ms": asyncio.run(engine_ms(settings, conninfo, references)),
         "by_similarity": {n: measure(n, SEARCHES, similar) for n in CLIENTS},
         "by_tag": {n: measure(n, SEARCHES, tagged) for n in CLIENTS},
         "upload": {
@@ -178,7 +168,7 @@ def main() -> None:
         os.environ["PICTOGRAPH_HOME"] = str(folder / "home")
         settings = Settings.load({"data_dir": folder / "data"}, {})
         with running_database(settings) as conninfo, served(settings, conninfo) as client:
-            result = run(client, conninfo, folder)
+            result = run(client, settings, conninfo, folder)
     report("latency through HTTP at 1, 8 and 32 clients", **result)
 
 

@@ -1,0 +1,209 @@
+"""Pictograph: its search engine in this process, and the real service through HTTP, on its embedded PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import numpy as np
+
+from benchmarks.common import descendants, memory_mb
+from benchmarks.search.contestant import Answer, Search, anonymous_mb
+from benchmarks.search.data import CHUNK, Data, Question
+from pictograph.client import Client
+from pictograph.client.config import resolve_config
+from pictograph.db.pool import Connection, Database
+from pictograph.encode.noop import SPEC
+from pictograph.errors import PictographError
+from pictograph.index.bulk import bulk_load, make_folders
+from pictograph.index.bulk_images import BulkImages, Halves, new_ids
+from pictograph.index.spaces import Spaces
+from pictograph.search.query import SimilarQuery
+from pictograph.services import open_services, running_database
+from pictograph.settings import Settings
+from pictograph.store.datasets import Datasets
+from pictograph.store.keys import Keys
+from pictograph.types import DatasetId, ImageId, OrganizationId, SpaceId
+
+QUERY_FOLDER = "/queries"
+DISK = """
+SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
+
+
+def images_of(names: list[str], folder_ids: np.ndarray, vectors: Halves) -> BulkImages:
+    """Rows that differ in what a search reads, and nowhere else."""
+    count = len(names)
+    digests = b"".join(hashlib.sha256(name.encode()).digest() for name in names)
+    return BulkImages(
+        ids=new_ids(count),
+        folder_ids=folder_ids,
+        filenames=names,
+        sha256s=np.frombuffer(digests, np.uint8).reshape(count, 32),
+        sizes_bytes=np.full(count, 200_000),
+        widths_px=np.full(count, 1024),
+        heights_px=np.full(count, 768),
+        vectors=vectors,
+    )
+
+
+async def load(connection: Connection, space: SpaceId, dataset: DatasetId, data: Data) -> dict[str, ImageId]:
+    """Corpus and queries, in folder order, and the image of each query by its name."""
+    by_band = await make_folders(connection, dataset, data.folders)
+    for start in range(0, data.size, CHUNK):
+        stop = min(start + CHUNK, data.size)
+        vectors = np.asarray(data.vectors[start:stop]).astype(np.float16)
+        names = [str(row) for row in range(start, stop)]
+        await bulk_load(connection, space, dataset, images_of(names, by_band[data.bands[start:stop]], vectors))
+    names = [f"{kind}-{number}" for kind, vectors in data.queries.items() for number in range(len(vectors))]
+    folder_ids = await make_folders(connection, dataset, [QUERY_FOLDER] * len(names))
+    images = images_of(names, folder_ids, np.concatenate(list(data.queries.values())).astype(np.float16))
+    await bulk_load(connection, space, dataset, images)
+    await connection.execute("ANALYZE")
+    return {name: ImageId(UUID(bytes=row.tobytes())) for name, row in zip(names, images.ids, strict=True)}
+
+
+class Inside:
+    """`SearchEngine.by_similarity` in this process: SQL and planning, no HTTP."""
+
+    def __init__(self) -> None:
+        self._exits = ExitStack()
+        self._folder = Path(self._exits.enter_context(tempfile.TemporaryDirectory()))
+        os.environ["PICTOGRAPH_HOME"] = str(self._folder / "home")
+        self._settings = Settings.load({"data_dir": self._folder / "data", "encoder": SPEC.name, "workers": 0}, {})
+        self._conninfo = self._exits.enter_context(running_database(self._settings))
+        self._own_mb = anonymous_mb()
+        self._references: dict[str, ImageId] = {}
+        self._organization: OrganizationId | None = None
+
+    def build(self, data: Data) -> None:
+        asyncio.run(self._build(data))
+
+    async def _build(self, data: Data) -> None:
+        database = Database(self._conninfo, max_connections=2)
+        await database.open()
+        space = (await Spaces(database).open(SPEC, SPEC.name)).id
+        self._organization = await Keys(database).ensure_organization()
+        dataset = (await Datasets(database).create(self._organization, "corpus")).id
+        async with database.connection() as connection:
+            self._references = await load(connection, space, dataset, data)
+        await database.close()
+
+    @contextmanager
+    def client(self) -> Iterator[Search]:
+        settings = replace(self._settings, max_connections=1)
+        with asyncio.Runner() as runner:
+            exits = AsyncExitStack()
+            services = runner.run(exits.enter_async_context(open_services(settings, self._conninfo)))
+
+            def search(question: Question) -> Answer:
+                query = SimilarQuery(self._references[question.name], 0.0, question.limit, question.scope.path)
+                answer = runner.run(services.search.by_similarity(self._organization, query))  # type: ignore[arg-type]
+                return Answer([int(row.filename) for row in answer.rows], getattr(answer, "exact", None))
+
+            yield search
+            runner.run(exits.aclose())
+
+    def memory_mb(self) -> int:
+        """PostgreSQL's processes, shared memory counted once, and what this process grew by."""
+        servers = sum(share_mb(pid) for pid, _ in descendants(os.getpid()))
+        return servers + max(0, anonymous_mb() - self._own_mb)
+
+    def disk_mb(self) -> int | None:
+        return asyncio.run(self._disk_mb())
+
+    async def _disk_mb(self) -> int:
+        database = Database(self._conninfo, max_connections=1)
+        await database.open()
+        async with database.connection() as connection:
+            row = await (await connection.execute(DISK.encode())).fetchone()
+        await database.close()
+        return int(row[0]) >> 20 if row else 0
+
+    def close(self) -> None:
+        self._exits.close()
+
+
+class OverHttp(Inside):
+    """The service in a process of its own, as `pictograph serve` starts it; asked with the SDK."""
+
+    def build(self, data: Data) -> None:
+        super().build(data)
+        self._exits.enter_context(self._served())
+
+    @contextmanager
+    def _served(self) -> Iterator[None]:
+        command = [sys.executable, "-m", "pictograph", "serve", "--exit-with-parent", "--port", "0"]
+        own = {"PICTOGRAPH_DATABASE_URL": self._conninfo, "PICTOGRAPH_LOG_LEVEL": "warning"}
+        environment = {**os.environ, **self._settings.environment(), **own}
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment) as process:
+            try:
+                while not answers(process):
+                    time.sleep(0.1)
+                yield
+            finally:
+                if process.stdin:
+                    process.stdin.close()
+                process.wait()
+
+    @contextmanager
+    def client(self) -> Iterator[Search]:
+        with Client(max_retries=0, timeout=120) as client:
+
+            def search(question: Question) -> Answer:
+                rows = client.search.by_similarity(
+                    str(self._references[question.name]),
+                    threshold=0,
+                    limit=question.limit,
+                    folder_path=question.scope.path,
+                )
+                return Answer([int(row.filename) for row in rows], getattr(rows, "exact", None))
+
+            yield search
+
+
+class OverRawHttp(OverHttp):
+    """The same, asked with httpx alone and the answer's JSON parsed: what is left is the service itself."""
+
+    @contextmanager
+    def client(self) -> Iterator[Search]:
+        config = resolve_config(None, None, 120, 0)
+        headers = {"X-API-Key": config.api_key}
+        with httpx.Client(base_url=config.base_url, headers=headers, timeout=120) as client:
+
+            def search(question: Question) -> Answer:
+                values: dict[str, str | int] = {
+                    "image_id": str(self._references[question.name]),
+                    "threshold": 0,
+                    "limit": question.limit,
+                    "directory_path": question.scope.path,
+                }
+                answer = client.get("/api/v1/developer/search/similar", params=values).raise_for_status().json()
+                return Answer([int(row["filename"]) for row in answer["results"]], answer.get("exact"))
+
+            yield search
+
+
+def answers(process: subprocess.Popen[bytes]) -> bool:
+    if process.poll() is not None:
+        raise SystemExit(f"pictograph serve ended with {process.returncode}")
+    with suppress(PictographError), Client(max_retries=0, timeout=5) as client:
+        return client.ready().status is not None
+    return False
+
+
+def share_mb(pid: int) -> int:
+    """PSS of a process; 0 once it is gone."""
+    with suppress(OSError, StopIteration):
+        return memory_mb(pid)
+    return 0
