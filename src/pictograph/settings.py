@@ -58,6 +58,9 @@ class Settings:
     )
     max_uploads: int = setting(16, "Uploads read into memory at the same time; more wait.")
     max_connections: int = setting(10, "Database connections of the server process.")
+    check_one_in: int = setting(
+        100, "One in so many searches by codes is repeated exactly afterwards, to measure its recall; 0 for none."
+    )
     log_level: LogLevel = setting("info", "debug, info, warning or error.")
 
     @classmethod
@@ -79,7 +82,7 @@ class Settings:
         for name in ("worker_batch", "max_bytes", "max_pixels", "max_uploads", "max_connections", "lease_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigurationError(f"{name} must be above 0, not {getattr(self, name)}.")
-        for name in ("port", "workers", "worker_threads"):
+        for name in ("port", "workers", "worker_threads", "check_one_in"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name} must not be negative, as {getattr(self, name)} is.")
         if self.port > 65_535:

@@ -534,7 +534,7 @@ async def test_last_used_moves_at_most_once_a_minute(garden: Garden) -> None:
     await keys.identify(secret)
     assert await last_used() == first
     await rows(garden, "UPDATE api_key SET last_used_at = now() - interval '61 seconds'")
-    await keys.identify(secret)
+    await Keys(garden.database).identify(secret)  # another server: this one remembers the holder for a moment
     assert await last_used() > first
 
 

@@ -12,7 +12,9 @@ from typing import Final
 from fastapi import FastAPI
 
 from pictograph.errors import PictographError
+from pictograph.search.sampling import RecallSampler
 from pictograph.server.failures import install_error_handlers
+from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, RequestMarks
 from pictograph.server.routes import datasets, health, images, keys, reindex, search
 from pictograph.server.workers import WorkerProcesses
@@ -50,13 +52,18 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             every(REINDEX_EVERY_S, advance_reindex),
             every(ADD_UP_EVERY_S, services.scope_counts.add_up),
         ):
+            sampler = RecallSampler(services.search.executor, settings.check_one_in, metrics.saw_recall)
+            services.search.watch(metrics.saw_search)
+            services.search.watch(sampler.consider)
             app.state.services = services
             app.state.workers = workers
             app.state.upload_slots = asyncio.Semaphore(settings.max_uploads)
             if on_ready:
                 on_ready(services)
             yield
+            await sampler.close()
 
+    metrics = Metrics()
     app = FastAPI(
         title="Pictograph",
         version=__version__,
@@ -69,7 +76,9 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         app.include_router(module.router)
     app.include_router(images.uploads)
     install_error_handlers(app)
+    app.state.metrics = metrics
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
+    app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(RequestMarks)
     return app
 
