@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from pictograph.pipeline import Intake
 from pictograph.store.blobs import BlobMissing, BlobStore, original_name
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Image, ImageFilter, Images, Place, Upload, insert_image
-from pictograph.store.keys import Keys
+from pictograph.store.keys import REMEMBERED_S, Keys
 from pictograph.store.names import MAX_FOLDER_PATH, MAX_NAME, canonical_folder, folder_and_ancestors
 from pictograph.store.tickets import Tickets
 from pictograph.types import DatasetId, ImageId, ImageState, Sha256
@@ -534,7 +535,7 @@ async def test_last_used_moves_at_most_once_a_minute(garden: Garden) -> None:
     await keys.identify(secret)
     assert await last_used() == first
     await rows(garden, "UPDATE api_key SET last_used_at = now() - interval '61 seconds'")
-    await keys.identify(secret)
+    await Keys(garden.database).identify(secret)  # another server: this one remembers the holder for a moment
     assert await last_used() > first
 
 
@@ -546,6 +547,27 @@ async def test_a_revoked_key_stops_working_at_once_and_stays_listed(garden: Gard
     assert [row.revoked_at is not None for row in await keys.list(garden.organization)] == [True]
     with pytest.raises(NotFoundError):
         await keys.revoke(garden.organization, key.id)
+
+
+async def test_a_remembered_holder_is_forgotten_when_the_key_is_revoked(garden: Garden) -> None:
+    keys = Keys(garden.database)
+    key, secret = await keys.create(garden.organization, "ci", "admin")
+    assert await keys.identify(secret) == await keys.identify(secret) is not None
+    await keys.revoke(garden.organization, key.id)
+    assert await keys.identify(secret) is None
+
+
+async def test_a_key_that_another_server_revoked_works_for_a_moment_at_most(
+    garden: Garden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, other = Keys(garden.database), Keys(garden.database)
+    key, secret = await ours.create(garden.organization, "ci", "admin")
+    assert await ours.identify(secret)
+    await other.revoke(garden.organization, key.id)
+    assert await ours.identify(secret)
+    now = time.monotonic()
+    monkeypatch.setattr("pictograph.store.keys.time.monotonic", lambda: now + REMEMBERED_S)
+    assert await ours.identify(secret) is None
 
 
 async def test_a_key_of_another_organization_can_neither_be_seen_nor_revoked(garden: Garden) -> None:

@@ -22,6 +22,7 @@ NOT_IN_THE_SDK = {
     ("GET", f"{API_PREFIX}/images/{{dataset}}/{{path}}"): "the published clients' bytes by path",
     ("DELETE", f"{API_PREFIX}/images/{{dataset}}/{{path}}"): "the published clients' delete by path",
     ("GET", "/health"): "for whoever watches the process",
+    ("GET", "/metrics"): "for Prometheus",
 }
 UUID = "0198c0de-0000-7000-8000-000000000000"
 ARGUMENTS: dict[str, Any] = {

@@ -95,7 +95,19 @@ class SearchEngine:
         self._spaces = spaces
         self._words = words
         self._is_label = is_label
-        self._executor = Executor(database, codes, costs)
+        self.executor = Executor(database, codes, costs)
+        """Answers what has its scope and its vector."""
+        self._watchers: list[Callable[[Ask, Found], None]] = []
+
+    def watch(self, watcher: Callable[[Ask, Found], None]) -> None:
+        """Tells of every answer from now on, after it was found."""
+        self._watchers.append(watcher)
+
+    async def _find(self, ask: Ask, steps: Steps) -> Found:
+        found = await self.executor.find(ask, steps)
+        for watcher in self._watchers:
+            watcher(ask, found)
+        return found
 
     async def by_similarity(self, organization: OrganizationId, query: SimilarQuery) -> SimilarAnswer:
         """Images like the reference, in its dataset and its folder (or `query.folder_path`), the reference left out.
@@ -104,7 +116,7 @@ class SearchEngine:
         """
         steps = Steps()
         ask = await self._ask_likeness(organization, query, steps)
-        found = await self._executor.find(ask, steps)
+        found = await self._find(ask, steps)
         return SimilarAnswer(query, ask.scope.folder_path, found, self._unknown(query.tags.labels))
 
     async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
@@ -114,7 +126,7 @@ class SearchEngine:
         """
         steps = Steps()
         ask = await self._ask_words(organization, query, steps)
-        return TextAnswer(query, await self._executor.find(ask, steps), self._unknown(query.tags.labels))
+        return TextAnswer(query, await self._find(ask, steps), self._unknown(query.tags.labels))
 
     async def explain(self, organization: OrganizationId, query: SimilarQuery | TextQuery) -> Explanation:
         """How the query is answered, and what every other way would have given. Raises as the search itself does."""
@@ -123,7 +135,7 @@ class SearchEngine:
             ask = await self._ask_likeness(organization, query, steps)
         else:
             ask = await self._ask_words(organization, query, steps)
-        return await explain(self._executor, ask, steps)
+        return await explain(self.executor, ask, steps)
 
     async def _ask_likeness(self, organization: OrganizationId, query: SimilarQuery, steps: Steps) -> Ask:
         with steps.step("reference"):

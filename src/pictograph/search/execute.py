@@ -154,6 +154,11 @@ class Executor:
         """Every way that is open."""
         return weigh(size, *self._terms(ask), self._costs)
 
+    async def exactly(self, ask: Ask, steps: Steps) -> Found:
+        """The exact answer."""
+        exact = replace(ask, exact=True)
+        return await self.carry_out(exact, self.plan_of(exact, 0), steps)
+
     async def carry_out(self, ask: Ask, by: Plan, steps: Steps) -> Found:
         """The answer by this plan, or by `exact` where its codes do not suffice."""
         if by.name == "codes" and self._codes:

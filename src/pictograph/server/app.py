@@ -9,9 +9,11 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from pictograph.search.sampling import RecallSampler
 from pictograph.server.admission import Admission
 from pictograph.server.background import beside, every
 from pictograph.server.failures import install_error_handlers
+from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, RequestMarks
 from pictograph.server.routes import datasets, health, images, keys, reindex, search, tags
 from pictograph.server.workers import WorkerProcesses
@@ -56,13 +58,18 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             beside(warn_of_old_tags),
             every(ADD_UP_EVERY_S, services.scope_counts.add_up),
         ):
+            sampler = RecallSampler(services.search.executor, settings.check_one_in, metrics.saw_recall)
+            services.search.watch(metrics.saw_search)
+            services.search.watch(sampler.consider)
             app.state.services = services
             app.state.workers = workers
             app.state.admission = Admission(settings.max_uploads, settings.max_waiting_uploads)
             if on_ready:
                 on_ready(services)
             yield
+            await sampler.close()
 
+    metrics = Metrics()
     app = FastAPI(
         title="Pictograph",
         version=__version__,
@@ -76,6 +83,8 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     app.include_router(images.forms)
     app.include_router(images.uploads)
     install_error_handlers(app)
+    app.state.metrics = metrics
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
+    app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(RequestMarks)
     return app

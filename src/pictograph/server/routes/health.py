@@ -1,8 +1,10 @@
-"""`/health`: the process lives. `/ready`: it can answer searches and process uploads."""
+"""`/health`: the process lives. `/ready`: it can answer searches and process uploads. `/metrics`: how it does."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from pictograph import wire
 from pictograph.errors import PictographError, Unavailable
@@ -40,3 +42,10 @@ async def ready(request: Request) -> wire.Health:
     if problems:
         raise Unavailable(" ".join(problems), details=health.model_dump(), retry_after_s=2)
     return health
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """How the service does, in Prometheus' text format. Needs no key, and tells nothing of whose images it holds."""
+    text = await request.app.state.metrics.text(services_of(request), request.app.state.workers.alive)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
