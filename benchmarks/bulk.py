@@ -14,15 +14,14 @@ import argparse
 import asyncio
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 
-from benchmarks.common import median, report
-from pictograph.db.binary_copy import copy_rows, laid_out
+from benchmarks.common import Rate, measured, median, report
+from pictograph.db.binary_copy import SLICE, copy_rows, laid_out
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Connection, Database
@@ -32,7 +31,7 @@ from pictograph.index.bulk_images import BulkImages, new_ids
 from pictograph.index.spaces import Spaces
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
-from pictograph.types import DIMENSION, DatasetId, OrganizationId, SpaceId, Tags
+from pictograph.types import DIMENSION, DatasetId, SpaceId, Tags
 
 CHUNK = 50_000
 FOLDERS = 100
@@ -60,58 +59,52 @@ def random_images(folder_ids: np.ndarray, random: np.random.Generator) -> BulkIm
     )
 
 
-def layout_rate(space: SpaceId, dataset: DatasetId, images: BulkImages) -> float:
-    started = time.perf_counter()
-    for start in range(0, len(images.ids), 1024):
-        laid_out(embedding_columns(space, dataset, images.rows(slice(start, start + 1024))))
-    return len(images.ids) / (time.perf_counter() - started)
+def lay_out(space: SpaceId, dataset: DatasetId, images: BulkImages) -> Rate:
+    with measured(len(images.ids)) as rate:
+        for start in range(0, len(images.ids), SLICE):
+            laid_out(embedding_columns(space, dataset, images.rows(slice(start, start + SLICE))))
+    return rate
 
 
-async def table_rate(connection: Connection, space: SpaceId, dataset: DatasetId, images: BulkImages) -> float:
+async def load_table(connection: Connection, space: SpaceId, dataset: DatasetId, images: BulkImages) -> Rate:
     await connection.execute(BARE)
-    started = time.perf_counter()
-    await copy_rows(
-        connection, "bare", len(images.ids), lambda part: embedding_columns(space, dataset, images.rows(part))
-    )
-    elapsed = time.perf_counter() - started
+    with measured(len(images.ids)) as rate:
+        await copy_rows(
+            connection, "bare", len(images.ids), lambda part: embedding_columns(space, dataset, images.rows(part))
+        )
     await connection.execute("DROP TABLE bare")
-    return len(images.ids) / elapsed
+    return rate
 
 
-async def whole_s(database: Database, space: SpaceId, dataset: DatasetId, chunks: Sequence[BulkImages]) -> float:
-    started = time.perf_counter()
-    async with database.connection() as connection:
+async def load_whole(connection: Connection, space: SpaceId, dataset: DatasetId, chunks: Sequence[BulkImages]) -> Rate:
+    with measured(sum(len(images.ids) for images in chunks)) as rate:
         for images in chunks:
             await bulk_load(connection, space, dataset, images)
-    return time.perf_counter() - started
+    return rate
 
 
-async def delete_s(database: Database, organization: OrganizationId, name: str) -> float:
-    started = time.perf_counter()
-    await Datasets(database).delete(organization, name)
-    return time.perf_counter() - started
-
-
-async def rounds(conninfo: str, count: int, number: int) -> dict[str, list[float]]:
-    """Every way in turn, `number` times."""
+async def run(conninfo: str, count: int, rounds: int) -> dict[str, list[Rate]]:
+    """Every way in turn, `rounds` times."""
     database = Database(conninfo, max_connections=2)
     await database.open()
     space = (await Spaces(database).open(SPEC, SPEC.name)).id
     organization = await Keys(database).ensure_organization()
-    times: dict[str, list[float]] = {"laid_out": [], "table": [], "whole": [], "delete": []}
+    rates: dict[str, list[Rate]] = {"laid_out": [], "table": [], "whole": [], "delete": []}
     random = np.random.default_rng(0)
-    for turn in range(number):
+    for turn in range(rounds):
         dataset = await Datasets(database).create(organization, f"round {turn}")
         async with database.connection() as connection:
             paths = [f"/{folder:03}" for folder in range(FOLDERS)]
             folders = np.sort(np.resize(await make_folders(connection, dataset.id, paths), count))
             chunks = [random_images(folders[start : start + CHUNK], random) for start in range(0, count, CHUNK)]
-            times["laid_out"].append(layout_rate(space, dataset.id, chunks[0]))
-            times["table"].append(await table_rate(connection, space, dataset.id, chunks[0]))
-        times["whole"].append(count / await whole_s(database, space, dataset.id, chunks))
-        times["delete"].append(await delete_s(database, organization, dataset.name))
+            rates["laid_out"].append(lay_out(space, dataset.id, chunks[0]))
+            rates["table"].append(await load_table(connection, space, dataset.id, chunks[0]))
+            rates["whole"].append(await load_whole(connection, space, dataset.id, chunks))
+        with measured(count) as rate:
+            await Datasets(database).delete(organization, dataset.name)
+        rates["delete"].append(rate)
     await database.close()
-    return times
+    return rates
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -123,7 +116,7 @@ def main(arguments: Sequence[str]) -> None:
         server = EmbeddedPostgres.start(Path(folder))
         try:
             migrate(server.conninfo)
-            times = asyncio.run(rounds(server.conninfo, options.images, options.rounds))
+            rates = asyncio.run(run(server.conninfo, options.images, options.rounds))
         finally:
             server.stop()
     report(
@@ -131,13 +124,13 @@ def main(arguments: Sequence[str]) -> None:
         images=options.images,
         rounds=options.rounds,
         chunk=CHUNK,
-        laid_out_vectors_per_s=round(median(times["laid_out"])),
-        table_vectors_per_s=round(median(times["table"])),
-        table_vectors_per_s_best=round(max(times["table"])),
-        whole_images_per_s=round(median(times["whole"])),
-        whole_images_per_s_best=round(max(times["whole"])),
-        delete_s=median(times["delete"]),
-        delete_s_best=round(min(times["delete"]), 3),
+        vectors_per_s={
+            "laid_out": round(median([rate.images_per_s for rate in rates["laid_out"]])),
+            "table": round(median([rate.images_per_s for rate in rates["table"]])),
+            "whole": round(median([rate.images_per_s for rate in rates["whole"]])),
+        },
+        delete_s=median([options.images / rate.images_per_s for rate in rates["delete"]]),
+        cpu_ms_per_image={name: median([rate.cpu_ms for rate in given]) for name, given in rates.items()},
     )
 
 
