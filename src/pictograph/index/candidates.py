@@ -46,7 +46,7 @@ def over_fetch(limit: int, kind: QueryKind) -> int:
     """How many candidates hold the `limit` nearest images: recall of 0.99 and more, 0.98 for words.
 
     Words lie far from every picture, so their neighbours are nearly equally far, and codes tell them apart less well.
-    50 -> 200 (image), 600 (text); 500 -> 1100, 4200. Source: `python -m benchmarks codes`, docs/decisions/0006-codes.md.
+    50 -> 200 (image), 600 (text); 500 -> 1100, 4200. Source: `python -m benchmarks codes`, decisions/0006-codes.md.
     """
     if kind == "text":
         return TEXT_FACTOR * limit + TEXT_EXTRA
