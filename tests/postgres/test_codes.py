@@ -16,6 +16,7 @@ from pgvector.psycopg import register_vector_async
 
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.index.candidates import over_fetch
+from pictograph.index.code_rows import ROW
 from pictograph.index.codes import BYTES_PER_IMAGE, Codes
 from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_by_codes, nearest_exact
 from pictograph.index.reindex import Reindex
@@ -38,6 +39,12 @@ SELECT id, %s, %s, id::text, sha256('x'), 'image/jpeg', 1, 1, 1 FROM unnest(%s::
 INSERT_EMBEDDING = """
 INSERT INTO image_embedding (space_id, image_id, dataset_id, folder_id, vector)
 SELECT %s, id, dataset_id, folder_id, %s FROM image WHERE id = %s"""
+PLANTED = """
+CREATE TEMP TABLE IF NOT EXISTS planted (image_id uuid, dataset_id uuid, folder_id bigint, vector halfvec(1152));
+TRUNCATE planted"""
+PLACE = """
+INSERT INTO image_embedding (space_id, image_id, dataset_id, folder_id, vector)
+SELECT %s, image_id, dataset_id, folder_id, vector FROM planted"""
 MOVE = """
 WITH moved AS (UPDATE image SET folder_id = %(folder)s WHERE id = %(image)s)
 UPDATE image_embedding SET folder_id = %(folder)s WHERE image_id = %(image)s"""
@@ -75,11 +82,18 @@ class Field:
         place = await self.folder(dataset, folder)
         await self.connection.execute("INSERT INTO blob VALUES (sha256('x'), 1) ON CONFLICT DO NOTHING")
         await self.connection.execute(INSERT_IMAGES, [dataset.id, place, images])
-        copy_in = "COPY image_embedding (space_id, image_id, dataset_id, folder_id, vector) FROM STDIN (FORMAT BINARY)"
+        copy_in = "COPY planted FROM STDIN (FORMAT BINARY)"
+        await self.connection.execute(PLANTED)
+        rows = np.zeros(len(images), ROW)
+        rows["fields"], rows["dimension"], rows["folder"], rows["vector"] = 4, DIMENSION, place, vectors
+        rows["n1"], rows["n2"], rows["n3"], rows["n4"] = 16, 16, 8, 2 * DIMENSION + 4
+        rows["image"] = np.frombuffer(b"".join(image.bytes for image in images), "S16")
+        rows["dataset"] = np.frombuffer(dataset.id.bytes, "S16")
         async with self.connection.cursor() as cursor, cursor.copy(copy_in) as copy:
-            copy.set_types(["int4", "uuid", "uuid", "int8", "halfvec"])
-            for image, vector in zip(images, vectors, strict=True):
-                await copy.write_row((self.garden.space, image, dataset.id, place, HalfVector(vector)))
+            await copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff")
+        await self.connection.execute(PLACE, [self.garden.space])
+        if len(images) > 1000:
+            await self.connection.execute("ANALYZE image_embedding, image, folder")
         return images
 
     async def both(

@@ -39,7 +39,7 @@ FROM pg_current_snapshot() s"""
 LIVE_SPACES: Final = "SELECT id FROM space WHERE active OR building ORDER BY building"
 COUNTS: Final = "SELECT dataset_id, count(*) FROM image_embedding WHERE space_id = %s GROUP BY dataset_id"
 PENDING: Final = """
-SELECT count(*) FROM (SELECT FROM image_embedding WHERE space_id = %s AND changed >= %s::text::xid8 LIMIT %s) some"""
+SELECT count(*) FROM (SELECT FROM image_embedding WHERE space_id = %s AND changed >= %s::text::xid8 LIMIT %s) pending"""
 CENTRE: Final = """
 SELECT avg(vector) FROM (
     SELECT vector FROM image_embedding TABLESAMPLE SYSTEM (%s) REPEATABLE (7) WHERE space_id = %s LIMIT %s) sample"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -60,6 +61,14 @@ class Coded:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
 
+@cache
+def rotation() -> Any:
+    """The same one for every space and every process; finding it takes a good second."""
+    matrix = faiss.RandomRotationMatrix(DIMENSION, DIMENSION)
+    matrix.init(SEED)
+    return matrix
+
+
 class Quantiser:
     """Makes the codes of one space, around the middle of its vectors. Thread-safe.
 
@@ -67,8 +76,7 @@ class Quantiser:
     """
 
     def __init__(self, centre: FloatArray) -> None:
-        self._rotation = faiss.RandomRotationMatrix(DIMENSION, DIMENSION)
-        self._rotation.init(SEED)
+        self._rotation = rotation()
         self._centre = self.rotate(centre[None])[0]
         self._template = self.empty_index()
         self.code_bytes = int(self._template.code_size)
