@@ -1,9 +1,9 @@
-"""How fast, and how right, is a scan of codes in memory with a ranking by the table behind it? (decisions/0006-codes.md)
+"""How fast, and how right, is a scan of codes with a ranking by the table behind it? (decisions/0006-codes.md)
 
     python -m benchmarks codes [ROWS ...]        default: 20000 100000
 
-First the ways to scan, each alone on one thread: recall of the nearest 50 and 500 among so many candidates, and the time
-for 200 and 2000 of them. Then pictograph's own path on a real PostgreSQL, codes and ranking, against its exact scan.
+First the ways to scan, each alone on one thread: recall of the nearest 50 and 500 among so many candidates, and the
+time for 200 and 2000 of them. Then pictograph's own path on a real PostgreSQL, scan and ranking, and its exact scan.
 """
 
 from __future__ import annotations

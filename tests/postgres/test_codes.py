@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from pgvector import HalfVector
 from pgvector.psycopg import register_vector_async
 
 from pictograph.encode.protocol import EncoderSpec
-from pictograph.index.candidates import over_fetch
+from pictograph.errors import Unavailable
+from pictograph.index.candidates import QueryKind, over_fetch
 from pictograph.index.code_rows import ROW
 from pictograph.index.codes import BYTES_PER_IMAGE, Codes
 from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_by_codes, nearest_exact
 from pictograph.index.reindex import Reindex
+from pictograph.index.writer import remove_from_index
 from pictograph.store.datasets import Dataset
+from pictograph.store.images import archive_image
 from pictograph.types import DIMENSION, DatasetId, SpaceId
 from support.planting import Garden
 
@@ -417,3 +421,53 @@ async def test_the_changed_rows_are_found_by_their_index(field: Field) -> None:
     assert "image_embedding_by_change" in told
     assert "image_embedding_pkey" in told
     assert "image_embedding_by_scope" not in told
+
+
+async def test_codes_keep_themselves_fresh_and_a_failing_round_is_tried_again(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    street = await field.garden.dataset()
+    failures = [Unavailable("The database is away."), psycopg.errors.UndefinedTable("restoring")]
+    refresh = field.codes.refresh
+
+    async def sometimes() -> None:
+        if failures:
+            raise failures.pop()
+        await refresh()
+
+    monkeypatch.setattr(field.codes, "refresh", sometimes)
+    keeping = asyncio.create_task(field.codes.keep_fresh(pause_s=0.01))
+    try:
+        for number in range(1, 4):
+            await field.plant(street, scattered(5, seed=number))
+            async with asyncio.timeout(20):
+                while field.codes.covers(field.garden.space, [street.id]) != 5 * number:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+    assert field.codes.progress == {}
+
+
+async def test_images_that_the_worker_writes_and_the_pipeline_archives_are_right(field: Field) -> None:
+    """Through the code of the service, not through this file's own statements."""
+    garden = field.garden
+    street = await garden.dataset()
+    vectors = scattered(6, seed=15)
+    images = [await garden.plant(street, f"{n}.jpg", vector, folder="/day") for n, vector in enumerate(vectors)]
+    await field.codes.refresh()
+    async with garden.database.transaction() as connection:
+        await archive_image(connection, images[0])
+        await remove_from_index(connection, images[0])
+    await garden.plant(street, "late.jpg", vectors[0], folder="/day/rain")
+    found, truth = await field.both(vectors[0], [street.id], "/day")
+    assert found == truth
+    assert found is not None
+    assert found[0].filename == "late.jpg"
+    assert images[0] not in {row.id for row in found}
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_more_candidates_are_asked_for_than_rows_and_more_for_words(kind: QueryKind) -> None:
+    assert all(over_fetch(limit, kind) >= 2 * limit for limit in (1, 50, 500))
+    assert over_fetch(50, "text") > over_fetch(50, "image")
