@@ -9,7 +9,7 @@ from uuid import UUID
 QueryKind: TypeAlias = Literal["image", "text"]
 ID_BYTES: Final = 16
 IMAGE_FACTOR, IMAGE_EXTRA = 2, 100
-TEXT_FACTOR, TEXT_EXTRA = 8, 200
+TEXT_FACTOR, TEXT_EXTRA = 7, 750
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,11 @@ class Candidates:
 
 
 def over_fetch(limit: int, kind: QueryKind) -> int:
-    """How many candidates hold the `limit` nearest images: recall of 0.99 and more, 0.98 for words.
+    """How many candidates hold the `limit` nearest images: recall of 0.99 and more; 0.98 for most words.
 
     Words lie far from every picture, so their neighbours are nearly equally far, and codes tell them apart less well.
-    50 -> 200 (image), 600 (text); 500 -> 1100, 4200. Source: `python -m benchmarks codes`, decisions/0006-codes.md.
+    50 -> 200 (image), 1100 (text); 500 -> 1100, 4250. Ranking one costs as much as the exact scan of about eight rows:
+    in scopes of fewer than ten times as many rows, that scan is as fast. Source: `python -m benchmarks codes`.
     """
     if kind == "text":
         return TEXT_FACTOR * limit + TEXT_EXTRA
