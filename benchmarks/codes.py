@@ -38,7 +38,7 @@ from pictograph.types import DIMENSION, DatasetId, SpaceId
 KINDS: tuple[QueryKind, ...] = ("image", "text")
 DATA: dict[str, Callable[[int], Questions]] = {"clustered": clustered, "manifold": manifold}
 LIMITS = (50, 500)
-AMONG = (100, 200, 500, 600, 1000, 1100, 2000, 4200)
+AMONG = (100, 200, 500, 1000, 1100, 1550, 2000, 4250)
 TIMED = 30
 MULTI_BIT_ROWS = 20_000
 """More bits take 100 to 500 microseconds an image to make: only tried on few."""

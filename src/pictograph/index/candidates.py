@@ -8,7 +8,7 @@ from uuid import UUID
 
 QueryKind: TypeAlias = Literal["image", "text"]
 ID_BYTES: Final = 16
-IMAGE_FACTOR, IMAGE_EXTRA = 2, 100
+IMAGE_FACTOR, IMAGE_EXTRA = 3, 50
 TEXT_FACTOR, TEXT_EXTRA = 7, 750
 
 
@@ -46,7 +46,7 @@ def over_fetch(limit: int, kind: QueryKind) -> int:
     """How many candidates hold the `limit` nearest images: recall of 0.99 and more; 0.98 for most words.
 
     Words lie far from every picture, so their neighbours are nearly equally far, and codes tell them apart less well.
-    50 -> 200 (image), 1100 (text); 500 -> 1100, 4250. Ranking one costs as much as the exact scan of about eight rows:
+    50 -> 200 (image), 1100 (text); 500 -> 1550, 4250. Ranking one costs as much as the exact scan of about eight rows:
     in scopes of fewer than ten times as many rows, that scan is as fast. Source: `python -m benchmarks codes`.
     """
     if kind == "text":
