@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 QUESTIONS = ("startup", "ingest", "queue", "latency", "bulk")
-ON_REQUEST = ("encoders", "landmarks", "quality", "runtimes", "search")
-"""Need more than the service does: torch, and minutes without a GPU; a folder of labelled photographs; an hour."""
+ON_REQUEST = ("codes", "encoders", "landmarks", "quality", "runtimes", "search")
+"""Need more than the service does: torch, and minutes without a GPU; a folder of labelled photographs; gigabytes."""
 
 
 def main(wanted: list[str]) -> int:

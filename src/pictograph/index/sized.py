@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from pictograph.db.pool import Connection
-from pictograph.index.nearest import NEAREST, Neighbour, Scope
+from pictograph.index.nearest import RANKED, Neighbour, Scope
 from pictograph.index.scopes import SIZE, place_of
 from pictograph.index.tagged import StoredVector
 
 SIZED: Final = f"""
 SELECT ({SIZE}) AS scope_size,
        found.id, found.filename, found.folder_path, found.dataset_id, found.tags, found.similarity
-FROM (SELECT) one LEFT JOIN ({NEAREST}) found ON true
-ORDER BY found.similarity DESC, found.id"""
+FROM (SELECT) one LEFT JOIN ({RANKED}) found ON true
+ORDER BY found.distance, found.id"""
 
 
 @dataclass(frozen=True, slots=True)

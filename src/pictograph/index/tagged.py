@@ -14,7 +14,7 @@ from pgvector import HalfVector
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_column
-from pictograph.index.nearest import IN_FOLDER, Neighbour, Scope
+from pictograph.index.nearest import IN_FOLDER, SIMILARITY, Neighbour, Scope
 from pictograph.index.scopes import place_of
 from pictograph.index.tags import containment
 from pictograph.types import ImageId, TagCategory, TagMatch, Tags
@@ -32,36 +32,36 @@ SELECT i.id FROM image i
 WHERE i.dataset_id = ANY(%(datasets)s) AND i.folder_id = ANY(ARRAY({IN_FOLDER})) AND i.archived_at IS NULL
   AND {{carries}}
 LIMIT %(most)s"""
-SIMILARITY: Final = "greatest(0, least(1, 1 - %(stretch)s * (vector <=> %(vector)s))) AS similarity"
+DISTANCE: Final = "vector <=> %(vector)s AS distance"
 ROWS: Final = """
 SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity
 FROM nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.folder_id
-ORDER BY nearest.similarity DESC, i.id"""
+ORDER BY nearest.distance, i.id"""
 AMONG: Final = f"""
 WITH nearest AS MATERIALIZED (
-    SELECT image_id, similarity FROM (
-        SELECT image_id, {SIMILARITY} FROM image_embedding
+    SELECT image_id, distance, {SIMILARITY} AS similarity FROM (
+        SELECT image_id, {DISTANCE} FROM image_embedding
         WHERE space_id = %(space)s AND image_id = ANY(%(images)s) AND image_id IS DISTINCT FROM %(left_out)s
         OFFSET 0
     ) scored
-    WHERE similarity >= %(threshold)s
-    ORDER BY similarity DESC, image_id LIMIT %(limit)s
+    WHERE {SIMILARITY} >= %(threshold)s
+    ORDER BY distance, image_id LIMIT %(limit)s
 ) {ROWS}"""
 # A subquery, not a join: it is asked row by row from the best down, and the LIMIT ends it.
 DOWNWARDS: Final = f"""
 WITH nearest AS MATERIALIZED (
-    SELECT image_id, similarity FROM (
-        SELECT image_id, similarity FROM (
-            SELECT image_id, {SIMILARITY} FROM image_embedding
+    SELECT image_id, distance, {SIMILARITY} AS similarity FROM (
+        SELECT image_id, distance FROM (
+            SELECT image_id, {DISTANCE} FROM image_embedding
             WHERE space_id = %(space)s AND dataset_id = ANY(%(datasets)s) AND folder_id = ANY(ARRAY({IN_FOLDER}))
               AND image_id IS DISTINCT FROM %(left_out)s
             OFFSET 0
         ) scored
-        WHERE similarity >= %(threshold)s
-        ORDER BY similarity DESC, image_id OFFSET 0
+        WHERE {SIMILARITY} >= %(threshold)s
+        ORDER BY distance, image_id OFFSET 0
     ) ranked
     WHERE (SELECT {{carries}} FROM image i WHERE i.id = ranked.image_id)
-    ORDER BY similarity DESC, image_id LIMIT %(limit)s
+    ORDER BY distance, image_id LIMIT %(limit)s
 ) {ROWS}"""
 
 
