@@ -259,6 +259,9 @@ WITH_BODY = [
     ("POST", f"{API_PREFIX}/datasets/", JSON),
     ("PATCH", f"{API_PREFIX}/datasets/street", JSON),
     ("POST", "/api/v1/api-keys/", JSON),
+    ("POST", f"{API_PREFIX}/reindex/", JSON),
+    ("POST", f"{API_PREFIX}/tags/apply", JSON),
+    ("POST", f"{API_PREFIX}/tags/reset", JSON),
 ]
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pictograph import wire
 from pictograph.index.retag import parse_place
 from pictograph.server import present_tags as present
-from pictograph.server.access import Admin, KeyFirst, ServicesDep, Viewer, needs
+from pictograph.server.access import Admin, KeyFirst, ServicesDep, Viewer, administers, reads
 from pictograph.types import TagCategory
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/tags", tags=["tags"], route_class=KeyFirst)
@@ -17,7 +17,7 @@ router = APIRouter(prefix=f"{wire.API_PREFIX}/tags", tags=["tags"], route_class=
 Category = Annotated[TagCategory | None, Query(description="Needed if several categories have the label.")]
 
 
-@router.get("", dependencies=[Depends(needs("viewer"))])
+@router.get("", dependencies=[Depends(reads)])
 async def taxonomy(services: ServicesDep) -> wire.Taxonomy:
     """Every label an image can get, with its threshold, and whether the running tagger can judge it."""
     thresholds, tagger = await services.thresholds.chosen(), await services.retag.tagger()
@@ -58,7 +58,7 @@ async def reset(services: ServicesDep, caller: Admin, body: wire.LabelBody) -> w
     return present.threshold_change(applied)
 
 
-@router.post("/update", dependencies=[Depends(needs("admin"))])
+@router.post("/update", dependencies=[Depends(administers)])
 async def update(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=20_000, description="Most contents to tag anew by this call.")] = 2000,
