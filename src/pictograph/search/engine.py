@@ -11,7 +11,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference, nearest_exact
 from pictograph.index.spaces import Spaces
-from pictograph.index.tags import TagHit, datasets_of, find_by_tags
+from pictograph.index.tags import TagHit, TagIndex, datasets_of
 from pictograph.jobs.queue import Backlog
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, cursor_after
 from pictograph.search.words import WordReaders
@@ -69,6 +69,7 @@ class SearchEngine:
         self._spaces = spaces
         self._words = words
         self._is_label = is_label
+        self._tags = TagIndex(database)
 
     async def by_similarity(self, organization: OrganizationId, query: SimilarQuery) -> SimilarAnswer:
         """Images like the reference, in its dataset and its folder (or `query.folder_path`), the reference left out.
@@ -105,7 +106,7 @@ class SearchEngine:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown."""
         async with self._database.connection() as connection:
             datasets = await datasets_in(connection, organization, query.dataset)
-            rows = await find_by_tags(
+            rows = await self._tags.find(
                 connection,
                 datasets,
                 query.filters,

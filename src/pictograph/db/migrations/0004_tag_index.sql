@@ -67,13 +67,14 @@ CREATE FUNCTION labels_of(tags jsonb) RETURNS TABLE (category text, name text) L
     WHERE jsonb_typeof(label.value) = 'string'
 $$;
 
--- The rows of image_tag that an image of that dataset, with those tags, has.
+-- The rows of image_tag that an image of that dataset, with those tags, has. A scalar subquery, so that each label is one
+-- look-up: as a join it was planned as a scan of all tags for each image, 1 ms instead of 0.03.
 CREATE FUNCTION tag_rows(image_dataset uuid, tags jsonb) RETURNS TABLE (tag_id integer, dataset integer)
 LANGUAGE sql STABLE AS $$
-    SELECT tag.id, scope.number
+    SELECT (SELECT tag.id FROM tag WHERE tag.organization_id = scope.organization_id
+              AND tag.category = label.category AND tag.name = label.name), scope.number
     FROM tag_scope scope, labels_of(tags) AS label
-    JOIN tag ON tag.category = label.category AND tag.name = label.name
-    WHERE scope.dataset_id = image_dataset AND tag.organization_id = scope.organization_id
+    WHERE scope.dataset_id = image_dataset
 $$;
 
 -- Existing images, before there are indexes to keep and triggers to run.
@@ -84,10 +85,7 @@ FROM image JOIN tag_scope scope USING (dataset_id), labels_of(image_auto_tags) A
 WHERE archived_at IS NULL;
 ANALYZE tag, tag_scope;
 INSERT INTO image_tag (tag_id, dataset, created_at, image_id)
-SELECT tag.id, scope.number, image.created_at, image.id
-FROM image JOIN tag_scope scope USING (dataset_id), labels_of(image_auto_tags) AS label
-JOIN tag ON tag.category = label.category AND tag.name = label.name
-WHERE archived_at IS NULL AND tag.organization_id = scope.organization_id;
+SELECT tag_id, dataset, created_at, id FROM image, tag_rows(dataset_id, image_auto_tags) WHERE archived_at IS NULL;
 INSERT INTO tag_count (dataset, tag_id, images)
 SELECT dataset, tag_id, count(*) FROM image_tag GROUP BY 1, 2
 UNION ALL SELECT 0, tag_id, count(*) FROM image_tag GROUP BY 2
