@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 QUESTIONS = ("startup", "ingest", "queue", "latency")
-ON_REQUEST = ("encoders", "quality")
-"""Need more than the service does: torch, and minutes without a GPU; or a folder of labelled photographs."""
+ON_REQUEST = ("encoders", "quality", "tags")
+"""Need more than the others: torch, and minutes without a GPU; a folder of labelled photographs; gigabytes of disk."""
 
 
 def main(wanted: list[str]) -> int:

@@ -154,5 +154,5 @@ def bitmaps_by(names: npt.NDArray[np.integer[Any]]) -> dict[int, BitMap]:
     """Positions by the name that is at them."""
     order = np.argsort(names, kind="stable").astype(np.uint32)
     values, starts = np.unique(names[order], return_index=True)
-    pieces = np.split(order, starts[1:])
+    pieces = np.split(order, starts[1:]) if len(values) else []
     return {int(value): BitMap(array("I", piece.tobytes())) for value, piece in zip(values, pieces, strict=True)}

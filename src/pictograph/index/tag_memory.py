@@ -1,8 +1,8 @@
 """A copy of the tag lists in memory, as true as the database at the moment of each question.
 
 The triggers note every changed image with its transaction. Before it answers, the copy reads the changes of those
-transactions that it has not seen, which the snapshot of its last reading tells exactly: whatever was committed before the
-question is in the answer. A copy that has missed what is no longer noted is made anew.
+transactions that it has not seen, which the snapshot of its last reading tells exactly: whatever was committed before a
+question is in its answer. A copy that has missed what is no longer noted is made anew.
 """
 
 from __future__ import annotations

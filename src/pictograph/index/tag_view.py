@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -51,8 +52,11 @@ def facets_in_memory(
     found = matching(memory, datasets, folders, groups)
     organizations = organizations_of(memory, datasets)
     tags = (tag for tag, (organization, _, _) in memory.names.labels.items() if organization in organizations)
-    counts = memory.bitmaps.counts(tags, found)
-    return sorted_facets((*memory.names.labels[tag][1:], images) for tag, images in counts.items())
+    counts: Counter[tuple[str, str]] = Counter()
+    for tag, images in memory.bitmaps.counts(tags, found).items():
+        _, category, label = memory.names.labels[tag]
+        counts[category, label] += images
+    return sorted_facets((*name, images) for name, images in counts.items())
 
 
 def matching(

@@ -11,7 +11,7 @@ CREATE TABLE tag (
     UNIQUE (organization_id, category, name)
 );
 
--- Datasets by number. A row outlives its dataset until the images are gone: cascades find the dataset gone already.
+-- Datasets by number.
 CREATE TABLE tag_scope (
     number          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     dataset_id      uuid NOT NULL UNIQUE,
@@ -89,7 +89,8 @@ SELECT tag_id, dataset, created_at, id FROM image, tag_rows(dataset_id, image_au
 INSERT INTO tag_count (dataset, tag_id, images)
 SELECT dataset, tag_id, count(*) FROM image_tag GROUP BY 1, 2
 UNION ALL SELECT 0, tag_id, count(*) FROM image_tag GROUP BY 2
-UNION ALL SELECT number, 0, count(*) FROM image JOIN tag_scope USING (dataset_id) WHERE archived_at IS NULL GROUP BY 1;
+UNION ALL SELECT number, 0, count(*) FROM image JOIN tag_scope USING (dataset_id) WHERE archived_at IS NULL GROUP BY 1
+ORDER BY 1, 2;
 CREATE UNIQUE INDEX image_tag_of_dataset ON image_tag (tag_id, dataset, created_at DESC, image_id);
 CREATE INDEX image_tag_of_organization ON image_tag (tag_id, created_at DESC, image_id);
 ANALYZE image_tag, tag_count;
@@ -133,6 +134,15 @@ DECLARE
     becomes text := CASE TG_OP WHEN 'DELETE' THEN '(SELECT * FROM old_image LIMIT 0)' ELSE 'new_image' END;
     changed bigint;
 BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (SELECT FROM new_image, labels_of(image_auto_tags)) THEN  -- uploads: somebody waits for them
+            INSERT INTO tag_change (image_id, created_at) SELECT id, created_at FROM new_image;
+            INSERT INTO tag_delta (dataset, tag_id, images)
+            SELECT number, 0, count(*) FROM new_image JOIN tag_scope USING (dataset_id)
+            WHERE archived_at IS NULL GROUP BY number;
+            RETURN NULL;
+        END IF;
+    END IF;
     EXECUTE format($sql$
         WITH was AS (
             SELECT id, created_at, dataset_id, folder_id, archived_at IS NULL, image_auto_tags FROM %s AS image
@@ -209,17 +219,20 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- After the statement: by then the cascades have deleted the images.
+-- Images go before their dataset, and datasets before their organization: a cascade deletes them only when nobody can
+-- tell any more whose tags they carried. The row is locked by now, so that no image comes after.
 CREATE FUNCTION dataset_tag_scope_gone() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM tag_scope USING old_dataset WHERE dataset_id = old_dataset.id;
-    RETURN NULL;
+    DELETE FROM image WHERE dataset_id = OLD.id;
+    DELETE FROM tag_scope WHERE dataset_id = OLD.id;
+    RETURN OLD;
 END $$;
 
 CREATE FUNCTION organization_tags_gone() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM tag USING old_organization WHERE organization_id = old_organization.id;
-    RETURN NULL;
+    DELETE FROM dataset WHERE organization_id = OLD.id;
+    DELETE FROM tag WHERE organization_id = OLD.id;
+    RETURN OLD;
 END $$;
 
 CREATE TRIGGER image_tags_inserted AFTER INSERT ON image
@@ -232,7 +245,7 @@ CREATE TRIGGER image_tags_truncated AFTER TRUNCATE ON image
     FOR EACH STATEMENT EXECUTE FUNCTION image_tags_truncated();
 CREATE TRIGGER dataset_tag_scope AFTER INSERT OR UPDATE OF organization_id ON dataset
     FOR EACH ROW EXECUTE FUNCTION dataset_tag_scope();
-CREATE TRIGGER dataset_tag_scope_gone AFTER DELETE ON dataset
-    REFERENCING OLD TABLE AS old_dataset FOR EACH STATEMENT EXECUTE FUNCTION dataset_tag_scope_gone();
-CREATE TRIGGER organization_tags_gone AFTER DELETE ON organization
-    REFERENCING OLD TABLE AS old_organization FOR EACH STATEMENT EXECUTE FUNCTION organization_tags_gone();
+CREATE TRIGGER dataset_tag_scope_gone BEFORE DELETE ON dataset
+    FOR EACH ROW EXECUTE FUNCTION dataset_tag_scope_gone();
+CREATE TRIGGER organization_tags_gone BEFORE DELETE ON organization
+    FOR EACH ROW EXECUTE FUNCTION organization_tags_gone();
