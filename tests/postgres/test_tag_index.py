@@ -14,13 +14,15 @@ import pytest
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
-from pictograph.db.pool import Connection
+from pictograph.db.migrate import CREATE_LEDGER, apply_missing, migrate, packaged_migrations
+from pictograph.db.pool import Connection, Database
 from pictograph.index.tag_facets import Facets
 from pictograph.index.tag_query import After, TagHit
 from pictograph.index.tags import TagIndex, datasets_of, facet_counts, find_by_tags
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.types import DatasetId, TagCategory, TagMatch
 from support.containment import find_by_containment
+from support.databases import fresh_database
 from support.planting import Garden
 
 LABELS: dict[TagCategory, list[str]] = {
@@ -356,6 +358,24 @@ async def test_memory_that_has_missed_what_is_no_longer_noted_is_not_asked(
         assert await index.count(connection, ours, filters=question["filters"], match="any") == len(expected)
 
 
+async def test_memory_works_after_a_restore_from_a_server_that_had_counted_further(
+    garden: Garden, datasets: list[Dataset]
+) -> None:
+    index = TagIndex(garden.database)
+    ours = [dataset.id for dataset in datasets]
+    question: dict[str, Any] = {"filters": {"objects": ["car", "dog"]}, "match": "any"}
+    async with garden.database.connection() as connection:
+        library = Library(connection, datasets, 0)
+        await library.begin()
+        await library.insert(20)
+        await connection.execute("UPDATE tag_change SET changed_in = '99999999999'")
+        await connection.execute("UPDATE tag_change_horizon SET pruned = '99999999990', next = '99999999995'")
+        await index.load()
+        await library.insert(20)
+        expected = await find_by_containment(connection, ours, **question, limit=99)
+        assert await index.count(connection, ours, **question) == len(expected) > 20
+
+
 async def test_a_large_library_fills_its_memory_by_itself(garden: Garden, datasets: list[Dataset]) -> None:
     index = TagIndex(garden.database, memory_from=10)
     ours = [dataset.id for dataset in datasets]
@@ -443,3 +463,27 @@ async def explained(connection: Connection, search: Callable[[Connection], Await
         await connection.execute(f"SET auto_explain.{setting}".encode())
     await search(connection)
     return notices[-1]
+
+
+async def test_the_migration_fills_the_lists_of_a_library_that_is_there(postgres: str) -> None:
+    with fresh_database(postgres) as url:
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE EXTENSION vector")
+            connection.execute(CREATE_LEDGER)
+            apply_missing(connection, [one for one in packaged_migrations() if one.number < 4])
+            connection.execute("INSERT INTO organization (id, name) VALUES (gen_random_uuid(), 'a')")
+            connection.execute(
+                "INSERT INTO dataset (id, organization_id, name)"
+                " SELECT gen_random_uuid(), id, 'set ' || n FROM organization, generate_series(1, 3) n"
+            )
+            connection.execute("INSERT INTO folder (dataset_id, path) SELECT id, '/' FROM dataset")
+            connection.execute("INSERT INTO blob (sha256, size_bytes) VALUES (sha256('x'), 1)")
+            connection.execute(MANY)
+            connection.execute("UPDATE image SET archived_at = now() WHERE random() < 0.1")
+        migrate(url)
+        database = Database(url, max_connections=1)
+        await database.open()
+        async with database.connection() as after:
+            assert await rows(after, LISTED)
+            await require_truth(after)
+        await database.close()

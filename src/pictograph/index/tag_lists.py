@@ -2,7 +2,7 @@
 
 Which list is the shortest is read from the counters, never guessed. A single tag, and tags of one category combined by
 OR, cost the same however frequent they are and wherever in time their images lie. AND walks the shortest list until the
-page is full: at worst all of it, about 4 ms for each thousand images in it.
+page is full: at worst all of it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from pictograph.index.tag_order import IMAGE, Key, Order, Places
 logger = logging.getLogger(__name__)
 
 MAX_CHANGES: Final = 20_000
-"""More at a time are read anew: applying one takes about 20 us, during which nobody else is served."""
+"""More at a time are read anew: while they are applied, nobody else is served."""
 
 REPEATABLE: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # also forgets what is noted of a server's former life: after a restore, transactions are counted from the start
@@ -95,7 +95,7 @@ class TagMemory:
 
 
 async def load_memory(database: Database) -> TagMemory:
-    """Everything, in one snapshot: about 5 s and 60 MB for a million images with nine tags each."""
+    """Everything, in one snapshot. What it takes: docs/decisions/0007-tag-index.md."""
     async with database.connection() as connection:
         await connection.execute(FOLD)
     async with database.transaction() as connection:

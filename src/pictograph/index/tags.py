@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
@@ -26,9 +27,12 @@ from pictograph.types import DatasetId, TagCategory, TagMatch
 logger = logging.getLogger(__name__)
 
 MEMORY_FROM: Final = 20_000
-"""Images from which a copy in memory is worth its making: below, the lists take a few milliseconds at worst."""
+"""Images from which a copy in memory is worth its making: below, even a long list is soon walked."""
+LOOK_AGAIN_S: Final = 10.0
+"""How often a library without such a copy is asked how large it is."""
 DATASETS: Final = "SELECT id FROM dataset WHERE organization_id = %s"
-LIBRARY: Final = "SELECT coalesce(sum(images), 0)::bigint FROM tag_count WHERE tag_id = 0"
+LIBRARY: Final = """
+SELECT coalesce(sum(images), 0)::bigint FROM tag_scope JOIN tag_count ON dataset = number AND tag_id = 0"""
 
 __all__ = ["After", "TagHit", "TagIndex", "datasets_of", "facet_counts", "find_by_tags"]
 
@@ -68,7 +72,7 @@ async def facet_counts(
     """{category: [(label, images)]}, the most frequent first, of the images that `filters` find.
 
     folder_path: only this folder of each dataset, with everything below it. Without both, the counters answer; else
-    every image that is counted is read, about 30 us each.
+    every image that is counted is read.
     """
     groups = groups_of(filters or {}, match)
     if groups is None:
@@ -87,6 +91,7 @@ class TagIndex:
         self._memory: TagMemory | None = None
         self._catching_up = asyncio.Lock()
         self._loading: asyncio.Task[None] | None = None
+        self._look_again_at = 0.0
 
     async def find(
         self,
@@ -157,12 +162,15 @@ class TagIndex:
                     await catch_up(connection, self._memory)
                 except TooLate:
                     self._memory = None
-            is_loading = self._loading is not None and not self._loading.done()
-            if self._memory is None and not is_loading and await self._is_large(connection):
+            if self._memory is None and await self._is_worth_loading(connection):
                 self._loading = asyncio.create_task(self._load_beside())
             return self._memory
 
-    async def _is_large(self, connection: Connection) -> bool:
+    async def _is_worth_loading(self, connection: Connection) -> bool:
+        is_loading = self._loading is not None and not self._loading.done()
+        if is_loading or time.monotonic() < self._look_again_at:
+            return False
+        self._look_again_at = time.monotonic() + LOOK_AGAIN_S
         return int(await fetch_value(connection, LIBRARY)) >= self._memory_from
 
     async def _load_beside(self) -> None:
