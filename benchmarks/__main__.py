@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 QUESTIONS = ("startup", "ingest", "queue", "latency", "bulk")
-ON_REQUEST = ("codes", "encoders", "landmarks", "quality", "runtimes", "search")
+ON_REQUEST = ("codes", "encoders", "landmarks", "quality", "runtimes", "search", "tags")
 """Need more than the service does: torch, and minutes without a GPU; a folder of labelled photographs; gigabytes."""
 
 

@@ -18,6 +18,9 @@ from pictograph.db.pool import Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
+from pictograph.index.candidates import over_fetch
+from pictograph.index.code_service import CodesWhenLarge
+from pictograph.index.nearest import nearest_by_codes
 from pictograph.index.reindex import Reindex
 from pictograph.index.retag import Retag
 from pictograph.index.scopes import ScopeCounts
@@ -29,6 +32,7 @@ from pictograph.jobs.worker import Worker
 from pictograph.models.choose import detect
 from pictograph.pipeline import Intake, Model, Processor
 from pictograph.search.engine import SearchEngine
+from pictograph.search.execute import CodeSearch
 from pictograph.search.words import WordReaders
 from pictograph.settings import AUTO, Settings
 from pictograph.store.blobs import BlobStore
@@ -69,6 +73,7 @@ class Services:
     thresholds: Thresholds
     retag: Retag
     scope_counts: ScopeCounts
+    codes: CodesWhenLarge
 
 
 @contextmanager
@@ -94,6 +99,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
     try:
         await open_space(settings, database)
         spaces, backlog, taxonomy = Spaces(database), Backlog(database), load_taxonomy()
+        codes = CodesWhenLarge(database, max_bytes=settings.code_bytes)
         words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
         blobs = BlobStore.open(settings.blob_location)
         images, tickets = Images(database), Tickets(database)
@@ -108,7 +114,8 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
-            search=SearchEngine(database, backlog, spaces, words, label_test(taxonomy)),
+            search=SearchEngine(database, backlog, spaces, words, label_test(taxonomy), codes=code_search(codes)),
+            codes=codes,
             spaces=spaces,
             reindex=Reindex(database),
             taxonomy=taxonomy,
@@ -117,8 +124,14 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             scope_counts=ScopeCounts(database),
         )
         words.close()
+        await codes.close()
     finally:
         await database.close()
+
+
+def code_search(codes: CodesWhenLarge) -> CodeSearch:
+    """How codes answer: candidates from memory, then their rows from the database."""
+    return CodeSearch(codes, nearest_by_codes, over_fetch)
 
 
 async def open_space(settings: Settings, database: Database) -> Space:

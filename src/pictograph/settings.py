@@ -61,6 +61,12 @@ class Settings:
         64, "Uploads that arrive or wait beside those; more are told to come back (429) before their bytes are read."
     )
     max_connections: int = setting(10, "Database connections of the server process.")
+    code_bytes: int = setting(
+        1_073_741_824,
+        "Memory for codes of images, 168 bytes each, which make searches of large scopes fast; beyond it, the largest "
+        "datasets go without and are scanned exactly.",
+        unit="bytes",
+    )
     check_one_in: int = setting(
         100, "One in so many searches by codes is repeated exactly afterwards, to measure its recall; 0 for none."
     )
@@ -85,7 +91,7 @@ class Settings:
         for name in ("worker_batch", "max_bytes", "max_pixels", "max_uploads", "max_connections", "lease_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigurationError(f"{name} must be above 0, not {getattr(self, name)}.")
-        for name in ("port", "workers", "worker_threads", "max_waiting_uploads", "check_one_in"):
+        for name in ("port", "workers", "worker_threads", "max_waiting_uploads", "check_one_in", "code_bytes"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name} must not be negative, as {getattr(self, name)} is.")
         if self.port > 65_535:

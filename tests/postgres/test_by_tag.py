@@ -6,14 +6,13 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Database
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.index.tags import After, TagHit, find_by_tags
+from pictograph.index.tags import After, TagHit
 from pictograph.search.engine import SearchEngine, TagAnswer
 from pictograph.search.query import TagQuery, cursor_after, parse_cursor
 from pictograph.services import label_test
@@ -313,53 +312,3 @@ async def test_an_offset_counts_from_the_cursor(garden: Garden) -> None:
     assert [row.id for row in (await ask(garden, objects=["dog"], after=after, offset=1)).rows] == [
         row.id for row in whole[3:]
     ]
-
-
-@pytest.mark.parametrize(
-    ("objects", "scenes", "match"),
-    [(["unicycle"], None, "any"), (["unicycle", "abacus"], None, "any"), (["unicycle", "car"], ["outdoor"], "all")],
-)
-async def test_a_rare_tag_is_looked_up_in_the_gin_index(
-    garden: Garden, database_url: str, objects: list[str], scenes: list[str] | None, match: str
-) -> None:
-    street = await garden.dataset()
-    rng = random.Random(3)
-    common = ["car", "truck", "dog", "person"]
-    rows = [
-        (ImageId(uuid7()), {"objects": rng.sample(common, 2) + (["unicycle"] if n % 1000 == 0 else [])})
-        for n in range(4000)
-    ]
-    async with garden.database.transaction() as connection:
-        await plant_rows(connection, street, rows)
-    async with garden.database.connection() as connection:
-        await connection.execute("ANALYZE image")
-        plan = await explain_find_by_tags(
-            connection,
-            lambda c: find_by_tags(
-                c,
-                [street.id],
-                {"objects": objects} | ({"scenes": scenes} if scenes else {}),
-                match=match,  # type: ignore[arg-type]
-                limit=51,
-            ),
-        )
-    assert "image_by_tags" in plan, plan
-
-
-async def explain_find_by_tags(connection: Any, search: Any) -> str:
-    """The plan that PostgreSQL itself logs for the very statement the function sends."""
-    notices: list[str] = []
-    connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
-    for setting, value in (
-        ("auto_explain.log_min_duration", "0"),
-        ("auto_explain.log_level", "notice"),
-        ("client_min_messages", "notice"),
-    ):
-        if setting.startswith("auto_explain") and not notices:
-            try:
-                await connection.execute("LOAD 'auto_explain'")
-            except psycopg.Error as error:
-                pytest.skip(f"this server has no auto_explain: {error}")
-        await connection.execute(f"SET {setting} = {value}")
-    await search(connection)
-    return "\n".join(notice for notice in notices if "Limit" in notice)

@@ -16,7 +16,7 @@ from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_column
 from pictograph.index.nearest import IN_FOLDER, SIMILARITY, Neighbour, Scope
 from pictograph.index.scopes import place_of
-from pictograph.index.tags import containment
+from pictograph.index.tag_containment import containment
 from pictograph.types import ImageId, TagCategory, TagMatch, Tags
 
 StoredVector: TypeAlias = HalfVector

@@ -12,7 +12,7 @@ from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.facets import TagCounts, count_tags
 from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference
 from pictograph.index.spaces import Spaces
-from pictograph.index.tags import TagHit, datasets_of, find_by_tags
+from pictograph.index.tags import TagHit, TagIndex, datasets_of
 from pictograph.jobs.queue import Backlog
 from pictograph.search.execute import DEFAULT_COSTS, Ask, CodeSearch, Executor, Found, Steps
 from pictograph.search.explain import Explanation, explain
@@ -95,6 +95,7 @@ class SearchEngine:
         self._spaces = spaces
         self._words = words
         self._is_label = is_label
+        self._tags = TagIndex(database)
         self.executor = Executor(database, codes, costs)
         """Answers what has its scope and its vector."""
         self._watchers: list[Callable[[Ask, Found], None]] = []
@@ -165,7 +166,7 @@ class SearchEngine:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown."""
         async with self._database.connection() as connection:
             datasets = await datasets_in(connection, organization, query.dataset)
-            rows = await find_by_tags(
+            rows = await self._tags.find(
                 connection,
                 datasets,
                 query.filters,

@@ -1,0 +1,158 @@
+"""Which images carry which tag, as one compressed bitmap of positions for each tag (Roaring, arXiv:1603.06549).
+
+AND, OR, exact counts and the n-th row are all a fraction of a millisecond on a million images. Pure: no database here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pyroaring import BitMap
+
+from pictograph.index.tag_order import Key, Order, Positions
+
+MAX_LATE: Final = 50_000
+"""An image that comes in before so many others is not worth moving them: everything is read anew."""
+
+
+class TooLate(Exception):
+    """The bitmaps have to be made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTags:
+    """What is true of one image now."""
+
+    key: Key
+    dataset: int
+    """Its dataset's number; 0 if the image is gone."""
+    folder: int
+    tags: Sequence[int]
+    """Empty if it is archived or gone."""
+
+
+@dataclass
+class TagBitmaps:
+    """Positions by tag, by dataset and by folder. Datasets and folders have archived images too; tags have not."""
+
+    order: Order
+    by_tag: dict[int, BitMap] = field(default_factory=dict)
+    by_dataset: dict[int, BitMap] = field(default_factory=dict)
+    by_folder: dict[int, BitMap] = field(default_factory=dict)
+    tagged: BitMap = field(default_factory=BitMap)
+
+    @classmethod
+    def of_order(cls, order: Order) -> TagBitmaps:
+        """Without tags yet: see `add_tag`."""
+        datasets, folders = order.dataset[: order.size], order.folder[: order.size]
+        return cls(order, by_dataset=bitmaps_by(datasets), by_folder=bitmaps_by(folders))
+
+    def add_tag(self, tag: int, positions: Positions) -> None:
+        self.by_tag[tag] = BitMap(array("I", positions.tobytes()))
+        self.tagged |= self.by_tag[tag]
+
+    def matching(
+        self, groups: Iterable[Sequence[int]], datasets: Iterable[int] | None, folders: Iterable[int] | None
+    ) -> BitMap:
+        """Images with a tag of every group, in one of the datasets and one of the folders; None: in any."""
+        parts = [united(self.by_tag, group) for group in groups]
+        if datasets is not None:
+            parts.append(united(self.by_dataset, datasets))
+        if folders is not None:
+            parts.append(united(self.by_folder, folders))
+        parts.sort(key=len)
+        found: BitMap = parts[0] if len(parts) == 1 else BitMap.intersection(*parts)
+        return found
+
+    def page(self, found: BitMap, limit: int, offset: int, after: Key | None) -> list[bytes]:
+        """Ids of these images, the newest first."""
+        older = len(found)
+        if after is not None:
+            place = self.order.find(after)
+            older = found.rank(place - 1) if place else 0
+        stop = older - offset
+        if stop <= 0:
+            return []
+        return [self.order.key(position).image for position in reversed(found[max(0, stop - limit) : stop])]
+
+    def counts(self, tags: Iterable[int], found: BitMap) -> dict[int, int]:
+        """How many of these images carry each of the tags; those that none carries are left out."""
+        counted = {tag: bitmap.intersection_cardinality(found) for tag in tags if (bitmap := self.by_tag.get(tag))}
+        return {tag: images for tag, images in counted.items() if images}
+
+    def apply(self, changed: Sequence[ImageTags]) -> None:
+        """Brings these images up to date; the same again changes nothing. Raises TooLate."""
+        self._insert(sorted({image.key for image in changed if image.dataset and not self._knows(image.key)}))
+        placed = [(self.order.find(image.key), image) for image in changed if self._knows(image.key)]
+        self._forget([position for position, _ in placed])
+        for position, image in placed:
+            self._place(position, image)
+
+    def _knows(self, key: Key) -> bool:
+        return self.order.has(self.order.find(key), key)
+
+    def _insert(self, keys: Sequence[Key]) -> None:
+        if not keys:
+            return
+        start, end = self.order.find(keys[0]), self.order.size
+        if end - start > MAX_LATE:
+            raise TooLate
+        datasets, folders = set(self.order.dataset[start:end].tolist()), set(self.order.folder[start:end].tolist())
+        moved = self.order.insert(start, keys)
+        if start < end:
+            touched = [*self.by_tag.values(), self.tagged]
+            touched += [self.by_dataset[number] for number in datasets - {0}]
+            touched += [self.by_folder[folder] for folder in folders - {0}]
+            for bitmap in touched:
+                move(bitmap, start, end, moved)
+
+    def _forget(self, positions: Sequence[int]) -> None:
+        known = BitMap(positions)
+        for position in positions:
+            if dataset := int(self.order.dataset[position]):
+                self.by_dataset[dataset].discard(position)
+                self.by_folder[int(self.order.folder[position])].discard(position)
+        if tagged := known & self.tagged:
+            for bitmap in [*self.by_tag.values(), self.tagged]:
+                if bitmap.intersect(tagged):
+                    bitmap.difference_update(tagged)
+
+    def _place(self, position: int, image: ImageTags) -> None:
+        self.order.dataset[position] = image.dataset
+        self.order.folder[position] = image.folder
+        if image.dataset:
+            self.by_dataset.setdefault(image.dataset, BitMap()).add(position)
+            self.by_folder.setdefault(image.folder, BitMap()).add(position)
+        for tag in image.tags:
+            self.by_tag.setdefault(tag, BitMap()).add(position)
+        if image.tags:
+            self.tagged.add(position)
+
+
+def united(bitmaps: dict[int, BitMap], names: Iterable[int]) -> BitMap:
+    """Their union; not a copy if it is one alone."""
+    found = [bitmaps[name] for name in names if name in bitmaps]
+    if not found:
+        return BitMap()
+    return found[0] if len(found) == 1 else BitMap.union(*found)
+
+
+def move(bitmap: BitMap, start: int, end: int, moved: Positions) -> None:
+    """What was at `start` and behind is at `moved` now."""
+    if bitmap and bitmap.max() >= start:
+        behind = np.array(bitmap & BitMap(range(start, end)), np.int64)
+        bitmap.remove_range(start, end)
+        bitmap.update(moved[behind - start].tolist())
+
+
+def bitmaps_by(names: npt.NDArray[np.integer[Any]]) -> dict[int, BitMap]:
+    """Positions by the name that is at them."""
+    order = np.argsort(names, kind="stable").astype(np.uint32)
+    values, starts = np.unique(names[order], return_index=True)
+    pieces = np.split(order, starts[1:]) if len(values) else []
+    return {int(value): BitMap(array("I", piece.tobytes())) for value, piece in zip(values, pieces, strict=True)}

@@ -1,0 +1,67 @@
+"""What is asked for by tags, and what is found: the words that the ways to answer share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pictograph.store.names import storable
+from pictograph.types import DatasetId, ImageId, TagCategory, TagMatch, Tags
+
+
+@dataclass(frozen=True, slots=True)
+class TagHit:
+    """One found image."""
+
+    id: ImageId
+    filename: str
+    folder_path: str
+    dataset_id: DatasetId
+    tags: Tags
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The last row of the page before: the next page begins behind it, whatever was added meanwhile."""
+
+    created_at: datetime
+    id: ImageId
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Labels of one category, of which an image must carry at least one."""
+
+    category: TagCategory
+    labels: tuple[str, ...]
+
+    @property
+    def documents(self) -> list[str]:
+        """`{"objects": ["car"]}` for each label: an image must contain one of them."""
+        return [json.dumps({self.category: [label]}) for label in self.labels]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which of the rows: `limit` of them, `offset` behind `after` (or behind the start)."""
+
+    limit: int
+    offset: int = 0
+    after: After | None = None
+
+
+def groups_of(filters: Mapping[TagCategory, Sequence[str]], match: TagMatch) -> list[Group] | None:
+    """An image must satisfy every group; None if no image can: a category without labels matches nothing.
+
+    `match="all"` makes a group of each label. Labels that the database cannot hold are carried by no image.
+    """
+    groups: list[Group] = []
+    for category, labels in filters.items():
+        possible = tuple(dict.fromkeys(label for label in labels if storable(label)))
+        if not possible or (match == "all" and not all(map(storable, labels))):
+            return None
+        groups += [Group(category, (label,)) for label in possible] if match == "all" else [Group(category, possible)]
+    return groups
