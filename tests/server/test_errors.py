@@ -27,7 +27,7 @@ from support.raw import Raw
 from support.services import Service, running_service
 
 OURS = [error for error in api_error_classes() if error.__module__ == "pictograph.errors"]
-OPEN = {"/health", "/ready", "/api/v1/uploads/{token}"}
+OPEN = {"/health", "/ready", "/metrics", "/api/v1/uploads/{token}"}
 """Endpoints that read no key."""
 
 
