@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.index.tags import After, TagHit, containment
+from pictograph.index.tag_containment import containment
+from pictograph.index.tag_query import After, TagHit
 from pictograph.search.query import SimilarQuery, TagQuery, cursor_after, parse_cursor, parse_image_id
 from pictograph.types import DatasetId, ImageId, empty_tags
 

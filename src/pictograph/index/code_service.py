@@ -49,7 +49,12 @@ class CodesWhenLarge:
         return await self._codes.candidates(space_id, datasets, folder_ids, vector, count)
 
     async def keep_fresh(self) -> None:
-        """Waits until the library is large, then makes codes and renews them, until it is cancelled."""
+        """Waits until the library is large, then makes codes and renews them, until it is cancelled.
+
+        Returns at once if they may take no memory.
+        """
+        if not self._max_bytes:
+            return
         while not await self._is_worth_it():  # noqa: ASYNC110 - the size is in a database
             await asyncio.sleep(LOOK_AGAIN_S)
         from pictograph.index.codes import Codes  # noqa: PLC0415  faiss: only where it is needed

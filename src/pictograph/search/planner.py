@@ -13,7 +13,7 @@ memory, and the best of them again by their vectors."""
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What the steps take on one machine; the defaults were measured on 2 cores (docs/search.md)."""
+    """What the steps take on one machine; where the defaults come from stands in docs/search.md."""
 
     statement_ms: float = 0.3
     """One statement there and back, with nothing to do."""
@@ -23,8 +23,10 @@ class Costs:
     """One image of the scope, its tags looked at."""
     code_row_us: float = 0.035
     """One code of the scope, compared in memory."""
-    rerank_row_us: float = 5.5
-    """One candidate, its vector looked up by id and compared in SQL."""
+    rerank_row_us: float = 9.0
+    """One candidate, its vector looked up by id and compared in SQL: as much as eight rows of an exact scan."""
+    exact_up_to: int = 5000
+    """Scopes of so many images are scanned exactly even if codes would be a little faster: a few ms buy the truth."""
     filtered_overfetch: int = 4
     """How many times as many candidates where tags will strike some out."""
 
@@ -66,6 +68,8 @@ def plan(
         return chosen(options[0], size, "an exact answer was asked for")
     if codes_rows is None:
         return chosen(options[0], size, "no codes hold this scope")
+    if size <= costs.exact_up_to:
+        return chosen(options[0], size, f"{size} images are soon scanned exactly")
     if len(options) == 1:
         return chosen(options[0], size, f"{size} images are no more than codes would have to name")
     best, other = sorted(options, key=lambda option: option.estimated_ms)
