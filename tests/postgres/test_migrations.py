@@ -10,9 +10,23 @@ import psycopg
 import pytest
 
 from pictograph.db import migrate as module
-from pictograph.db.migrate import Migration, migrate, packaged_migrations, refuse_old_pgvector
+from pictograph.db.migrate import (
+    CREATE_LEDGER,
+    Migration,
+    apply_missing,
+    migrate,
+    packaged_migrations,
+    refuse_old_pgvector,
+)
+from pictograph.db.pool import Database
 from pictograph.errors import ConfigurationError, Unavailable
+from pictograph.index.spaces import Spaces
+from pictograph.jobs.queue import Queue
+from pictograph.search.query import SimilarQuery, TagQuery
+from pictograph.store.keys import Keys
 from support.databases import fresh_database
+from support.engines import engine_of
+from support.planting import Garden
 
 SCHEMA = """
 SELECT table_name, column_name, data_type, is_nullable, column_default
@@ -134,3 +148,51 @@ def test_every_foreign_key_has_an_index_to_be_deleted_by(database_url: str, refe
         AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1])"""
     allowed = {"image_embedding_space_id_fkey", "encoding_space_id_fkey"}
     assert {name for (name,) in query(database_url, without)} <= allowed
+
+
+FIRST_VERSION_LIBRARY = """
+INSERT INTO organization (id, name) VALUES (gen_random_uuid(), 'default');
+INSERT INTO dataset (id, organization_id, name) SELECT gen_random_uuid(), id, 'street' FROM organization;
+INSERT INTO folder (dataset_id, path) SELECT id, path FROM dataset, unnest(ARRAY['/', '/day']) path;
+INSERT INTO blob (sha256, size_bytes) SELECT sha256(n::text::bytea), 1 FROM generate_series(1, 4) n;
+INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, state, reason,
+                   image_auto_tags)
+SELECT gen_random_uuid(), dataset_id, id, n::text, sha256(n::text::bytea), 'image/jpeg', 1, 1, 1, state, reason, tags
+FROM folder, (VALUES (1, 'tagged', NULL, '{"objects": ["dog"], "scenes": [], "attributes": []}'::jsonb),
+                     (2, 'tagged', NULL, '{"objects": ["dog"], "scenes": [], "attributes": []}'::jsonb),
+                     (3, 'failed', 'cut short', '{"objects": [], "scenes": [], "attributes": []}'::jsonb),
+                     (4, 'received', NULL, '{"objects": [], "scenes": [], "attributes": []}'::jsonb))
+             image (n, state, reason, tags) WHERE path = '/day';
+INSERT INTO space (encoder, revision, dimension, active) VALUES ('noop', '1', 1152, true);
+INSERT INTO encoding (space_id, sha256, vector, tagger, tags)
+SELECT space.id, sha256, array_fill(0.5, ARRAY[1152])::vector::halfvec, 'old', image_auto_tags
+FROM space, image WHERE state = 'tagged';
+INSERT INTO image_embedding SELECT space_id, image.id, dataset_id, folder_id, vector
+FROM image JOIN encoding USING (sha256);
+INSERT INTO job (image_id, sha256) SELECT id, sha256 FROM image WHERE state = 'received'"""
+
+
+async def test_a_library_of_the_first_version_is_there_in_the_last(empty_database: str) -> None:
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("CREATE EXTENSION vector")
+        connection.execute(CREATE_LEDGER)
+        apply_missing(connection, packaged_migrations()[:1])
+        connection.execute(FIRST_VERSION_LIBRARY)
+    migrate(empty_database)
+    database = Database(empty_database, max_connections=2)
+    await database.open()
+    try:
+        organization = await Keys(database).ensure_organization()
+        space = await Spaces(database).active()
+        assert space is not None
+        assert (space.encoder, space.source, space.stretch, space.building) == ("noop", "noop", 1.0, False)
+        assert len((await Queue(database, space.id).claim(10)).jobs) == 1
+        assert query(empty_database, "SELECT reason FROM failure") == [("cut short",)]
+        engine = engine_of(Garden(database, organization, space.id))
+        by_tag = await engine.by_tag(organization, TagQuery(objects=["dog"]))
+        assert {row.filename for row in by_tag.rows} == {"1", "2"}
+        alike = await engine.by_similarity(organization, SimilarQuery(by_tag.rows[0].id, folder_path="/"))
+        assert [row.filename for row in alike.rows] == [by_tag.rows[1].filename]
+        assert alike.found.scope_size == 2
+    finally:
+        await database.close()
