@@ -17,7 +17,7 @@ from pictograph.types import ImageId
 from support.codes import FakeCodes, rerank, twice
 from support.planting import Garden, direction
 
-CHEAP_CODES = Costs(exact_row_us=1000, rerank_row_us=0, code_row_us=0)
+CHEAP_CODES = Costs(exact_row_us=1000, rerank_row_us=0, code_row_us=0, exact_up_to=0)
 
 
 async def answered(garden: Garden, missing: int = 0, **options: Any) -> tuple[Executor, Ask, Found]:
