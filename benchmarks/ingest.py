@@ -102,7 +102,7 @@ def main() -> None:
     files = distinct_photos(IMAGES * (ROUNDS + 1))
     bare, worker = [], []
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings.load({"data_dir": Path(folder) / "data", "workers": 0}, {})
+        settings = Settings.load({"encoder": "offline", "data_dir": Path(folder) / "data", "workers": 0}, {})
         encoder = load_encoder(settings.encoder, settings.threads)
         keep_blas_quiet()
         with running_database(settings) as conninfo:
