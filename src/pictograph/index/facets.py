@@ -10,8 +10,8 @@ from pictograph.db.pool import Connection
 from pictograph.index.nearest import IN_FOLDER
 from pictograph.types import TAG_CATEGORIES, DatasetId, TagCategory
 
-# Reads every image of the scope: its cost grows with their number. Counters beside the images would make it independent
-# of that; they are worth their upkeep once libraries are large enough for this to be felt.
+# Reads every image of the scope: its cost grows with their number. `TagIndex.facet_counts` gives the same counts of
+# labels from counters and from memory; this gives way to it once that counts the images of a folder too.
 COUNT: Final = """
 WITH scope AS MATERIALIZED (
     SELECT image_auto_tags FROM image

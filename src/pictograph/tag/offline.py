@@ -31,7 +31,7 @@ class OfflineTagger:
 
     @property
     def version(self) -> str:
-        """`taxonomy-1+offline-1`: another version may tag otherwise."""
+        """`taxonomy-1+offline-2`: another version may tag otherwise."""
         return f"taxonomy-{self._taxonomy.version}+{METHOD}"
 
     def scores(self, encoded: Encoded, measures: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ class Tagger(Protocol):
 
     @property
     def version(self) -> str:
-        """Names taxonomy and method: `taxonomy-1+offline-1`. Another version may judge otherwise."""
+        """Names taxonomy and method: `taxonomy-1+offline-2`. Another version may judge otherwise."""
         ...
 
     def scores(self, encoded: Encoded, measures: FloatArray) -> FloatArray:
