@@ -183,7 +183,9 @@ async def whole_path(conninfo: str, ids: list[UUID], questions: Questions) -> di
                 scan, rank, exact, shares = [], [], [], []
                 for query in queries:
                     begun = time.perf_counter()
-                    candidates = await codes.candidates(space, [dataset], None, query, over_fetch(limit, kind))
+                    candidates = await codes.candidates(
+                        space, [dataset], None, query, over_fetch(limit, kind), kind=kind
+                    )
                     scanned = time.perf_counter()
                     assert candidates is not None
                     vector = as_stored(query)

@@ -17,7 +17,7 @@ from pgvector.psycopg import register_vector_async
 
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import Unavailable
-from pictograph.index.candidates import QueryKind, over_fetch
+from pictograph.index.candidates import QueryKind, over_fetch, shortlist
 from pictograph.index.code_rows import ROW
 from pictograph.index.codes import BYTES_PER_IMAGE, Codes
 from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_by_codes, nearest_exact
@@ -103,7 +103,7 @@ class Field:
     async def both(
         self, query: npt.NDArray[np.float32], datasets: list[DatasetId], folder: str = "/", *,
         limit: int = 50, threshold: float = 0.0, count: int | None = None, left_out: UUID | None = None,
-        codes: Codes | None = None,
+        codes: Codes | None = None, kind: QueryKind = "image",
     ) -> tuple[list[Neighbour] | None, list[Neighbour]]:  # fmt: skip
         """What the codes lead to, and what is true."""
         async with self.garden.database.connection() as connection:
@@ -111,7 +111,12 @@ class Field:
             found = await (await connection.execute(SUBTREE, [datasets, folder, below])).fetchall()
             folders = None if folder == "/" else [row[0] for row in found]
             candidates = await (codes or self.codes).candidates(
-                self.garden.space, datasets, folders, query, over_fetch(limit, "image") if count is None else count
+                self.garden.space,
+                datasets,
+                folders,
+                query,
+                over_fetch(limit, kind) if count is None else count,
+                kind=kind,
             )
             assert candidates is not None
             assert len(set(candidates.image_ids)) == len(candidates)
@@ -323,7 +328,7 @@ async def test_the_largest_datasets_go_without_codes_when_memory_is_short(field:
     assert bounded.covers(space, [small.id]) == 100
     assert bounded.covers(space, [large.id]) is None
     assert bounded.covers(space, [small.id, large.id]) is None
-    assert await bounded.candidates(space, [large.id], None, scattered(1, seed=7)[0], 10) is None
+    assert await bounded.candidates(space, [large.id], None, scattered(1, seed=7)[0], 10, kind="image") is None
     await field.plant(small, scattered(270, seed=9))  # grows out of the bound
     await bounded.refresh()
     assert bounded.memory_bytes <= 350 * BYTES_PER_IMAGE
@@ -407,7 +412,9 @@ async def test_the_changed_rows_are_found_by_their_index(field: Field) -> None:
     await field.connection.execute("VACUUM ANALYZE image_embedding")
     await field.codes.refresh()
     await field.plant(street, scattered(50, seed=14))
-    candidates = await field.codes.candidates(field.garden.space, [street.id], None, scattered(1, seed=1)[0], 200)
+    candidates = await field.codes.candidates(
+        field.garden.space, [street.id], None, scattered(1, seed=1)[0], 200, kind="image"
+    )
     assert candidates is not None
     from pictograph.index.nearest import BY_CODES, search_values  # noqa: PLC0415
 
@@ -468,6 +475,8 @@ async def test_images_that_the_worker_writes_and_the_pipeline_archives_are_right
 
 
 @pytest.mark.parametrize("kind", ["image", "text"])
-def test_more_candidates_are_asked_for_than_rows_and_more_for_words(kind: QueryKind) -> None:
-    assert all(over_fetch(limit, kind) >= 2 * limit for limit in (1, 50, 500))
+def test_every_stage_looks_at_more_than_the_next_and_at_more_for_words(kind: QueryKind) -> None:
+    for limit in (1, 50, 500):
+        assert limit < over_fetch(limit, kind) < shortlist(over_fetch(limit, kind), kind)
     assert over_fetch(50, "text") > over_fetch(50, "image")
+    assert shortlist(100, "text") > shortlist(100, "image")

@@ -84,7 +84,7 @@ async def test_a_large_scope_goes_by_codes_which_is_not_called_exact(garden: Gar
     found = (await ask(garden, codes, images[0])).found
     assert names(found.rows) == ["0.jpg", "1.jpg", "2.jpg"]
     assert (found.plan.name, found.exact, found.complete, found.scanned) == ("codes", False, True, 21)
-    assert list(found.steps.ms) == ["reference", "count", "scope", "candidates", "rerank"]
+    assert list(found.steps.ms) == ["reference", "scope", "candidates", "rerank"]
     assert codes.asked == [(None, 6)]
 
 
@@ -147,8 +147,8 @@ async def test_an_archived_image_is_no_row_though_the_codes_still_hold_it(
     garden: Garden, images: list[ImageId]
 ) -> None:
     class Stale(FakeCodes):
-        async def candidates(self, *arguments: Any) -> Any:
-            found = await super().candidates(*arguments)
+        async def candidates(self, *arguments: Any, **options: Any) -> Any:
+            found = await super().candidates(*arguments, **options)
             async with garden.database.transaction() as connection:
                 await archive_image(connection, images[1])
                 await remove_from_index(connection, images[1])
@@ -174,7 +174,7 @@ async def test_words_are_planned_the_same_way(garden: Garden, images: list[Image
     by = engine(garden, FakeCodes(garden.database))
     answer = await by.by_text(garden.organization, TextQuery("along 1.0", limit=3))
     assert (names(answer.rows), answer.found.plan.name) == (["reference.jpg", "0.jpg", "1.jpg"], "codes")
-    assert list(answer.found.steps.ms) == ["words", "datasets", "count", "scope", "candidates", "rerank"]
+    assert list(answer.found.steps.ms) == ["words", "datasets", "scope", "candidates", "rerank"]
 
 
 async def test_an_explanation_tries_every_way_and_compares_it_with_the_truth(
@@ -183,7 +183,7 @@ async def test_an_explanation_tries_every_way_and_compares_it_with_the_truth(
     by = engine(garden, FakeCodes(garden.database, missing={images[1]}))
     shown = await by.explain(garden.organization, SimilarQuery(images[0], limit=4, threshold=0.0))
     assert (shown.plan.name, shown.scope_size, shown.folder_path) == ("codes", 21, "/")
-    assert list(shown.preparation) == ["reference", "count"]
+    assert list(shown.preparation) == ["reference", "scope"]
     exact, codes = shown.tried
     assert (exact.plan, exact.recall, exact.rows, exact.scanned, list(exact.steps)) == ("exact", 1.0, 4, 21, ["scan"])
     assert (codes.plan, codes.recall, codes.scanned, codes.complete) == ("codes", 0.75, 21, True)

@@ -13,7 +13,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.index.nearest import Scope
 from pictograph.index.reindex import Reindex
-from pictograph.index.scopes import ScopeCounts, folders_of, scope_size
+from pictograph.index.scopes import ScopeCounts, find_place, scope_size
 from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import finish_images, remove_from_index
 from pictograph.jobs.queue import enqueue
@@ -230,6 +230,6 @@ async def test_the_folders_of_a_scope_are_those_at_and_below_its_path(garden: Ga
     for folder in FOLDERS:
         await garden.plant(street, "x.jpg", folder=folder)
     async with garden.database.connection() as connection:
-        assert len(await folders_of(connection, Scope(garden.space, [street.id], "/"))) == 6
-        assert len(await folders_of(connection, Scope(garden.space, [street.id], "/a"))) == 3
-        assert len(await folders_of(connection, Scope(garden.space, [street.id], "/nowhere"))) == 0
+        assert (await find_place(connection, Scope(garden.space, [street.id], "/"))).folder_ids is None
+        assert len((await find_place(connection, Scope(garden.space, [street.id], "/a"))).folder_ids or ()) == 3
+        assert len((await find_place(connection, Scope(garden.space, [street.id], "/nowhere"))).folder_ids or ()) == 0

@@ -11,6 +11,7 @@ import numpy as np
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all
 from pictograph.encode.protocol import FloatArray
+from pictograph.index.candidates import QueryKind
 from pictograph.index.nearest import NEAREST, Neighbour, Scope
 from pictograph.index.scopes import place_of
 from pictograph.types import DatasetId, ImageId, SpaceId
@@ -40,6 +41,8 @@ class FakeCodes:
         folder_ids: Sequence[int] | None,
         vector: FloatArray,
         count: int,
+        *,
+        kind: QueryKind,
     ) -> list[ImageId] | None:
         self.asked.append((folder_ids, count))
         if self.broken:

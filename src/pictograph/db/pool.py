@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import psycopg
 from pgvector.psycopg import register_vector_async
@@ -15,9 +15,15 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from pictograph.errors import RateLimitError, Unavailable
 
 Connection: TypeAlias = AsyncConnection[Any]
+Plans: TypeAlias = Literal["custom", "generic"]
 
 SESSION_OPTIONS = "-c plan_cache_mode=force_custom_plan -c jit=off -c timezone=UTC -c application_name=pictograph"
 """Custom plans, because a generic plan cannot know how many rows a tag or a folder has."""
+PLAN_AGAIN: Final = "SELECT set_config('plan_cache_mode', %s, false), set_config('enable_seqscan', %s, false)"
+PLANNED: Final[dict[Plans, list[str]]] = {
+    "custom": ["force_custom_plan", "on"],
+    "generic": ["force_generic_plan", "off"],
+}
 POOL_TIMEOUT_S = 15.0
 WAITING_PER_CONNECTION = 20
 """Requests that may wait for each connection: with statements of some 10 ms the last of them waits 0.2 s."""
@@ -45,6 +51,18 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+class PooledConnection(AsyncConnection[Any]):
+    """A connection that remembers how it plans."""
+
+    plans: Plans = "custom"
+
+    async def plan(self, plans: Plans) -> None:
+        """From now on plans statements so; costs a statement only when that changes."""
+        if self.plans != plans:
+            await self.execute(PLAN_AGAIN.encode(), PLANNED[plans])
+            self.plans = plans
+
+
 class Database:
     """A pool of connections to one database. Opened once, in services.py, and handed to whoever writes SQL."""
 
@@ -53,6 +71,7 @@ class Database:
         self._checking: asyncio.Task[None] | None = None
         self._pool = AsyncConnectionPool(
             conninfo,
+            connection_class=PooledConnection,
             min_size=1,
             max_size=max_connections,
             max_waiting=max_connections * WAITING_PER_CONNECTION,
@@ -79,11 +98,16 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection in autocommit: for one statement."""
+    async def connection(self, plans: Plans = "custom") -> AsyncIterator[Connection]:
+        """A connection in autocommit: for one statement.
+
+        plans: `generic` for statements whose best plan does not depend on their values, and goes by indexes: it is made
+        once for each connection. Making one anew takes longer than most searches.
+        """
         with database_errors():
             try:
                 async with self._pool.connection() as connection:
+                    await connection.plan(plans)
                     yield connection
             except psycopg.OperationalError:
                 self._replace_dead_connections()

@@ -8,8 +8,10 @@ from uuid import UUID
 
 QueryKind: TypeAlias = Literal["image", "text"]
 ID_BYTES: Final = 16
-IMAGE_FACTOR, IMAGE_EXTRA = 3, 50
-TEXT_FACTOR, TEXT_EXTRA = 7, 750
+IMAGE_FACTOR: Final = 3
+"""In halves of the limit."""
+TEXT_FACTOR: Final = 2
+EXTRA: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,21 @@ class Candidates:
 
 
 def over_fetch(limit: int, kind: QueryKind) -> int:
-    """How many candidates hold the `limit` nearest images: recall of 0.99 and more; 0.98 for most words.
+    """How many candidates, ranked by their vectors, hold the `limit` nearest images: recall of 0.99 and more.
 
     Words lie far from every picture, so their neighbours are nearly equally far, and codes tell them apart less well.
-    50 -> 200 (image), 1100 (text); 500 -> 1550, 4250. Ranking one costs as much as the exact scan of about eight rows:
-    in scopes of fewer than ten times as many rows, that scan is as fast. Source: `python -m benchmarks codes`.
+    50 -> 125 (image), 150 (text); 500 -> 800, 1050. Source: `python -m benchmarks codes`.
     """
     if kind == "text":
-        return TEXT_FACTOR * limit + TEXT_EXTRA
-    return IMAGE_FACTOR * limit + IMAGE_EXTRA
+        return TEXT_FACTOR * limit + EXTRA
+    return IMAGE_FACTOR * limit // 2 + EXTRA
+
+
+def shortlist(count: int, kind: QueryKind) -> int:
+    """How many of the coarse codes are looked at again by their fine codes, so that the best `count` are among them.
+
+    125 -> 800 (image), 150 -> 1600 (text); 800 -> 3500, 1050 -> 8800. Source: `python -m benchmarks codes`.
+    """
+    if kind == "text":
+        return 8 * count + 400
+    return 4 * count + 300

@@ -13,7 +13,6 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from pgvector import HalfVector
 
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_column, fetch_tuple, fetch_value
@@ -25,6 +24,7 @@ from pictograph.types import DIMENSION, SpaceId
 CHUNK: Final = 2048
 """Images at a time: 14 MB while they are made into codes."""
 SAMPLE: Final = 5000
+"""Vectors that the middle, the spread and the range of the others are estimated from."""
 
 ISOLATED: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 LOCK: Final = "LOCK TABLE image_embedding IN ACCESS SHARE MODE"
@@ -40,9 +40,9 @@ LIVE_SPACES: Final = "SELECT id FROM space WHERE active OR building ORDER BY bui
 COUNTS: Final = "SELECT dataset_id, count(*) FROM image_embedding WHERE space_id = %s GROUP BY dataset_id"
 PENDING: Final = """
 SELECT count(*) FROM (SELECT FROM image_embedding WHERE space_id = %s AND changed >= %s::text::xid8 LIMIT %s) pending"""
-CENTRE: Final = """
-SELECT avg(vector) FROM (
-    SELECT vector FROM image_embedding TABLESAMPLE SYSTEM (%s) REPEATABLE (7) WHERE space_id = %s LIMIT %s) sample"""
+SAMPLED: Final = """
+COPY (SELECT vector FROM image_embedding TABLESAMPLE SYSTEM (%(share)s) REPEATABLE (7)
+      WHERE space_id = %(space)s LIMIT %(at_most)s) TO STDOUT (FORMAT BINARY)"""
 COLUMNS: Final = "image_id, dataset_id, folder_id, vector"
 ALL_ROWS: Final = f"""
 COPY (SELECT {COLUMNS} FROM image_embedding
@@ -64,6 +64,9 @@ ROW: Final = np.dtype(
     [("fields", ">i2"), ("n1", LENGTH), ("image", "S16"), ("n2", LENGTH), ("dataset", "S16"), ("n3", LENGTH),
      ("folder", ">i8"), ("n4", LENGTH), ("dimension", ">i2"), ("unused", ">i2"), ("vector", ">f2", DIMENSION)]
 )  # fmt: skip
+VECTOR_ROW: Final = np.dtype(
+    [("fields", ">i2"), ("n1", LENGTH), ("dimension", ">i2"), ("unused", ">i2"), ("vector", ">f2", DIMENSION)]
+)
 ID_ROW: Final = np.dtype([("fields", ">i2"), ("n1", LENGTH), ("image", "S16"), ("n2", LENGTH), ("folder", ">i8")])
 
 
@@ -121,14 +124,16 @@ async def pending_rows(connection: Connection, space: SpaceId, watermark: int, a
     return int(await fetch_value(connection, PENDING, [space, str(watermark), at_most]))
 
 
-async def centre_of(connection: Connection, space: SpaceId, rows: int) -> FloatArray:
-    """About the mean of the space's vectors, float32 (1152,); zero if it has none."""
+async def sample_of(connection: Connection, space: SpaceId, rows: int) -> FloatArray:
+    """Some of the space's vectors, float32 (N, 1152), N about 5000 or all there are. rows: how many there are."""
     percent = min(100.0, 100.0 * SAMPLE / max(rows, 1))
+    vectors = np.zeros((0, DIMENSION), np.float32)
     for share in (percent, 100.0):  # a sample is of pages, and may miss a space that has few
-        mean: HalfVector | None = await fetch_value(connection, CENTRE, [share, space, SAMPLE])
-        if mean is not None:
-            return np.asarray(mean.to_numpy(), dtype=np.float32)
-    return np.zeros(DIMENSION, np.float32)
+        values: dict[str, object] = {"share": share, "space": space, "at_most": SAMPLE}
+        chunks = [chunk["vector"] async for chunk in copied(connection, SAMPLED, values, VECTOR_ROW)]
+        if chunks:
+            return np.concatenate(chunks).astype(np.float32)
+    return vectors
 
 
 async def all_rows(at: Snapshot, space: SpaceId, left_out: list[UUID]) -> AsyncIterator[Loaded]:

@@ -1,12 +1,15 @@
-"""Codes of images, one bit a dimension, and the nearest of them by an exhaustive scan. Pure: no database.
+"""Codes of images, and the nearest of them by an exhaustive scan. Pure: no database.
 
-RaBitQ (arXiv:2405.12497): a rotated vector is kept as its signs and two correction factors, and the query as 4-bit
-numbers, which estimates the distance far better than counting equal signs. A `Segment` never changes; a `Held` is some
-segments with the watermark up to which they are complete, replaced as a whole: readers need no lock.
+Every image has two. The coarse code is one bit a dimension, RaBitQ (arXiv:2405.12497): a rotated vector is kept as its
+signs and two correction factors, and the query as 4-bit numbers, which estimates the distance far better than counting
+equal signs. All of the scope's are scanned. The fine code is four bits a dimension, and is only looked at for the
+shortlist that the coarse ones give. A `Segment` never changes; a `Held` is some segments with the watermark up to which
+they are complete, replaced as a whole: readers need no lock.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,11 +21,21 @@ import numpy as np
 import numpy.typing as npt
 
 from pictograph.encode.protocol import FloatArray
-from pictograph.index.candidates import ID_BYTES, Candidates
+from pictograph.index.candidates import ID_BYTES, Candidates, QueryKind, shortlist
 from pictograph.types import DIMENSION, DatasetId
 
 QUERY_BITS: Final = 4
 SEED: Final = 7
+COARSE_BYTES: Final = DIMENSION // 8 + 8
+FINE_BYTES: Final = DIMENSION // 2
+BYTES_PER_IMAGE: Final = COARSE_BYTES + FINE_BYTES + ID_BYTES
+RANGE: Final = 2.5
+"""Standard deviations around the mean that the 16 steps of a fine code cover."""
+SIGN_ERROR: Final = math.pi / 2 - 1
+"""Squared error of a vector known by its signs alone, as a share of its squared length: of a normal x, scaled so that
+its product with the sign is right on average (the mean of |x| is sqrt(2 / pi))."""
+LEAST_SAMPLED: Final = 100
+"""With fewer vectors nothing is known of how they lie: then they are taken to lie anywhere."""
 Ids: TypeAlias = npt.NDArray[np.bytes_]
 """S16 (N,): 16 bytes of a UUID each. Compare them, but take single ones by `tobytes`: numpy cuts trailing zeros."""
 Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -45,12 +58,14 @@ class Coded:
     ids: Ids
     datasets: Ids
     folders: Numbers
-    codes: Bytes
-    """uint8 (N, code_bytes)."""
+    coarse: Bytes
+    """uint8 (N, 152)."""
+    fine: Bytes
+    """uint8 (N, 576)."""
 
     def take(self, rows: npt.NDArray[Any]) -> Coded:
         """Those rows, by number or by mask."""
-        return Coded(self.ids[rows], self.datasets[rows], self.folders[rows], self.codes[rows])
+        return Coded(self.ids[rows], self.datasets[rows], self.folders[rows], self.coarse[rows], self.fine[rows])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,35 +84,118 @@ def rotation() -> Any:
     return matrix
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for, as the codes see it; float32 (1, 1152) both."""
+
+    coarse: FloatArray
+    fine: FloatArray
+
+
 class Quantiser:
     """Makes the codes of one space, around the middle of its vectors. Thread-safe.
 
-    centre: float32 (1152,), the mean of the vectors, or about it.
+    sample: some of them, float32 (N, 1152), from which their middle and their spread are estimated.
     """
 
-    def __init__(self, centre: FloatArray) -> None:
+    def __init__(self, sample: FloatArray) -> None:
+        if len(sample) < LEAST_SAMPLED:
+            sample = anywhere()
         self._rotation = rotation()
+        centre = sample.mean(axis=0)
         self._centre = self.rotate(centre[None])[0]
+        around = self.rotate(sample - centre)
+        self._likely = likely(around)
         self._template = self.empty_index()
-        self.code_bytes = int(self._template.code_size)
+        self._fine = fine_quantiser(around)
 
     def rotate(self, vectors: FloatArray) -> FloatArray:
-        """Vectors, or queries, as the codes see them: float32 (N, 1152)."""
+        """Vectors as the codes see them: float32 (N, 1152)."""
         rotated: FloatArray = self._rotation.apply(np.ascontiguousarray(vectors, dtype=np.float32))
         return rotated
 
-    def codes(self, vectors: FloatArray) -> Bytes:
-        """uint8 (N, code_bytes) of float32 (N, 1152)."""
-        codes: Bytes = self._template.sa_encode(self.rotate(vectors))
-        return codes
+    def codes(self, vectors: FloatArray) -> tuple[Bytes, Bytes]:
+        """Coarse, uint8 (N, 152), and fine, uint8 (N, 576), of float32 (N, 1152)."""
+        rotated = self.rotate(vectors)
+        coarse: Bytes = self._template.sa_encode(rotated)
+        fine: Bytes = self._fine.sa_encode(rotated - self._centre)
+        return coarse, fine
+
+    def query(self, vector: FloatArray, kind: QueryKind) -> Query:
+        """vector: float32 (1152,).
+
+        Words point mostly where no picture is. For the ranking that part means nothing, but codes misjudge in
+        proportion to the query's length: so it is left out (`likely`). Between pictures there is little of it.
+        """
+        fine = self.rotate(vector.reshape(1, -1))
+        if kind == "text":
+            return Query(self._centre + (fine - self._centre) @ self._likely, fine)
+        return Query(fine, fine)
+
+    def refined(self, query: Query, fine: Bytes, count: int) -> Numbers:
+        """Which rows of `fine`, uint8 (N, 576), are nearest: `count` at most, best first."""
+        if not len(fine):
+            return np.zeros(0, np.int64)
+        index = faiss.clone_index(self._fine)
+        index.add_sa_codes(fine)
+        _, rows = index.search(query.fine, min(count, len(fine)))
+        return np.asarray(rows[0], np.int64)
 
     def empty_index(self) -> Any:
-        """A faiss index that codes of this quantiser can be added to."""
+        """A faiss index that coarse codes of this quantiser can be added to."""
         index = faiss.IndexRaBitQ(DIMENSION, faiss.METRIC_L2)
         faiss.copy_array_to_vector(self._centre, index.center)
         index.is_trained = True
         index.qb = QUERY_BITS
         return index
+
+
+def anywhere() -> FloatArray:
+    """Vectors without any order, float32 (1000, 1152), of length 1."""
+    vectors = np.random.default_rng(SEED).standard_normal((1000, DIMENSION), np.float32)
+    unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def likely(around: FloatArray) -> FloatArray:
+    """What turns a query into the one whose products with coarse codes are closest to its own with the vectors.
+
+    around: vectors about their middle, float32 (N, 1152). Returns float32 (1152, 1152), for rows from the left.
+    A coarse code is its vector plus an error alike in all directions, so of all linear estimates the best is
+    C (C + error)^-1, C being the covariance (Wiener). C is estimated as arXiv:0907.4698 has it (OAS), because 5000
+    vectors are few for 1152 dimensions.
+    """
+    count, dimensions = around.shape
+    covariance = (around.T @ around).astype(np.float64) / count
+    trace, squared = float(np.trace(covariance)), float((covariance**2).sum())
+    spherical = squared - trace**2 / dimensions
+    share = ((1 - 2 / dimensions) * squared + trace**2) / ((count + 1 - 2 / dimensions) * spherical) if spherical else 1
+    covariance *= 1 - min(1.0, share)
+    diagonal = np.arange(dimensions)
+    covariance[diagonal, diagonal] += min(1.0, share) * trace / dimensions
+    noisy = covariance.copy()
+    noisy[diagonal, diagonal] += SIGN_ERROR * trace / dimensions
+    return np.ascontiguousarray(np.linalg.solve(noisy, covariance), dtype=np.float32)
+
+
+def fine_quantiser(around: FloatArray) -> Any:
+    """A faiss index that makes fine codes of vectors about their middle, and compares them."""
+    index = faiss.IndexScalarQuantizer(DIMENSION, faiss.ScalarQuantizer.QT_4bit, faiss.METRIC_INNER_PRODUCT)
+    index.sq.rangestat, index.sq.rangestat_arg = faiss.ScalarQuantizer.RS_meanstd, RANGE
+    index.train(around)
+    return index
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What a segment has."""
+
+    distances: FloatArray
+    """Estimated, squared."""
+    rows: Numbers
+    """Rows of the segment."""
+    in_scope: int
+    """Codes that were compared."""
 
 
 class Segment:
@@ -106,55 +204,52 @@ class Segment:
     def __init__(self, quantiser: Quantiser, rows: Coded) -> None:
         rows = rows.take(np.lexsort((rows.folders, rows.datasets)))
         self.ids = rows.ids
+        self.fine = rows.fine
         self._index = quantiser.empty_index()
-        self._index.add_sa_codes(rows.codes)
+        self._index.add_sa_codes(rows.coarse)
         self._names, numbers = np.unique(rows.datasets, return_inverse=True)
         breaks = np.flatnonzero((np.diff(numbers) != 0) | (np.diff(rows.folders) != 0)) + 1
         self._starts = np.concatenate([[0], breaks]).astype(np.int64) if len(rows) else np.zeros(0, np.int64)
         self._lengths = np.diff(np.append(self._starts, len(rows)))
         self._run_datasets = numbers[self._starts]
         self._run_folders = rows.folders[self._starts]
+        totals = np.bincount(self._run_datasets, weights=self._lengths, minlength=len(self._names))
+        self.counts = {self._names[n : n + 1].tobytes(): int(total) for n, total in enumerate(totals)}
+        """Codes of each dataset, by the bytes of its id."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def memory_bytes(self) -> int:
-        return int(len(self) * (self._index.code_size + ID_BYTES) + self._starts.nbytes * 4)
+        return len(self) * BYTES_PER_IMAGE + self._starts.nbytes * 4
 
     def rows(self) -> Coded:
         """Everything in it, to make another one of."""
-        size = len(self) * self._index.code_size
-        codes = faiss.rev_swig_ptr(self._index.codes.data(), size).reshape(len(self), -1).copy() if size else None
+        size = len(self) * COARSE_BYTES
+        coarse = faiss.rev_swig_ptr(self._index.codes.data(), size) if size else np.zeros(0, np.uint8)
         return Coded(
             self.ids,
             np.repeat(self._names[self._run_datasets], self._lengths),
             np.repeat(self._run_folders, self._lengths),
-            codes if codes is not None else np.zeros((0, self._index.code_size), np.uint8),
+            coarse.reshape(-1, COARSE_BYTES).copy(),
+            self.fine,
         )
 
-    def counts(self) -> dict[bytes, int]:
-        """Codes of each dataset, by the bytes of its id."""
-        totals = np.bincount(self._run_datasets, weights=self._lengths, minlength=len(self._names))
-        return {self._names[n : n + 1].tobytes(): int(total) for n, total in enumerate(totals)}
-
-    def nearest(self, query: FloatArray, scope: CodeScope, count: int) -> tuple[FloatArray, Ids, int]:
-        """Estimated squared distances and ids of at most `count` images, nearest first; and how many are in scope.
-
-        query: float32 (1, 1152), rotated.
-        """
+    def nearest(self, query: FloatArray, scope: CodeScope, count: int) -> Near:
+        """At most `count` images of the scope, by their coarse codes. query: float32 (1, 1152), as `Query.coarse`."""
         runs = self._runs_of(scope)
         in_scope = int(self._lengths[runs].sum())
         if in_scope == 0:
-            return np.zeros(0, np.float32), self.ids[:0], 0
-        selector = self._selector(runs)
+            return Near(np.zeros(0, np.float32), np.zeros(0, np.int64), 0)
         parameters = faiss.RaBitQSearchParameters()
         parameters.qb = QUERY_BITS
+        selector = self._selector(runs)
         if selector is not None:
             parameters.sel = selector
         distances, rows = self._index.search(query, min(count, in_scope), params=parameters)
         found = rows[0] >= 0
-        return distances[0][found], self.ids[rows[0][found]], in_scope
+        return Near(distances[0][found], rows[0][found], in_scope)
 
     def _runs_of(self, scope: CodeScope) -> npt.NDArray[np.bool_]:
         wanted = {dataset.bytes for dataset in scope.datasets}
@@ -199,26 +294,34 @@ class Held:
         """Codes of these datasets; None if one of them is left out."""
         if not self.left_out.isdisjoint(datasets):
             return None
-        totals = [segment.counts() for segment in self.segments]
-        return sum(total.get(dataset.bytes, 0) for total in totals for dataset in datasets)
+        return sum(segment.counts.get(dataset.bytes, 0) for segment in self.segments for dataset in datasets)
 
-    def nearest(self, vector: FloatArray, scope: CodeScope, count: int) -> Candidates:
-        """At most `count` images of the scope, best first, none twice. vector: float32 (1152,)."""
-        query = self.quantiser.rotate(vector.reshape(1, -1))
-        found = [segment.nearest(query, scope, count) for segment in self.segments]
-        in_scope = sum(scanned for _, _, scanned in found)
-        ids = best([part for part, _, _ in found], [part for _, part, _ in found], count)
+    def nearest(self, vector: FloatArray, scope: CodeScope, count: int, kind: QueryKind) -> Candidates:
+        """At most `count` images of the scope, best first, none twice. vector: float32 (1152,), made of a `kind`."""
+        query = self.quantiser.query(vector, kind)
+        wanted = shortlist(count, kind)
+        found = [segment.nearest(query.coarse, scope, wanted) for segment in self.segments]
+        in_scope = sum(near.in_scope for near in found)
+        ids, fine = self._shortlisted(found, wanted)
+        # Room for images that come twice: once where they are, once where they were.
+        ids = without_repeats(ids[self.quantiser.refined(query, fine, 2 * count)])[:count]
         return Candidates(ids.tobytes(), self.watermark, self.era, in_scope, in_scope <= count)
 
+    def _shortlisted(self, found: Sequence[Near], wanted: int) -> tuple[Ids, Bytes]:
+        """Ids and fine codes of the `wanted` nearest of all segments, in no order."""
+        limit = np.inf
+        distances = np.concatenate([np.zeros(0, np.float32), *(near.distances for near in found)])
+        if len(distances) > wanted:
+            limit = np.partition(distances, wanted)[wanted]
+        ids, fine = [np.zeros(0, "S16")], [np.zeros((0, FINE_BYTES), np.uint8)]
+        for segment, near in zip(self.segments, found, strict=True):
+            rows = near.rows[near.distances <= limit]
+            ids.append(segment.ids[rows])
+            fine.append(segment.fine[rows])
+        return np.concatenate(ids), np.concatenate(fine)
 
-def best(distances: Sequence[FloatArray], ids: Sequence[Ids], count: int) -> Ids:
-    """The ids of the `count` smallest distances, in order; an image that comes twice counts where it is nearest."""
-    if not ids:
-        return np.zeros(0, "S16")
-    every, names = np.concatenate(distances), np.concatenate(ids)
-    if len(every) > 2 * count:  # room for images that come twice: once where they are, once where they were
-        near = np.argpartition(every, 2 * count)[: 2 * count]
-        every, names = every[near], names[near]
-    names = names[np.argsort(every, kind="stable")]
-    _, first = np.unique(names, return_index=True)
-    return names[np.sort(first)[:count]]
+
+def without_repeats(ids: Ids) -> Ids:
+    """Each once, where it comes first."""
+    _, first = np.unique(ids, return_index=True)
+    return ids[np.sort(first)]

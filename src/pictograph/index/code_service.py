@@ -10,7 +10,7 @@ from pictograph.db.pool import Database
 from pictograph.db.rows import fetch_value
 from pictograph.encode.protocol import FloatArray
 from pictograph.errors import PictographError
-from pictograph.index.candidates import Candidates
+from pictograph.index.candidates import Candidates, QueryKind
 from pictograph.types import DatasetId, SpaceId
 
 if TYPE_CHECKING:
@@ -42,11 +42,13 @@ class CodesWhenLarge:
         folder_ids: Sequence[int] | None,
         vector: FloatArray,
         count: int,
+        *,
+        kind: QueryKind,
     ) -> Candidates | None:
         """As `Codes.candidates`."""
         if self._codes is None:
             return None
-        return await self._codes.candidates(space_id, datasets, folder_ids, vector, count)
+        return await self._codes.candidates(space_id, datasets, folder_ids, vector, count, kind=kind)
 
     async def keep_fresh(self) -> None:
         """Waits until the library is large, then makes codes and renews them, until it is cancelled.

@@ -23,30 +23,38 @@ import psycopg
 from pictograph.db.pool import Database
 from pictograph.encode.protocol import FloatArray
 from pictograph.errors import PictographError
-from pictograph.index.candidates import ID_BYTES, Candidates
+from pictograph.index.candidates import Candidates, QueryKind
 from pictograph.index.code_rows import (
     Loaded,
     Snapshot,
     all_rows,
-    centre_of,
     changed_rows,
     counts_by_dataset,
     live_ids,
     live_spaces,
     pending_rows,
+    sample_of,
     snapshot,
 )
-from pictograph.index.code_segments import Coded, CodeScope, Held, Ids, Numbers, Quantiser, Segment
+from pictograph.index.code_segments import (
+    BYTES_PER_IMAGE,
+    Coded,
+    CodeScope,
+    Held,
+    Ids,
+    Numbers,
+    Quantiser,
+    Segment,
+)
 from pictograph.settings import available_cores
-from pictograph.types import DIMENSION, DatasetId, SpaceId
+from pictograph.types import DatasetId, SpaceId
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-BYTES_PER_IMAGE: Final = DIMENSION // 8 + 8 + ID_BYTES
 SEGMENT_ROWS: Final = 50_000
 DEFAULT_MEMORY_BYTES: Final = 1 << 30
-"""About six million images."""
+"""About 1.4 million images."""
 PAUSE_S: Final = 2.0
 COUNT_EVERY: Final = 30
 """Rounds between two counts of the table, which tell how many codes belong to deleted images."""
@@ -109,16 +117,18 @@ class Codes:
         folder_ids: Sequence[int] | None,
         vector: FloatArray,
         count: int,
+        *,
+        kind: QueryKind,
     ) -> Candidates | None:
         """At most `count` images of the scope that are probably the nearest; None if `covers` is.
 
         folder_ids: the scope's folders, read for this question and not kept from an earlier one; None for all.
-        vector: float32 (1152,).
+        vector: float32 (1152,). kind: what it was made of.
         """
         held = self._held.get(space_id)
         if held is None or not held.left_out.isdisjoint(datasets):
             return None
-        return await self._in_thread(self._threads, held.nearest, vector, CodeScope(datasets, folder_ids), count)
+        return await self._in_thread(self._threads, held.nearest, vector, CodeScope(datasets, folder_ids), count, kind)
 
     async def keep_fresh(self, pause_s: float = PAUSE_S) -> None:
         """Makes the codes and renews them, until it is cancelled. Whatever fails is tried again."""
@@ -174,8 +184,8 @@ class Codes:
         total = sum(count for dataset, count in counts.items() if dataset not in left_out)
         self._building[space] = BuildProgress(0, total)
         try:
-            centre = await centre_of(at.connection, space, sum(counts.values()))
-            quantiser = await self._in_thread(self._builder, Quantiser, centre)
+            sample = await sample_of(at.connection, space, sum(counts.values()))
+            quantiser = await self._in_thread(self._builder, Quantiser, sample)
             empty = Held(quantiser, (), at.watermark, at.era, frozenset(left_out), total)
             rows = all_rows(at, space, list(left_out))
             self._held[space] = replace(empty, segments=await self._segments(space, quantiser, rows))
@@ -242,7 +252,7 @@ class Codes:
 
 def coded(quantiser: Quantiser, chunk: Loaded) -> Coded:
     """Images with their codes."""
-    return Coded(chunk.ids, chunk.datasets, chunk.folders, quantiser.codes(chunk.vectors()))
+    return Coded(chunk.ids, chunk.datasets, chunk.folders, *quantiser.codes(chunk.vectors()))
 
 
 def too_large(counts: dict[UUID, int], room_bytes: int) -> frozenset[UUID]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pictograph.db.pool import Connection, Database
-from pictograph.db.rows import fetch_column, fetch_value
+from pictograph.db.rows import fetch_tuple, fetch_value
 from pictograph.index.nearest import IN_FOLDER, Scope
 
 # A folder's rows count what is below it too, so this reads one folder of each dataset, however many folders there are.
@@ -32,6 +33,7 @@ WITH crowded AS (
     GROUP BY 1, 2, 3 HAVING sum(images) <> 0
 )
 SELECT count(*) FROM gone"""
+PLACE: Final = f"SELECT ({SIZE}) AS size, CASE WHEN %(folder)s <> '/' THEN ARRAY({IN_FOLDER}) END AS folder_ids"
 AT_A_TIME: Final = 1000
 """Folders that one transaction adds up."""
 
@@ -41,9 +43,20 @@ async def scope_size(connection: Connection, scope: Scope) -> int:
     return int(await fetch_value(connection, SIZE, place_of(scope)))
 
 
-async def folders_of(connection: Connection, scope: Scope) -> Sequence[int]:
-    """Ids of the scope's folders, those below included."""
-    return await fetch_column(connection, IN_FOLDER, place_of(scope))
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How large a scope is, and where it lies."""
+
+    size: int
+    """As `scope_size`."""
+    folder_ids: Sequence[int] | None
+    """The scope's folders, those below included; None for all of its datasets' folders."""
+
+
+async def find_place(connection: Connection, scope: Scope) -> Place:
+    """Size and folders at one moment."""
+    row = await fetch_tuple(connection, PLACE, place_of(scope))
+    return Place(int(row[0]), row[1]) if row else Place(0, [])
 
 
 def place_of(scope: Scope) -> dict[str, object]:

@@ -6,21 +6,23 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.protocol import FloatArray
+from pictograph.index.candidates import QueryKind
 from pictograph.index.nearest import Neighbour, Scope
-from pictograph.index.scopes import folders_of, scope_size
+from pictograph.index.scopes import Place, find_place, scope_size
 from pictograph.index.sized import nearest_of_all
 from pictograph.index.tagged import StoredVector, TagFilter, nearest_tagged
 from pictograph.search.planner import Costs, Option, Plan, plan, weigh
 from pictograph.types import DatasetId, SpaceId
 
 DEFAULT_COSTS: Final = Costs()
-QueryKind: TypeAlias = Literal["image", "text"]
+NOWHERE: Final = Place(0, [])
+"""Of a scope that nobody has to know."""
 
 
 class Codes(Protocol):
@@ -36,8 +38,13 @@ class Codes(Protocol):
         folder_ids: Sequence[int] | None,
         vector: FloatArray,
         count: int,
+        *,
+        kind: QueryKind,
     ) -> Any | None:
-        """The `count` images in these folders (None: all) whose codes are nearest; None if the codes cannot tell."""
+        """The `count` images in these folders (None: all) whose codes are nearest; None if the codes cannot tell.
+
+        kind: what the vector was made of.
+        """
 
 
 class Rerank(Protocol):
@@ -135,16 +142,16 @@ class Executor:
 
     async def find(self, ask: Ask, steps: Steps) -> Found:
         """The answer, by the cheapest plan; by `exact` where the codes turn out not to suffice, which it then says."""
-        size = 0  # where only one way is open, nobody has to know it before
+        place = NOWHERE  # where only one way is open, nobody has to know it before
         if self._codes_rows(ask.scope) is not None and not ask.exact:
-            size = await self.size_of(ask.scope, steps)
-        return await self.carry_out(ask, self.plan_of(ask, size), steps)
+            place = await self.place_of(ask.scope, steps)
+        return await self.carry_out(ask, self.plan_of(ask, place.size), place, steps)
 
-    async def size_of(self, scope: Scope, steps: Steps) -> int:
-        """Findable images in the scope."""
-        async with self._database.connection() as connection:
-            with steps.step("count"):
-                return await scope_size(connection, scope)
+    async def place_of(self, scope: Scope, steps: Steps) -> Place:
+        """How many findable images the scope has, and in which folders."""
+        with steps.step("scope"):
+            async with self._database.connection("generic") as connection:
+                return await find_place(connection, scope)
 
     def plan_of(self, ask: Ask, size: int) -> Plan:
         """How a question about a scope of `size` images is answered."""
@@ -157,12 +164,12 @@ class Executor:
     async def exactly(self, ask: Ask, steps: Steps) -> Found:
         """The exact answer."""
         exact = replace(ask, exact=True)
-        return await self.carry_out(exact, self.plan_of(exact, 0), steps)
+        return await self.carry_out(exact, self.plan_of(exact, 0), NOWHERE, steps)
 
-    async def carry_out(self, ask: Ask, by: Plan, steps: Steps) -> Found:
-        """The answer by this plan, or by `exact` where its codes do not suffice."""
+    async def carry_out(self, ask: Ask, by: Plan, place: Place, steps: Steps) -> Found:
+        """The answer by this plan, or by `exact` where its codes do not suffice. place: where the scope lies."""
         if by.name == "codes" and self._codes:
-            found = await self._by_codes(self._codes, ask, by, steps)
+            found = await self._by_codes(self._codes, ask, by, place, steps)
             if isinstance(found, Found):
                 return found
             by = replace(by, name="exact", reason=f"{found}, so every vector was compared ({by.reason})")
@@ -172,7 +179,7 @@ class Executor:
         with steps.step("scan"):
             if ask.tags.labels:
                 return await self._exactly_tagged(ask, by, steps)
-            async with self._database.connection() as connection:
+            async with self._database.connection("generic") as connection:
                 found = await nearest_of_all(
                     connection, ask.scope, ask.vector, threshold=ask.threshold, limit=ask.limit
                 )
@@ -186,21 +193,19 @@ class Executor:
             )
         return Found(found.rows, by, size, found.compared, True, steps)
 
-    async def _by_codes(self, search: CodeSearch, ask: Ask, by: Plan, steps: Steps) -> Found | str:
+    async def _by_codes(self, search: CodeSearch, ask: Ask, by: Plan, place: Place, steps: Steps) -> Found | str:
         """The answer, or why there is none."""
-        scope = ask.scope
-        async with self._database.connection() as connection:
-            with steps.step("scope"):
-                folders = None if scope.folder_path == "/" else await folders_of(connection, scope)
-            with steps.step("candidates"):
-                candidates = await search.codes.candidates(
-                    scope.space_id, scope.datasets, folders, ask.vector.to_numpy().astype(np.float32), by.candidates
-                )
-            if candidates is None:
-                return "the codes could not tell"
-            # Tags strike out some of what is left: as much of it as may be asked for while some candidates are gone.
-            limit = max(ask.limit, by.candidates // 2) if ask.tags.labels else ask.limit
-            with steps.step("rerank"):
+        scope, vector = ask.scope, ask.vector.to_numpy().astype(np.float32)
+        with steps.step("candidates"):
+            candidates = await search.codes.candidates(
+                scope.space_id, scope.datasets, place.folder_ids, vector, by.candidates, kind=ask.kind
+            )
+        if candidates is None:
+            return "the codes could not tell"
+        # Tags strike out some of what is left: as much of it as may be asked for while some candidates are gone.
+        limit = max(ask.limit, by.candidates // 2) if ask.tags.labels else ask.limit
+        with steps.step("rerank"):
+            async with self._database.connection("generic") as connection:
                 nearest = await search.rerank(
                     connection, scope, ask.vector, candidates, threshold=ask.threshold, limit=limit
                 )

@@ -50,11 +50,12 @@ async def explain(executor: Executor, ask: Ask, steps: Steps) -> Explanation:
 
     Each way sees the library of its own moment: an image that comes meanwhile can look like one that was missed.
     """
-    size = await executor.size_of(ask.scope, steps)
+    place = await executor.place_of(ask.scope, steps)
+    size = place.size
     truth: list[Neighbour] | None = None
     tried = []
     for option in executor.options(ask, size):
-        found = await executor.carry_out(ask, chosen(option, size, "it is explained"), Steps())
+        found = await executor.carry_out(ask, chosen(option, size, "it is explained"), place, Steps())
         truth = found.rows if truth is None else truth
         tried.append(tried_as(option, found, recall(found.rows, truth)))
     return Explanation(executor.plan_of(ask, size), size, ask.scope.folder_path, dict(steps.ms), tried)
