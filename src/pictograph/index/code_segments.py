@@ -10,7 +10,8 @@ they are complete, replaced as a whole: readers need no lock.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, TypeAlias
@@ -34,6 +35,8 @@ RANGE: Final = 2.5
 SIGN_ERROR: Final = math.pi / 2 - 1
 """Squared error of a vector known by its signs alone, as a share of its squared length: of a normal x, scaled so that
 its product with the sign is right on average (the mean of |x| is sqrt(2 / pi))."""
+SHARED_FROM: Final = 100_000
+"""Codes from which two threads scan sooner than one: below, the scan takes 2 ms."""
 LEAST_SAMPLED: Final = 100
 """With fewer vectors nothing is known of how they lie: then they are taken to lie anywhere."""
 Ids: TypeAlias = npt.NDArray[np.bytes_]
@@ -105,7 +108,7 @@ class Quantiser:
         centre = sample.mean(axis=0)
         self._centre = self.rotate(centre[None])[0]
         around = self.rotate(sample - centre)
-        self._likely = likely(around)
+        self._likely = linear(likely(around))
         self._template = self.empty_index()
         self._fine = fine_quantiser(around)
 
@@ -129,7 +132,7 @@ class Quantiser:
         """
         fine = self.rotate(vector.reshape(1, -1))
         if kind == "text":
-            return Query(self._centre + (fine - self._centre) @ self._likely, fine)
+            return Query(self._centre + self._likely.apply(fine - self._centre), fine)
         return Query(fine, fine)
 
     def refined(self, query: Query, fine: Bytes, count: int) -> Numbers:
@@ -160,7 +163,7 @@ def anywhere() -> FloatArray:
 def likely(around: FloatArray) -> FloatArray:
     """What turns a query into the one whose products with coarse codes are closest to its own with the vectors.
 
-    around: vectors about their middle, float32 (N, 1152). Returns float32 (1152, 1152), for rows from the left.
+    around: vectors about their middle, float32 (N, 1152). Returns float32 (1152, 1152), for columns.
     A coarse code is its vector plus an error alike in all directions, so of all linear estimates the best is
     C (C + error)^-1, C being the covariance (Wiener). C is estimated as arXiv:0907.4698 has it (OAS), because 5000
     vectors are few for 1152 dimensions.
@@ -175,7 +178,15 @@ def likely(around: FloatArray) -> FloatArray:
     covariance[diagonal, diagonal] += min(1.0, share) * trace / dimensions
     noisy = covariance.copy()
     noisy[diagonal, diagonal] += SIGN_ERROR * trace / dimensions
-    return np.ascontiguousarray(np.linalg.solve(noisy, covariance), dtype=np.float32)
+    return np.ascontiguousarray(np.linalg.solve(noisy, covariance).T, dtype=np.float32)
+
+
+def linear(matrix: FloatArray) -> Any:
+    """faiss's way to multiply by a matrix: on one thread, without a copy."""
+    transform = faiss.LinearTransform(DIMENSION, DIMENSION, False)
+    faiss.copy_array_to_vector(matrix.ravel(), transform.A)
+    transform.is_trained = True
+    return transform
 
 
 def fine_quantiser(around: FloatArray) -> Any:
@@ -296,11 +307,23 @@ class Held:
             return None
         return sum(segment.counts.get(dataset.bytes, 0) for segment in self.segments for dataset in datasets)
 
-    def nearest(self, vector: FloatArray, scope: CodeScope, count: int, kind: QueryKind) -> Candidates:
-        """At most `count` images of the scope, best first, none twice. vector: float32 (1152,), made of a `kind`."""
+    def nearest(
+        self, vector: FloatArray, scope: CodeScope, count: int, kind: QueryKind, helpers: Executor | None = None
+    ) -> Candidates:
+        """At most `count` images of the scope, best first, none twice. vector: float32 (1152,), made of a `kind`.
+
+        helpers: scan some of the segments meanwhile, where there are many codes.
+        """
         query = self.quantiser.query(vector, kind)
         wanted = shortlist(count, kind)
-        found = [segment.nearest(query.coarse, scope, wanted) for segment in self.segments]
+
+        def scan(segment: Segment) -> Near:
+            return segment.nearest(query.coarse, scope, wanted)
+
+        if helpers is None or self.rows < SHARED_FROM:
+            found = [scan(segment) for segment in self.segments]
+        else:
+            found = shared(scan, self.segments, helpers)
         in_scope = sum(near.in_scope for near in found)
         ids, fine = self._shortlisted(found, wanted)
         # Room for images that come twice: once where they are, once where they were.
@@ -319,6 +342,15 @@ class Held:
             ids.append(segment.ids[rows])
             fine.append(segment.fine[rows])
         return np.concatenate(ids), np.concatenate(fine)
+
+
+def shared(scan: Callable[[Segment], Near], segments: Sequence[Segment], helpers: Executor) -> list[Near]:
+    """What scanning each segment gives: this thread scans those that no helper has begun when it comes to them."""
+    begun = [helpers.submit(scan, segment) for segment in segments]
+    found: list[Near | None] = [
+        scan(segment) if task.cancel() else None for task, segment in zip(begun, segments, strict=True)
+    ]
+    return [near or task.result() for near, task in zip(found, begun, strict=True)]
 
 
 def without_repeats(ids: Ids) -> Ids:

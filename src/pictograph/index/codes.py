@@ -89,11 +89,11 @@ class Codes:
         self._building: dict[SpaceId, BuildProgress] = {}
         self._refreshing = asyncio.Lock()
         self._rounds = 0
-        # One query is not split over threads: two took 20 times as long as one on busy cores.
-        self._threads = ThreadPoolExecutor(
-            available_cores(), "codes", initializer=faiss.omp_set_num_threads, initargs=(1,)
-        )
-        self._builder = ThreadPoolExecutor(1, "codes-build", initializer=faiss.omp_set_num_threads, initargs=(1,))
+        # faiss itself splits no query: its two threads took 20 times as long as one on busy cores.
+        cores = available_cores()
+        self._threads = scanners(cores, "codes")
+        self._helpers = scanners(cores - 1, "codes-help") if cores > 1 else None
+        self._builder = scanners(1, "codes-build")
 
     @property
     def memory_bytes(self) -> int:
@@ -128,7 +128,8 @@ class Codes:
         held = self._held.get(space_id)
         if held is None or not held.left_out.isdisjoint(datasets):
             return None
-        return await self._in_thread(self._threads, held.nearest, vector, CodeScope(datasets, folder_ids), count, kind)
+        scope = CodeScope(datasets, folder_ids)
+        return await self._in_thread(self._threads, held.nearest, vector, scope, count, kind, self._helpers)
 
     async def keep_fresh(self, pause_s: float = PAUSE_S) -> None:
         """Makes the codes and renews them, until it is cancelled. Whatever fails is tried again."""
@@ -153,8 +154,9 @@ class Codes:
     async def close(self) -> None:
         """Forgets everything; no search may be running."""
         self._held.clear()
-        await asyncio.to_thread(self._threads.shutdown)
-        await asyncio.to_thread(self._builder.shutdown)
+        for pool in (self._threads, self._helpers, self._builder):
+            if pool is not None:
+                await asyncio.to_thread(pool.shutdown)
 
     async def _refresh_space(self, space: SpaceId) -> None:
         async with snapshot(self._database) as at:
@@ -248,6 +250,11 @@ class Codes:
 
     async def _in_thread(self, pool: ThreadPoolExecutor, call: Callable[..., Result], *values: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(pool, call, *values)
+
+
+def scanners(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads, each of which faiss uses as one."""
+    return ThreadPoolExecutor(count, name, initializer=faiss.omp_set_num_threads, initargs=(1,))
 
 
 def coded(quantiser: Quantiser, chunk: Loaded) -> Coded:

@@ -157,7 +157,7 @@ class SearchEngine:
                 raise NotFoundError("There is no library here yet.")
             vector = as_stored(await self._words.of(space).vector_of(query.text))
         with steps.step("datasets"):
-            async with self._database.connection() as connection:
+            async with self._database.connection("generic") as connection:
                 datasets = await datasets_in(connection, organization, query.dataset)
         scope = Scope(space.id, datasets, query.folder_path or "/")
         return Ask(scope, vector, query.threshold, query.limit, "text", query.exact, query.tags)
@@ -212,7 +212,7 @@ class SearchEngine:
         )
 
     async def _reference(self, organization: OrganizationId, image: ImageId) -> Reference:
-        async with self._database.connection() as connection:
+        async with self._database.connection("generic") as connection:
             reference = await find_reference(connection, organization, image)
         if reference is None:
             raise NotFoundError(f"There is no image {image}.")

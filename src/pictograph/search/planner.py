@@ -13,22 +13,24 @@ memory, and the best of them again by their vectors."""
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What the steps take on one machine; where the defaults come from stands in docs/search.md."""
+    """What the steps take on one machine: `pictograph tune` measures them; the defaults are of 2 cores (docs/search.md)."""
 
-    statement_ms: float = 0.3
-    """One statement there and back, with nothing to do."""
-    exact_row_us: float = 1.1
+    statement_ms: float = 0.6
+    """One statement that finds and gives 50 rows, there and back, with nothing to compare."""
+    exact_row_us: float = 1.0
     """One vector of the scope, read and compared in SQL."""
     filter_row_us: float = 0.7
     """One image of the scope, its tags looked at."""
-    code_row_us: float = 0.035
-    """One code of the scope, compared in memory."""
-    rerank_row_us: float = 9.0
-    """One candidate, its vector looked up by id and compared in SQL: as much as eight rows of an exact scan."""
-    exact_up_to: int = 5000
-    """Scopes of so many images are scanned exactly even if codes would be a little faster: a few ms buy the truth."""
-    filtered_overfetch: int = 4
-    """How many times as many candidates where tags will strike some out."""
+    codes_ms: float = 0.8
+    """One question to the codes, with nothing to compare."""
+    code_row_us: float = 0.022
+    """One coarse code of the scope, compared in memory."""
+    refine_row_us: float = 0.6
+    """One code of the shortlist, its fine code compared in memory."""
+    rerank_row_us: float = 5.0
+    """One candidate, its vector looked up by id and compared in SQL: as much as five rows of an exact scan."""
+    exact_up_to: int = 2000
+    """Scopes of so many images are scanned exactly even if codes would be a little faster: a ms buys the truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class Option:
 
     name: PlanName
     estimated_ms: float
-    candidates: int = 0
-    """How many the codes are asked for; 0 where every image is compared anyway."""
+    depth: Depth = NO_CODES
+    """How much the codes are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class Plan:
     estimated_ms: float
     size: int
     """Images in the scope when it was chosen."""
-    candidates: int = 0
+    depth: Depth = NO_CODES
+    """How much the codes are asked for."""
 
 
 def plan(
