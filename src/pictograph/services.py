@@ -20,7 +20,7 @@ from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
 from pictograph.index.candidates import over_fetch
 from pictograph.index.code_service import CodesWhenLarge
-from pictograph.index.nearest import nearest_by_codes
+from pictograph.index.ranked import nearest_by_codes
 from pictograph.index.reindex import Reindex
 from pictograph.index.retag import Retag
 from pictograph.index.scopes import ScopeCounts

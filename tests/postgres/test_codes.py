@@ -20,7 +20,8 @@ from pictograph.errors import Unavailable
 from pictograph.index.candidates import QueryKind, over_fetch, shortlist
 from pictograph.index.code_rows import ROW
 from pictograph.index.codes import BYTES_PER_IMAGE, Codes
-from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_by_codes, nearest_exact
+from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_exact
+from pictograph.index.ranked import nearest_by_codes
 from pictograph.index.reindex import Reindex
 from pictograph.index.writer import remove_from_index
 from pictograph.store.datasets import Dataset

@@ -14,6 +14,7 @@ from pictograph.encode.protocol import FloatArray
 from pictograph.index.candidates import QueryKind
 from pictograph.index.nearest import NEAREST, Neighbour, Scope
 from pictograph.index.scopes import place_of
+from pictograph.index.tagged import TagFilter
 from pictograph.types import DatasetId, ImageId, SpaceId
 
 
@@ -61,7 +62,7 @@ class FakeCodes:
 
 
 async def rerank(
-    connection: Connection, scope: Scope, vector: Any, candidates: Any, *, threshold: float, limit: int
+    connection: Connection, scope: Scope, vector: Any, candidates: Any, *, threshold: float, limit: int, tags: TagFilter
 ) -> list[Neighbour] | None:
     """As `nearest_by_codes`: the exact scan, of the candidates alone; None if fewer than `limit` are alive."""
     statement = NEAREST.replace("AND image_id IS DISTINCT", "AND image_id = ANY(%(images)s) AND image_id IS DISTINCT")
@@ -72,7 +73,8 @@ async def rerank(
     alive = await fetch_all(connection, Neighbour, statement, values)
     if len(alive) < limit:
         return None
-    return [row for row in alive if row.similarity >= threshold][:limit]
+    rows = [row for row in alive if row.similarity >= threshold and tags.accepts(row.tags)][:limit]
+    return rows if len(rows) == limit or not tags.labels else None
 
 
 def twice(limit: int, kind: str) -> int:

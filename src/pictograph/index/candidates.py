@@ -37,11 +37,11 @@ class Candidates:
         """The images, best first."""
         return [UUID(bytes=self.packed_ids[at : at + ID_BYTES]) for at in range(0, len(self.packed_ids), ID_BYTES)]
 
-    @property
-    def array_literal(self) -> str:
-        """The images as PostgreSQL reads a `uuid[]`."""
-        digits = self.packed_ids.hex()
-        return "{" + ",".join(digits[at : at + 32] for at in range(0, len(digits), 32)) + "}"
+
+def uuid_array(packed_ids: bytes) -> str:
+    """Ids of 16 bytes each as PostgreSQL reads a `uuid[]`: some thousand `UUID` objects cost more than finding them."""
+    digits = packed_ids.hex()
+    return "{" + ",".join(digits[at : at + 32] for at in range(0, len(digits), 32)) + "}"
 
 
 def over_fetch(limit: int, kind: QueryKind) -> int:
@@ -58,8 +58,9 @@ def over_fetch(limit: int, kind: QueryKind) -> int:
 def shortlist(count: int, kind: QueryKind) -> int:
     """How many of the coarse codes are looked at again by their fine codes, so that the best `count` are among them.
 
-    125 -> 800 (image), 150 -> 1600 (text); 800 -> 3500, 1050 -> 8800. Source: `python -m benchmarks codes`.
+    125 -> 800 (image), 150 -> 1600 (text); 800 -> 3500, 1050 -> 8800; the deeper, the fewer are needed for each.
+    Source: `python -m benchmarks codes`.
     """
     if kind == "text":
-        return 8 * count + 400
-    return 4 * count + 300
+        return min(8 * count + 400, 3 * count + 5700)
+    return min(4 * count + 300, 2 * count + 2000)

@@ -1,4 +1,4 @@
-"""Nearest neighbours: by an exact scan of the scope, or among candidates of the codes and whatever changed since."""
+"""Nearest neighbours by an exact scan of the scope."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from pgvector import HalfVector
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_one
 from pictograph.encode.protocol import FloatArray
-from pictograph.index.candidates import Candidates
 from pictograph.types import DatasetId, ImageId, SpaceId, Tags
 
-LEAST_ALIVE: Final = 0.5
 IN_FOLDER: Final = """
 SELECT id FROM folder WHERE dataset_id = ANY(%(datasets)s) AND (path = %(folder)s OR starts_with(path, %(below)s))"""
 # OFFSET 0 keeps the distance from being computed twice; MATERIALIZED ends the scan with `limit` rows before anything is
@@ -44,33 +42,6 @@ SELECT id, filename, folder_path, dataset_id, tags, similarity FROM ({RANKED}) r
 # Any restart, restore, truncation or rewrite begins another era, in which an older watermark means nothing.
 ERA: Final = """extract(epoch FROM pg_postmaster_start_time())::text || '/' || 'image_embedding'::regclass::oid || '/'
     || pg_relation_filenode('image_embedding'::regclass)"""
-# Every visible row is either below the watermark, and its code was asked, or changed since, and it is scanned here. A
-# number that no transaction of this cluster can have came with a restore, before any code was made: code_rows.py.
-BY_CODES: Final = f"""
-WITH now AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot()) AS ahead),
-in_scope AS NOT MATERIALIZED (
-    SELECT image_id, changed, vector <=> %(vector)s AS distance
-    FROM image_embedding
-    WHERE space_id = %(space)s AND dataset_id = ANY(%(datasets)s) AND folder_id = ANY(ARRAY({IN_FOLDER}))
-      AND image_id IS DISTINCT FROM %(left_out)s
-), known AS MATERIALIZED (
-    SELECT image_id, distance FROM in_scope
-    WHERE image_id = ANY(%(candidates)s::text::uuid[])
-      AND (changed < %(watermark)s::text::xid8 OR changed >= (SELECT ahead FROM now))
-), fresh AS MATERIALIZED (
-    SELECT image_id, distance FROM in_scope
-    WHERE changed >= %(watermark)s::text::xid8 AND changed < (SELECT ahead FROM now)
-), nearest AS MATERIALIZED (
-    SELECT image_id, distance, {SIMILARITY} AS similarity
-    FROM (TABLE known UNION ALL TABLE fresh) every
-    WHERE {SIMILARITY} >= %(threshold)s
-    ORDER BY distance, image_id
-    LIMIT %(limit)s
-)
-SELECT {ERA} = %(era)s AS same_era, (SELECT count(*) FROM known) AS alive,
-       i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity
-FROM now LEFT JOIN (nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.folder_id) ON true
-ORDER BY nearest.distance, i.id"""
 # The vector comes from `encoding`, so that an archived image can still be a reference.
 REFERENCE: Final = """
 SELECT i.id, i.dataset_id, f.path AS folder_path, i.state, i.reason, s.id AS space_id, s.stretch, e.vector
@@ -155,28 +126,6 @@ async def nearest_exact(
 ) -> list[Neighbour]:
     """The images of the scope by falling similarity to `vector` (float16 (1152,), of the scope's space); ties by id."""
     return await fetch_all(connection, Neighbour, NEAREST, search_values(scope, vector, threshold, limit))
-
-
-async def nearest_by_codes(
-    connection: Connection, scope: Scope, vector: HalfVector, candidates: Candidates, *, threshold: float, limit: int
-) -> list[Neighbour] | None:
-    """The nearest of the candidates, and of all rows that the codes have not seen, as `nearest_exact` gives them.
-
-    None if the candidates are not good enough: the table was restored or rewritten since, or so many of them are gone
-    that fewer than `limit`, or than half of them, are left while the scope has more. Then ask exactly, or for more.
-    Rows of the table always decide, in one statement. Not inside a transaction that has read or written before.
-    """
-    values = search_values(scope, vector, threshold, limit) | {
-        "candidates": candidates.array_literal,
-        "watermark": str(candidates.watermark),
-        "era": candidates.era,
-    }
-    rows = await (await connection.execute(BY_CODES.encode(), values)).fetchall()
-    same_era, alive = rows[0][:2]
-    enough = candidates.exhausted or alive >= max(limit, len(candidates) * LEAST_ALIVE)
-    if not same_era or not enough:
-        return None
-    return [Neighbour(*row[2:]) for row in rows if row[2] is not None]
 
 
 def search_values(scope: Scope, vector: HalfVector, threshold: float, limit: int) -> dict[str, object]:

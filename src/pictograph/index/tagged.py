@@ -14,6 +14,7 @@ from pgvector import HalfVector
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_column
+from pictograph.index.candidates import ID_BYTES, uuid_array
 from pictograph.index.nearest import IN_FOLDER, SIMILARITY, Neighbour, Scope
 from pictograph.index.scopes import place_of
 from pictograph.index.tag_containment import containment
@@ -41,7 +42,8 @@ AMONG: Final = f"""
 WITH nearest AS MATERIALIZED (
     SELECT image_id, distance, {SIMILARITY} AS similarity FROM (
         SELECT image_id, {DISTANCE} FROM image_embedding
-        WHERE space_id = %(space)s AND image_id = ANY(%(images)s) AND image_id IS DISTINCT FROM %(left_out)s
+        WHERE space_id = %(space)s AND image_id = ANY(%(images)s::text::uuid[])
+          AND image_id IS DISTINCT FROM %(left_out)s
         OFFSET 0
     ) scored
     WHERE {SIMILARITY} >= %(threshold)s
@@ -106,8 +108,12 @@ async def nearest_tagged(
     *,
     threshold: float,
     limit: int,
+    carriers: bytes | None = None,
 ) -> TaggedNeighbours:
-    """As `nearest_exact`, of the images that carry the tags. size: images in the scope."""
+    """As `nearest_exact`, of the images that carry the tags. size: images in the scope.
+
+    carriers: their ids, 16 bytes each, if they are known and few.
+    """
     values = place_of(scope) | {
         "vector": vector,
         "stretch": scope.stretch,
@@ -115,11 +121,14 @@ async def nearest_tagged(
         "threshold": threshold,
         "limit": limit,
     }
-    few = max(FEW, size // FEW_SHARE)
-    images = await images_carrying(connection, scope, tags, few + 1)
-    if len(images) <= few:
-        rows = await fetch_all(connection, Neighbour, AMONG, values | {"images": list(images)}) if images else []
-        return TaggedNeighbours(rows, len(images))
+    if carriers is None:
+        few = max(FEW, size // FEW_SHARE)
+        images = await images_carrying(connection, scope, tags, few + 1)
+        carriers = b"".join(image.bytes for image in images) if len(images) <= few else None
+    if carriers is not None:
+        among = values | {"images": uuid_array(carriers)}
+        rows = await fetch_all(connection, Neighbour, AMONG, among) if carriers else []
+        return TaggedNeighbours(rows, len(carriers) // ID_BYTES)
     carries, documents = condition(tags)
     rows = await fetch_all(connection, Neighbour, DOWNWARDS.format(carries=carries), values | documents)
     return TaggedNeighbours(rows, size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -12,17 +12,15 @@ import numpy as np
 
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.protocol import FloatArray
-from pictograph.index.candidates import QueryKind
+from pictograph.index.candidates import ID_BYTES, QueryKind
 from pictograph.index.nearest import Neighbour, Scope
 from pictograph.index.scopes import Place, find_place, scope_size
 from pictograph.index.sized import nearest_of_all
 from pictograph.index.tagged import StoredVector, TagFilter, nearest_tagged
-from pictograph.search.planner import Costs, Option, Plan, plan, weigh
-from pictograph.types import DatasetId, SpaceId
+from pictograph.search.planner import Costs, Option, Plan, Terms, plan, weigh
+from pictograph.types import DatasetId, SpaceId, TagCategory, TagMatch
 
 DEFAULT_COSTS: Final = Costs()
-NOWHERE: Final = Place(0, [])
-"""Of a scope that nobody has to know."""
 
 
 class Codes(Protocol):
@@ -50,7 +48,8 @@ class Codes(Protocol):
 class Rerank(Protocol):
     """The nearest of the candidates by their true vectors, and of all images that the codes have not seen.
 
-    None if the candidates are not good enough. It comes last, outside of any transaction.
+    tags: what they must carry besides. None if the candidates are not good enough.
+    It comes last, outside of any transaction.
     """
 
     async def __call__(
@@ -62,7 +61,34 @@ class Rerank(Protocol):
         *,
         threshold: float,
         limit: int,
+        tags: TagFilter,
     ) -> list[Neighbour] | None: ...
+
+
+class Carriers(Protocol):
+    """Which images carry tags, from memory. Both give None while that is not filled. folder_path: with all below it."""
+
+    async def count(
+        self,
+        connection: Connection,
+        datasets: Sequence[DatasetId],
+        filters: Mapping[TagCategory, Sequence[str]],
+        *,
+        match: TagMatch,
+        folder_path: str | None = None,
+    ) -> int | None:
+        """How many."""
+
+    async def carriers(
+        self,
+        connection: Connection,
+        datasets: Sequence[DatasetId],
+        filters: Mapping[TagCategory, Sequence[str]],
+        *,
+        match: TagMatch,
+        folder_path: str | None = None,
+    ) -> bytes | None:
+        """Their ids, 16 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +114,19 @@ class Ask:
     exact: bool = False
     """Only an exact answer will do."""
     tags: TagFilter = field(default_factory=TagFilter)
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What is known of a question's scope before it is planned."""
+
+    place: Place
+    carriers: int | None = None
+    """How many of its images carry the tags that are asked for; None if nobody can tell at once."""
+
+
+NOWHERE: Final = Whereabouts(Place(0, []))
+"""Of a scope that nobody has to know."""
 
 
 class Steps:
@@ -135,41 +174,55 @@ class Found:
 class Executor:
     """Plans a question and answers it."""
 
-    def __init__(self, database: Database, codes: CodeSearch | None = None, costs: Costs = DEFAULT_COSTS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        codes: CodeSearch | None = None,
+        costs: Costs = DEFAULT_COSTS,
+        carriers: Carriers | None = None,
+    ) -> None:
         self._database = database
         self._codes = codes
+        self._carriers = carriers
         self._costs = costs
 
     async def find(self, ask: Ask, steps: Steps) -> Found:
         """The answer, by the cheapest plan; by `exact` where the codes turn out not to suffice, which it then says."""
-        place = NOWHERE  # where only one way is open, nobody has to know it before
+        where = NOWHERE  # where only one way is open, nobody has to know it before
         if self._codes_rows(ask.scope) is not None and not ask.exact:
-            place = await self.place_of(ask.scope, steps)
-        return await self.carry_out(ask, self.plan_of(ask, place.size), place, steps)
+            where = await self.survey(ask, steps)
+        return await self.carry_out(ask, self.plan_of(ask, where), where, steps)
 
-    async def place_of(self, scope: Scope, steps: Steps) -> Place:
-        """How many findable images the scope has, and in which folders."""
+    async def survey(self, ask: Ask, steps: Steps) -> Whereabouts:
+        """What there is to know before a plan."""
+        scope, tags = ask.scope, ask.tags
+        carriers = None
         with steps.step("scope"):
             async with self._database.connection("generic") as connection:
-                return await find_place(connection, scope)
+                place = await find_place(connection, scope)
+                if tags.labels and self._carriers:
+                    carriers = await self._carriers.count(
+                        connection, scope.datasets, tags.labels, match=tags.match, folder_path=scope.folder_path
+                    )
+        return Whereabouts(place, carriers)
 
-    def plan_of(self, ask: Ask, size: int) -> Plan:
-        """How a question about a scope of `size` images is answered."""
-        return plan(size, *self._terms(ask), self._costs, exact=ask.exact)
+    def plan_of(self, ask: Ask, where: Whereabouts) -> Plan:
+        """How a question is answered."""
+        return plan(self._terms(ask, where), self._costs, exact=ask.exact)
 
-    def options(self, ask: Ask, size: int) -> Sequence[Option]:
+    def options(self, ask: Ask, where: Whereabouts) -> Sequence[Option]:
         """Every way that is open."""
-        return weigh(size, *self._terms(ask), self._costs)
+        return weigh(self._terms(ask, where), self._costs)
 
     async def exactly(self, ask: Ask, steps: Steps) -> Found:
         """The exact answer."""
         exact = replace(ask, exact=True)
-        return await self.carry_out(exact, self.plan_of(exact, 0), NOWHERE, steps)
+        return await self.carry_out(exact, self.plan_of(exact, NOWHERE), NOWHERE, steps)
 
-    async def carry_out(self, ask: Ask, by: Plan, place: Place, steps: Steps) -> Found:
-        """The answer by this plan, or by `exact` where its codes do not suffice. place: where the scope lies."""
+    async def carry_out(self, ask: Ask, by: Plan, where: Whereabouts, steps: Steps) -> Found:
+        """The answer by this plan, or by `exact` where its codes do not suffice."""
         if by.name == "codes" and self._codes:
-            found = await self._by_codes(self._codes, ask, by, place, steps)
+            found = await self._by_codes(self._codes, ask, by, where.place, steps)
             if isinstance(found, Found):
                 return found
             by = replace(by, name="exact", reason=f"{found}, so every vector was compared ({by.reason})")
@@ -189,9 +242,27 @@ class Executor:
         async with self._database.snapshot() as connection:
             size = await scope_size(connection, ask.scope)
             found = await nearest_tagged(
-                connection, ask.scope, size, ask.vector, ask.tags, threshold=ask.threshold, limit=ask.limit
+                connection,
+                ask.scope,
+                size,
+                ask.vector,
+                ask.tags,
+                threshold=ask.threshold,
+                limit=ask.limit,
+                carriers=await self._few_carriers(connection, ask, size),
             )
         return Found(found.rows, by, size, found.compared, True, steps)
+
+    async def _few_carriers(self, connection: Connection, ask: Ask, size: int) -> bytes | None:
+        """Ids of the images that carry the tags, where they are known and comparing all would take longer."""
+        if self._carriers is None:
+            return None
+        scope, tags, costs = ask.scope, ask.tags, self._costs
+        found = await self._carriers.carriers(
+            connection, scope.datasets, tags.labels, match=tags.match, folder_path=scope.folder_path
+        )
+        all_us = size * (costs.exact_row_us + costs.filter_row_us)
+        return found if found is not None and len(found) // ID_BYTES * costs.rerank_row_us <= all_us else None
 
     async def _by_codes(self, search: CodeSearch, ask: Ask, by: Plan, place: Place, steps: Steps) -> Found | str:
         """The answer, or why there is none."""
@@ -202,23 +273,30 @@ class Executor:
             )
         if candidates is None:
             return "the codes could not tell"
-        # Tags strike out some of what is left: as much of it as may be asked for while some candidates are gone.
-        limit = max(ask.limit, by.candidates // 2) if ask.tags.labels else ask.limit
         with steps.step("rerank"):
             async with self._database.connection("generic") as connection:
-                nearest = await search.rerank(
-                    connection, scope, ask.vector, candidates, threshold=ask.threshold, limit=limit
+                rows = await search.rerank(
+                    connection,
+                    scope,
+                    ask.vector,
+                    candidates,
+                    threshold=ask.threshold,
+                    limit=ask.limit,
+                    tags=ask.tags,
                 )
-        if nearest is None:
+        if rows is None:
             return "too few of the codes' candidates were left"
-        rows = [row for row in nearest if ask.tags.accepts(row.tags)][: ask.limit]
-        if ask.tags.labels and len(rows) < ask.limit and len(nearest) >= limit:
-            return f"the codes led to {len(rows)} of {ask.limit} rows with these tags"
         return Found(rows, by, by.size, by.size, True, steps)
 
-    def _terms(self, ask: Ask) -> tuple[int, bool, int | None]:
-        candidates = self._codes.over_fetch(ask.limit, ask.kind) if self._codes else 0
-        return candidates, bool(ask.tags.labels), self._codes_rows(ask.scope)
+    def _terms(self, ask: Ask, where: Whereabouts) -> Terms:
+        return Terms(
+            size=where.place.size,
+            candidates=self._codes.over_fetch(ask.limit, ask.kind) if self._codes else 0,
+            kind=ask.kind,
+            codes_rows=self._codes_rows(ask.scope),
+            filtered=bool(ask.tags.labels),
+            carriers=where.carriers,
+        )
 
     def _codes_rows(self, scope: Scope) -> int | None:
         return self._codes.codes.covers(scope.space_id, scope.datasets) if self._codes else None

@@ -50,15 +50,15 @@ async def explain(executor: Executor, ask: Ask, steps: Steps) -> Explanation:
 
     Each way sees the library of its own moment: an image that comes meanwhile can look like one that was missed.
     """
-    place = await executor.place_of(ask.scope, steps)
-    size = place.size
+    where = await executor.survey(ask, steps)
+    size = where.place.size
     truth: list[Neighbour] | None = None
     tried = []
-    for option in executor.options(ask, size):
-        found = await executor.carry_out(ask, chosen(option, size, "it is explained"), place, Steps())
+    for option in executor.options(ask, where):
+        found = await executor.carry_out(ask, chosen(option, size, "it is explained"), where, Steps())
         truth = found.rows if truth is None else truth
         tried.append(tried_as(option, found, recall(found.rows, truth)))
-    return Explanation(executor.plan_of(ask, size), size, ask.scope.folder_path, dict(steps.ms), tried)
+    return Explanation(executor.plan_of(ask, where), size, ask.scope.folder_path, dict(steps.ms), tried)
 
 
 def tried_as(option: Option, found: Found, share: float) -> Tried:

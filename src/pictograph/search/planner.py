@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from pictograph.index.candidates import QueryKind, shortlist
 
 PlanName: TypeAlias = Literal["exact", "codes"]
-"""`exact`: every vector of the scope is compared, in SQL. `codes`: every short code of the scope is compared, in
-memory, and the best of them again by their vectors."""
+"""`exact`: every vector of the scope is compared, in SQL; of images with tags, those that carry them. `codes`: every
+short code of the scope is compared, in memory, and the best of them again by their vectors."""
+
+FILTERED_OVERFETCH: Final = 4
+"""How many times as many candidates where tags strike out nobody knows how many."""
+SPREAD: Final = 1.5
+"""Images that carry the tags may be rarer near the reference than in the whole scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What the steps take on one machine: `pictograph tune` measures them; the defaults are of 2 cores (docs/search.md)."""
+    """What the steps take on one machine, which `pictograph tune` measures; defaults: docs/search.md."""
 
     statement_ms: float = 0.6
     """One statement that finds and gives 50 rows, there and back, with nothing to compare."""
@@ -24,13 +32,30 @@ class Costs:
     codes_ms: float = 0.8
     """One question to the codes, with nothing to compare."""
     code_row_us: float = 0.022
-    """One coarse code of the scope, compared in memory."""
+    """One coarse code of the scope, compared in memory; a tenth of it for one outside, passed over."""
     refine_row_us: float = 0.6
-    """One code of the shortlist, its fine code compared in memory."""
+    """One image of the shortlist, its fine code compared in memory."""
     rerank_row_us: float = 5.0
     """One candidate, its vector looked up by id and compared in SQL: as much as five rows of an exact scan."""
     exact_up_to: int = 2000
     """Scopes of so many images are scanned exactly even if codes would be a little faster: a ms buys the truth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a plan depends on."""
+
+    size: int
+    """Images in the scope."""
+    candidates: int = 0
+    """How many images codes must name so that the rows asked for are among them."""
+    kind: QueryKind = "image"
+    codes_rows: int | None = None
+    """Codes of the scope's datasets; None if there are none."""
+    filtered: bool = False
+    """Tags are asked for too."""
+    carriers: int | None = None
+    """Images of the scope that carry them, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +64,8 @@ class Option:
 
     name: PlanName
     estimated_ms: float
-    depth: Depth = NO_CODES
-    """How much the codes are asked for."""
+    candidates: int = 0
+    """How many the codes are asked for; 0 where every image is compared anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +78,60 @@ class Plan:
     estimated_ms: float
     size: int
     """Images in the scope when it was chosen."""
-    depth: Depth = NO_CODES
-    """How much the codes are asked for."""
+    candidates: int = 0
 
 
-def plan(
-    size: int, candidates: int, filtered: bool, codes_rows: int | None, costs: Costs, *, exact: bool = False
-) -> Plan:
-    """The cheapest way to answer.
-
-    size: images in the scope. candidates: how many of them codes must name so that the rows asked for are among them.
-    filtered: tags are asked for too. codes_rows: codes that would be compared, None if there are none of this scope.
-    exact: only an exact answer will do.
-    """
-    options = weigh(size, candidates, filtered, codes_rows, costs)
+def plan(terms: Terms, costs: Costs, *, exact: bool = False) -> Plan:
+    """The cheapest way to answer. exact: only an exact answer will do."""
+    size = terms.size
+    options = weigh(terms, costs)
     if exact:
         return chosen(options[0], size, "an exact answer was asked for")
-    if codes_rows is None:
+    if terms.codes_rows is None:
         return chosen(options[0], size, "no codes hold this scope")
     if size <= costs.exact_up_to:
         return chosen(options[0], size, f"{size} images are soon scanned exactly")
     if len(options) == 1:
         return chosen(options[0], size, f"{size} images are no more than codes would have to name")
     best, other = sorted(options, key=lambda option: option.estimated_ms)
+    carried = f", {terms.carriers} with these tags" if terms.carriers is not None else ""
     why = f"{best.estimated_ms:.1f} ms are estimated for it, {other.estimated_ms:.1f} ms for {other.name}"
-    return chosen(best, size, f"{size} images: {why}")
+    return chosen(best, size, f"{size} images{carried}: {why}")
 
 
-def weigh(size: int, candidates: int, filtered: bool, codes_rows: int | None, costs: Costs) -> Sequence[Option]:
-    """Every way that is open, `exact` first; arguments as for `plan`."""
-    row_us = costs.exact_row_us + (costs.filter_row_us if filtered else 0)
-    options = [Option("exact", costs.statement_ms + size * row_us / 1000)]
-    candidates *= costs.filtered_overfetch if filtered else 1
-    if codes_rows is not None and candidates < size:
-        compared_us = codes_rows * costs.code_row_us + candidates * costs.rerank_row_us
-        options.append(Option("codes", 2 * costs.statement_ms + compared_us / 1000, candidates))
+def weigh(terms: Terms, costs: Costs) -> Sequence[Option]:
+    """Every way that is open, `exact` first."""
+    options = [Option("exact", exact_ms(terms, costs))]
+    candidates = candidates_of(terms)
+    if terms.codes_rows is not None and candidates < terms.size:
+        options.append(Option("codes", codes_ms(terms, candidates, costs), candidates))
     return options
+
+
+def exact_ms(terms: Terms, costs: Costs) -> float:
+    """What comparing every vector takes, or, where few carry the tags, finding them and comparing theirs."""
+    scan_us = terms.size * (costs.exact_row_us + (costs.filter_row_us if terms.filtered else 0))
+    if terms.carriers is not None:
+        scan_us = min(scan_us, terms.carriers * costs.rerank_row_us)
+    return costs.statement_ms + scan_us / 1000
+
+
+def codes_ms(terms: Terms, candidates: int, costs: Costs) -> float:
+    """What comparing every code takes, then the shortlist's fine codes, then the candidates' vectors."""
+    refined = min(shortlist(candidates, terms.kind), terms.size)
+    passed_over = max(0, (terms.codes_rows or 0) - terms.size)
+    compared_us = (terms.size + passed_over / 10) * costs.code_row_us
+    compared_us += refined * costs.refine_row_us + candidates * costs.rerank_row_us
+    return 2 * costs.statement_ms + costs.codes_ms + compared_us / 1000
+
+
+def candidates_of(terms: Terms) -> int:
+    """How many images codes must name so that enough of them carry the tags."""
+    if not terms.filtered:
+        return terms.candidates
+    if terms.carriers is None:
+        return terms.candidates * FILTERED_OVERFETCH
+    return math.ceil(terms.candidates * max(1.0, SPREAD * terms.size / max(terms.carriers, 1)))
 
 
 def chosen(option: Option, size: int, reason: str) -> Plan:
