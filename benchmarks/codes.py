@@ -29,12 +29,12 @@ from benchmarks.vectors import Questions, Vectors, clustered, manifold
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
-from pictograph.index.ranked import nearest_by_codes
 from pictograph.index.candidates import QueryKind, over_fetch
 from pictograph.index.code_rows import ROW
 from pictograph.index.code_segments import rotation
 from pictograph.index.codes import Codes
 from pictograph.index.nearest import Scope, as_stored, nearest_exact
+from pictograph.index.ranked import nearest_by_codes
 from pictograph.types import DIMENSION, DatasetId, SpaceId
 
 KINDS: tuple[QueryKind, ...] = ("image", "text")
