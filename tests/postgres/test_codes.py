@@ -17,11 +17,11 @@ from pgvector.psycopg import register_vector_async
 
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import Unavailable
-from pictograph.index.candidates import QueryKind, over_fetch, shortlist
+from pictograph.index.candidates import QueryKind, over_fetch, shortlist, uuid_array
 from pictograph.index.code_rows import ROW
 from pictograph.index.codes import BYTES_PER_IMAGE, Codes
-from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_exact
-from pictograph.index.ranked import nearest_by_codes
+from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_exact, search_values
+from pictograph.index.ranked import NEAREST_OF_ALL, nearest_by_codes
 from pictograph.index.reindex import Reindex
 from pictograph.index.writer import remove_from_index
 from pictograph.store.datasets import Dataset
@@ -417,17 +417,15 @@ async def test_the_changed_rows_are_found_by_their_index(field: Field) -> None:
         field.garden.space, [street.id], None, scattered(1, seed=1)[0], 200, kind="image"
     )
     assert candidates is not None
-    from pictograph.index.nearest import BY_CODES, search_values  # noqa: PLC0415
-
     values = search_values(Scope(field.garden.space, [street.id]), as_stored(scattered(1, seed=1)[0]), 0.0, 50)
     values |= {
-        "candidates": candidates.array_literal, "watermark": str(candidates.watermark), "era": candidates.era
+        "candidates": uuid_array(candidates.packed_ids), "watermark": str(candidates.watermark), "era": candidates.era
     }  # fmt: skip
-    async with field.garden.database.connection() as connection:
-        plan = await (await connection.execute(("EXPLAIN " + BY_CODES).encode(), values)).fetchall()
+    async with field.garden.database.connection("generic") as connection:
+        plan = await (await connection.execute(("EXPLAIN " + NEAREST_OF_ALL).encode(), values)).fetchall()
     told = "\n".join(line for (line,) in plan)
     assert "image_embedding_by_change" in told
-    assert "image_embedding_pkey" in told
+    assert "Index Cond: ((space_id" in told or "image_embedding_by_image" in told
     assert "image_embedding_by_scope" not in told
 
 

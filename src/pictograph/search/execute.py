@@ -285,7 +285,7 @@ class Executor:
                     tags=ask.tags,
                 )
         if rows is None:
-            return "too few of the codes' candidates were left"
+            return f"too few of the codes' candidates {'carry these tags' if ask.tags.labels else 'were left'}"
         return Found(rows, by, by.size, by.size, True, steps)
 
     def _terms(self, ask: Ask, where: Whereabouts) -> Terms:
