@@ -54,10 +54,10 @@ SIZES: Final = (1_000, 5_000)
 CLIENTS: Final = (1, 2, 8)
 LIMIT: Final = 50
 TAG: Final = "dog"
-ROUNDS: Final = 40
+ROUNDS: Final = 25
 AT_A_TIME: Final = 15
 """Requests of one kind before it is the next one's turn."""
-SECONDS: Final = 4.0
+SECONDS: Final = 3.0
 
 Ask: TypeAlias = Callable[[int], int]
 """Asks the question of that number; how many rows came."""
