@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-QUESTIONS = ("startup", "ingest", "queue", "latency", "bulk")
+QUESTIONS = ("startup", "ingest", "queue", "latency", "uploads", "bulk")
 ON_REQUEST = ("codes", "encoders", "landmarks", "quality", "runtimes", "search", "tags")
 """Need more than the service does: torch, and minutes without a GPU; a folder of labelled photographs; gigabytes."""
 

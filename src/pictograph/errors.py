@@ -6,6 +6,7 @@ PictographError
 │   ├── AuthError             401
 │   ├── ForbiddenError        403
 │   ├── NotFoundError         404
+│   ├── SlowSender            408   the body of a request did not come
 │   ├── ConflictError         409   the name is taken
 │   │   ├── EmbeddingFailed         the reference image could not be embedded
 │   │   └── SpaceMismatch           two models' vectors would be compared
@@ -111,6 +112,14 @@ class NotFoundError(ApiError):
 
     code = "not_found"
     status = 404
+
+
+class SlowSender(ApiError):
+    """The rest of a request did not come in time; nothing was done."""
+
+    code = "slow_sender"
+    status = 408
+    retryable = True
 
 
 class ConflictError(ApiError):

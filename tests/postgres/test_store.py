@@ -432,6 +432,23 @@ async def test_a_blob_that_is_missing_is_worth_a_retry_and_named(blobs: BlobStor
     assert caught.value.retryable
 
 
+async def test_a_blob_is_never_in_memory_as_a_whole_where_it_is_handed_on(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(250))
+    sha256 = Sha256(hashlib.sha256(data).digest())
+    await blobs.put(sha256, data)
+    monkeypatch.setattr("pictograph.store.blobs.PART_BYTES", 100)
+    parts = await blobs.parts(sha256)
+    rest = [part async for part in parts.rest]
+    assert (parts.size_bytes, parts.whole) == (250, False)
+    assert [len(part) for part in (parts.first, *rest)] == [100, 100, 50]
+    assert b"".join((parts.first, *rest)) == data
+    await blobs.delete(sha256)
+    with pytest.raises(BlobMissing):
+        await blobs.parts(sha256)
+
+
 async def test_a_blob_cut_short_by_a_crash_is_written_anew(blobs: BlobStore) -> None:
     data = picture_bytes(1)
     sha256 = Sha256(hashlib.sha256(data).digest())

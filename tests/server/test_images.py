@@ -35,6 +35,19 @@ def test_the_bytes_come_back_exactly(client: Client, street: Dataset) -> None:
     assert client.images.download(image.id) == data
 
 
+@pytest.mark.parametrize("part_bytes", [1, 100, 700, 10_000_000])
+def test_a_large_picture_is_handed_on_in_parts_and_comes_back_exactly(
+    raw: Raw, client: Client, street: Dataset, monkeypatch: pytest.MonkeyPatch, part_bytes: int
+) -> None:
+    data = picture_bytes(1, format="PNG").ljust(1400, b"\x00")
+    image = client.images.upload("street", data, filename="a.png")
+    monkeypatch.setattr("pictograph.store.blobs.PART_BYTES", part_bytes)
+    answer = raw.api("GET", f"/images/{image.id}")
+    assert answer.content == data
+    assert answer.headers["Content-Length"] == str(len(data))
+    assert (answer.headers["Content-Type"], answer.headers["ETag"]) == ("image/png", f'"{image.sha256}"')
+
+
 def test_bytes_are_served_as_what_they_are_and_never_guessed(raw: Raw, client: Client, street: Dataset) -> None:
     image = client.images.upload("street", picture_bytes(1, format="PNG"), filename="page.html")
     answer = raw.api("GET", f"/images/{image.id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import socket
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from starlette.datastructures import UploadFile
 
 from pictograph import AsyncClient, Client, RateLimitError
 from pictograph.db.pool import WAITING_PER_CONNECTION
-from pictograph.server import admission
+from pictograph.server import admission, middleware
 from pictograph.types import OrganizationId
 from pictograph.wire import API_PREFIX
 from support.databases import fresh_database
@@ -307,6 +308,60 @@ def test_the_connection_stays_usable_after_a_refusal(small: Service, key: str, s
         assert connection.getresponse().status == 200
     assert connection.sock is before
     connection.close()
+
+
+# A body that stops coming
+
+PUT_URL = "the address that /images/upload-url gave"
+
+
+def stalled(
+    address: str, method: str, path: str, headers: dict[str, str], pieces: list[bytes], pause_s: float
+) -> bytes:
+    """All that the server says to a request that tells 1,000 bytes and sends these, with a pause before each."""
+    host = urlsplit(address).netloc
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Content-Length: 1000"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    with socket.create_connection(host.split(":"), timeout=10) as connection:  # type: ignore[arg-type]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        for piece in pieces:
+            time.sleep(pause_s)
+            connection.sendall(piece)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    return received
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"), [*WITH_BODY[:4], ("PUT", PUT_URL, {})], ids=lambda value: str(value)[-20:]
+)
+def test_who_stops_sending_is_refused_and_leaves_the_place(
+    small: Service, key: str, monkeypatch: pytest.MonkeyPatch, method: str, path: str, headers: dict[str, str]
+) -> None:
+    monkeypatch.setattr(middleware, "SILENCE_S", 0.3)
+    if path == PUT_URL:
+        body = {"dataset": "street", "filename": "stalled.jpg"}
+        answer = httpx.post(f"{small.address}{API_PREFIX}/images/upload-url", json=body, headers={"X-API-Key": key})
+        path = urlsplit(answer.json()["data"]["upload_url"]).path
+    received = stalled(small.address, method, path, {"X_API_Key": key, **headers}, [b"--x\r\n"], 0.0)
+    head, _, content = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head.lower()
+    error = json.loads(content)["error"]
+    assert (error["code"], bool(error["request_id"])) == ("slow_sender", True)
+    assert small.admission.inside == 0
+
+
+def test_who_sends_slowly_but_sends_is_heard_to_the_end(
+    small: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "SILENCE_S", 0.4)
+    body = json.dumps({"name": "slow"}).ljust(1000).encode()
+    pieces = [body[at : at + 100] for at in range(0, 1000, 100)]  # in all, longer than anybody may be silent
+    headers = {"X_API_Key": key, "Connection": "close", **JSON}
+    received = stalled(small.address, "POST", f"{API_PREFIX}/datasets/", headers, pieces, 0.1)
+    assert received.startswith(b"HTTP/1.1 201 ")
 
 
 # The database

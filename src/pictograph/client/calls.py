@@ -19,6 +19,7 @@ from pictograph.errors import ApiError, ServerError, ValidationError, error_clas
 from pictograph.types import ImageState, Role, TagCategory, TagMatch
 
 Result = TypeVar("Result")
+Model = TypeVar("Model", bound=pydantic.BaseModel)
 Query = Sequence[tuple[str, str]]
 WRITING = frozenset({"POST", "PATCH"})
 
@@ -46,7 +47,9 @@ class Call(Generic[Result]):
 
     def arguments(self) -> dict[str, Any]:
         """For httpx's `request`."""
-        arguments: dict[str, Any] = {"params": list(self.query), "headers": dict(self.headers)}
+        arguments: dict[str, Any] = {"headers": dict(self.headers)}
+        if self.query:
+            arguments["params"] = list(self.query)
         if self.json is not None:
             arguments["json"] = self.json
         if self.file is not None:
@@ -349,24 +352,15 @@ def paging(limit: int, offset: int) -> list[tuple[str, str]]:
     return [("limit", str(limit)), ("offset", str(offset))]
 
 
-def parse(model: type[Result], response: httpx.Response) -> Result:
+def parse(model: type[Model], response: httpx.Response) -> Model:
     """The answer as a model. Raises ServerError if it is not what the protocol promises."""
-    return validated(model, answer(response), response)
-
-
-def answer(response: httpx.Response) -> Any:
     try:
-        return response.json()
-    except ValueError as error:
-        raise not_the_protocol(response, "it is not JSON") from error
-
-
-def validated(model: type[Result], content: Any, response: httpx.Response) -> Result:
-    try:
-        return pydantic.TypeAdapter(model).validate_python(content)
+        return model.model_validate_json(response.content)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        raise not_the_protocol(response, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"]))
+        why = "it is not JSON" if first["type"] == "json_invalid" else f"{where}: {first['msg']}"
+        raise not_the_protocol(response, why) from error
 
 
 def not_the_protocol(response: httpx.Response, why: str) -> ServerError:

@@ -10,7 +10,9 @@ from typing import Any, Final, Literal, TypeAlias
 import psycopg
 from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from pydantic_core import from_json
 
 from pictograph.errors import RateLimitError, Unavailable
 
@@ -63,6 +65,12 @@ class PooledConnection(AsyncConnection[Any]):
             self.plans = plans
 
 
+async def teach_types(connection: Connection) -> None:
+    """Vectors, and JSON by a parser that takes a third of the time: every found row carries its tags as JSON."""
+    await register_vector_async(connection)
+    set_json_loads(from_json, connection)
+
+
 class Database:
     """A pool of connections to one database. Opened once, in services.py, and handed to whoever writes SQL."""
 
@@ -78,7 +86,7 @@ class Database:
             timeout=POOL_TIMEOUT_S,
             reconnect_timeout=RECONNECT_TIMEOUT_S,
             open=False,
-            configure=register_vector_async,
+            configure=teach_types,
             kwargs={"options": SESSION_OPTIONS, "autocommit": True, "connect_timeout": 10},
         )
 

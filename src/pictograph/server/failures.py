@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from pictograph.errors import ApiError, PictographError, ServerError, ValidationError, error_class_for
+from pictograph.errors import ApiError, PictographError, ServerError, SlowSender, ValidationError, error_class_for
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ def answer(request: Request, error: ApiError) -> JSONResponse:
     headers = {"X-Request-Id": request_id} if request_id else {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    if isinstance(error, SlowSender):  # what may still come is no next request (RFC 9110, 15.5.9)
+        headers["Connection"] = "close"
     content = {"error": jsonable_encoder(body), "detail": error.message}
     return JSONResponse(content, status_code=error.status_code, headers=headers)
 

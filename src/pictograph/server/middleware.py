@@ -1,7 +1,8 @@
-"""What happens to every request: an id, its duration, and a bound on its body."""
+"""What happens to every request: an id, its duration, and bounds on its body."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from typing import Final
@@ -9,11 +10,13 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pictograph.errors import TooLarge
+from pictograph.errors import SlowSender, TooLarge
 
 FORM_OVERHEAD_BYTES: Final = 1_000_000
 """What a multipart form may have around the file."""
 JSON_BYTES: Final = 10_000_000
+SILENCE_S: Final = 30.0
+"""How long a sender may send nothing before its body is there: else whoever stalls holds an upload's place for ever."""
 
 
 class RequestMarks:
@@ -50,7 +53,10 @@ def sane_id(value: str | None) -> str | None:
 
 
 class BodyLimit:
-    """Refuses a body that is too large before it is read, or, if its length was not told, while it is."""
+    """Refuses a body that is too large before it is read, or, if its length was not told, while it is.
+
+    And one that stops coming.
+    """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
@@ -62,14 +68,17 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
-        seen = 0
+        seen, is_here = 0, False
 
         async def receive_bounded() -> Message:
-            nonlocal seen
+            nonlocal seen, is_here
             if declared.isdigit() and int(declared) > self._limit:
                 raise self._too_large()
-            message = await receive()
+            if is_here:  # then this waits for the caller to hang up, however long that takes
+                return await receive()
+            message = await unless_silent(receive)
             seen += len(message.get("body", b""))
+            is_here = not message.get("more_body", False)
             if seen > self._limit:
                 raise self._too_large()
             return message
@@ -81,3 +90,12 @@ class BodyLimit:
             f"The request is larger than the server takes: a file may have at most {self._max_bytes} bytes "
             "(setting max_bytes)."
         )
+
+
+async def unless_silent(receive: Receive) -> Message:
+    """The next part of a body. Raises SlowSender if none comes for SILENCE_S."""
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            return await receive()
+    except TimeoutError as error:
+        raise SlowSender(f"Nothing more of the request came for {SILENCE_S:g} s. Send it again.") from error

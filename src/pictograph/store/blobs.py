@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
@@ -14,6 +16,25 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from pictograph.errors import BlobMissing, ConfigurationError, Unavailable
 from pictograph.types import Sha256
+
+PART_BYTES: Final = 4_194_304
+"""What is in memory at once of a blob that is handed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A blob that is handed on as it is read."""
+
+    size_bytes: int
+    first: bytes
+    """Up to PART_BYTES: all of it, for most."""
+    rest: AsyncIterator[bytes]
+    """What comes after; raises Unavailable if it cannot be read any more."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing comes after the first part."""
+        return len(self.first) == self.size_bytes
 
 
 @contextmanager
@@ -59,6 +80,21 @@ class BlobStore:
     async def get(self, sha256: Sha256) -> bytes:
         """The bytes. Raises BlobMissing (retryable)."""
         return await self._read(original_name(sha256))
+
+    async def parts(self, sha256: Sha256) -> Parts:
+        """The bytes, piece by piece. Raises BlobMissing (retryable)."""
+        name = original_name(sha256)
+        with blob_errors(name):
+            opened = await obstore.get_async(self._store, name, options={"range": (0, PART_BYTES)})
+            first = bytes(await opened.bytes_async())
+        size = int(opened.meta["size"])
+        return Parts(size, first, self._after(name, len(first), size))
+
+    async def _after(self, name: str, start: int, size: int) -> AsyncIterator[bytes]:
+        for at in range(start, size, PART_BYTES):
+            with blob_errors(name):
+                part = await obstore.get_range_async(self._store, name, start=at, end=min(at + PART_BYTES, size))
+            yield bytes(part)
 
     async def delete(self, sha256: Sha256) -> None:
         """Removes the bytes and all that was made from them; nothing happens if they are gone already."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from tempfile import SpooledTemporaryFile
 from typing import Annotated, Any, BinaryIO, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi.responses import StreamingResponse
 
 from pictograph import wire
 from pictograph.errors import ValidationError
@@ -14,6 +16,7 @@ from pictograph.server import present
 from pictograph.server.access import IdempotencyKey, KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import UploadForm, admission_of
 from pictograph.services import Services
+from pictograph.store.blobs import Parts
 from pictograph.store.images import Image, ImageFilter, Place, Tagging
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
@@ -139,7 +142,8 @@ async def image_metadata(request: Request, services: ServicesDep, caller: Viewer
 async def image_thumbnail(services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
     """A small upright JPEG of it."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
-    return picture_response(await services.thumbnails.of(image.sha256), "image/jpeg", image)
+    data = await services.thumbnails.of(image.sha256)
+    return Response(data, media_type="image/jpeg", headers=picture_headers(image))
 
 
 @router.post("/{image_id:uuid}/restore")
@@ -154,7 +158,7 @@ async def restore_image(request: Request, services: ServicesDep, caller: Member,
 async def image_bytes(services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
     """The file, exactly as it was uploaded."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
-    return picture_response(await services.blobs.get(image.sha256), image.content_type, image)
+    return picture_response(await services.blobs.parts(image.sha256), image)
 
 
 @router.delete("/{image_id:uuid}")
@@ -180,7 +184,7 @@ async def at_path(services: Services, caller: Caller, dataset: str, path: str) -
 async def image_bytes_by_path(services: ServicesDep, caller: Viewer, dataset: str, path: str) -> Response:
     """The file, by dataset, folder and name."""
     image = await at_path(services, caller, dataset, path)
-    return picture_response(await services.blobs.get(image.sha256), image.content_type, image)
+    return picture_response(await services.blobs.parts(image.sha256), image)
 
 
 @router.delete("/{dataset}/{path:path}")
@@ -192,11 +196,25 @@ async def delete_image_by_path(
     return await delete_image(services, caller, image.id, permanent)
 
 
-def picture_response(data: bytes, content_type: str, image: Image) -> Response:
+def picture_response(parts: Parts, image: Image) -> Response:
+    """The picture as it was uploaded; a large one is never in memory as a whole."""
+    headers = picture_headers(image)
+    if parts.whole:
+        return Response(parts.first, media_type=image.content_type, headers=headers)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield parts.first
+        async for piece in parts.rest:
+            yield piece
+
+    length = {"Content-Length": str(parts.size_bytes)}
+    return StreamingResponse(pieces(), media_type=image.content_type, headers=headers | length)
+
+
+def picture_headers(image: Image) -> dict[str, str]:
     """Content never changes under an id, so it may be cached; it is never run as a page."""
-    headers = {
+    return {
         "Cache-Control": "private, max-age=86400",
         "ETag": f'"{image.sha256.hex()}"',
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(data, media_type=content_type, headers=headers)

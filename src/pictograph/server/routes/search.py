@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from pictograph import wire
 from pictograph.index.tagged import TagFilter
@@ -19,6 +19,7 @@ from pictograph.search.query import (
 )
 from pictograph.server import present
 from pictograph.server.access import ServicesDep, Viewer
+from pictograph.server.questions import Question
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
@@ -29,7 +30,7 @@ from pictograph.types import (
     TagMatch,
 )
 
-router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"])
+router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_class=Question)
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most rows to return; the cap is 500.")]
 Labels = Annotated[list[str] | None, Query(max_length=200, description="Repeat the key for several tags.")]
@@ -49,7 +50,7 @@ async def asked_tags(  # async: FastAPI would give it a thread
 Tags = Annotated[TagFilter, Depends(asked_tags)]
 
 
-@router.get("/similar")
+@router.get("/similar", response_model=wire.SimilarAnswer)
 async def similar(
     services: ServicesDep,
     caller: Viewer,
@@ -65,7 +66,7 @@ async def similar(
     ] = None,
     folder_path: Annotated[str | None, Query(description="`directory_path`, as older clients call it.")] = None,
     exact: Exact = False,
-) -> wire.SimilarAnswer:
+) -> Response:
     """Images that look like a reference image, by falling similarity; the reference itself is left out.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
@@ -73,8 +74,8 @@ async def similar(
     folder = directory_path if directory_path is not None else folder_path
     query = SimilarQuery(parse_image_id(image_id), threshold, limit, folder, exact, tags)
     found = await services.search.by_similarity(caller.organization_id, query)
-    return wire.SimilarAnswer(
-        results=[present.similar_row(row) for row in found.rows],
+    answer = wire.SimilarAnswer(
+        results=[],
         count=len(found.rows),
         threshold=threshold,
         query_image_id=str(query.image_id),
@@ -82,9 +83,10 @@ async def similar(
         unknown_tags=found.unknown_tags,
         **present.search_facts(found.found),
     )
+    return present.with_rows(answer, present.similar_rows(found.rows))
 
 
-@router.get("/by-text")
+@router.get("/by-text", response_model=wire.TextAnswer)
 async def by_text(
     services: ServicesDep,
     caller: Viewer,
@@ -97,21 +99,22 @@ async def by_text(
     ] = DEFAULT_TEXT_THRESHOLD,
     limit: Limit = DEFAULT_LIMIT,
     exact: Exact = False,
-) -> wire.TextAnswer:
+) -> Response:
     """Images that show what the words say, by falling similarity. 422 if the encoder has no text side.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
     """
     query = TextQuery(text, dataset_name, directory_path, threshold, limit, exact, tags)
     found = await services.search.by_text(caller.organization_id, query)
-    return wire.TextAnswer(
-        results=[present.similar_row(row) for row in found.rows],
+    answer = wire.TextAnswer(
+        results=[],
         count=len(found.rows),
         text=text,
         threshold=threshold,
         unknown_tags=found.unknown_tags,
         **present.search_facts(found.found),
     )
+    return present.with_rows(answer, present.similar_rows(found.rows))
 
 
 @router.get("/explain")
@@ -147,7 +150,7 @@ async def explain(
     return present.explanation(await services.search.explain(caller.organization_id, query))
 
 
-@router.get("/by-tags")
+@router.get("/by-tags", response_model=wire.TagAnswer)
 async def by_tags(
     services: ServicesDep,
     caller: Viewer,
@@ -160,7 +163,7 @@ async def by_tags(
     limit: Limit = DEFAULT_LIMIT,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-) -> wire.TagAnswer:
+) -> Response:
     """Images that carry the tags: OR inside a category, AND across categories; newest first.
 
     A category given with one empty value (`objects=`) matches nothing, as an empty list does in the SDK.
@@ -177,8 +180,8 @@ async def by_tags(
         after=parse_cursor(cursor) if cursor else None,
     )
     found = await services.search.by_tag(caller.organization_id, query)
-    return wire.TagAnswer(
-        results=[present.tagged_row(row) for row in found.rows],
+    answer = wire.TagAnswer(
+        results=[],
         count=len(found.rows),
         filters=wire.TagFilters(**query.filters, dataset_name=dataset_name, folder_path=query.folder_path, match=match),
         unknown_tags=found.unknown_tags,
@@ -186,6 +189,7 @@ async def by_tags(
             limit=limit, offset=offset, has_more=found.next_cursor is not None, next_cursor=found.next_cursor
         ),
     )
+    return present.with_rows(answer, present.tagged_rows(found.rows))
 
 
 @router.get("/tags")
