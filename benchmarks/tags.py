@@ -133,7 +133,7 @@ def prepare(conninfo: str, images: int) -> None:
 async def measure(conninfo: str, images: int) -> None:
     database = Database(conninfo, max_connections=8)
     await database.open()
-    index = TagIndex(database, memory_from=sys.maxsize)
+    index = TagIndex(database)
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     await index.load()

@@ -6,6 +6,7 @@ AND, OR, exact counts and the n-th row are all a fraction of a millisecond on a 
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -30,31 +31,38 @@ class ImageTags:
 
     key: Key
     dataset: int
-    """Its dataset's number; 0 if the image is gone."""
+    """Its dataset's number; 0 if it is archived or gone: then it has no folder and no tags either."""
     folder: int
     tags: Sequence[int]
-    """Empty if it is archived or gone."""
 
 
 @dataclass
 class TagBitmaps:
-    """Positions by tag, by dataset and by folder. Datasets and folders have archived images too; tags have not."""
+    """Positions by tag, by dataset and by folder, of the images that can be found: an archived one is in none."""
 
     order: Order
     by_tag: dict[int, BitMap] = field(default_factory=dict)
     by_dataset: dict[int, BitMap] = field(default_factory=dict)
     by_folder: dict[int, BitMap] = field(default_factory=dict)
     tagged: BitMap = field(default_factory=BitMap)
+    counters: dict[int, Counter[int]] = field(default_factory=dict)
+    """Dataset -> tag -> images that carry it."""
 
     @classmethod
     def of_order(cls, order: Order) -> TagBitmaps:
         """Without tags yet: see `add_tag`."""
         datasets, folders = order.dataset[: order.size], order.folder[: order.size]
-        return cls(order, by_dataset=bitmaps_by(datasets), by_folder=bitmaps_by(folders))
+        by_dataset, by_folder = bitmaps_by(datasets), bitmaps_by(folders)
+        by_dataset.pop(0, None)
+        by_folder.pop(0, None)
+        return cls(order, by_dataset=by_dataset, by_folder=by_folder)
 
     def add_tag(self, tag: int, positions: Positions) -> None:
         self.by_tag[tag] = BitMap(array("I", positions.tobytes()))
         self.tagged |= self.by_tag[tag]
+        numbers, images = np.unique(self.order.dataset[positions], return_counts=True)
+        for number, count in zip(numbers.tolist(), images.tolist(), strict=True):
+            self.counters.setdefault(number, Counter())[tag] = count
 
     def matching(
         self, groups: Iterable[Sequence[int]], datasets: Iterable[int] | None, folders: Iterable[int] | None
@@ -80,10 +88,20 @@ class TagBitmaps:
             return []
         return [self.order.key(position).image for position in reversed(found[max(0, stop - limit) : stop])]
 
-    def counts(self, tags: Iterable[int], found: BitMap) -> dict[int, int]:
-        """How many of these images carry each of the tags; those that none carries are left out."""
-        counted = {tag: bitmap.intersection_cardinality(found) for tag in tags if (bitmap := self.by_tag.get(tag))}
-        return {tag: images for tag, images in counted.items() if images}
+    def ids(self, found: BitMap) -> bytes:
+        """Ids of these images, 16 bytes each, in no order that is promised."""
+        return self.order.ids(np.frombuffer(found.to_array(), np.uint32))
+
+    def count(self, tag: int, datasets: Sequence[int] | None) -> int:
+        """How many images of these datasets carry the tag; None: of any."""
+        if datasets is None:
+            return len(self.by_tag.get(tag, ()))
+        return sum(self.counters[number][tag] for number in datasets if number in self.counters)
+
+    def count_among(self, tag: int, found: BitMap) -> int:
+        """How many of these images carry the tag."""
+        bitmap = self.by_tag.get(tag)
+        return bitmap.intersection_cardinality(found) if bitmap else 0
 
     def apply(self, changed: Sequence[ImageTags]) -> None:
         """Brings these images up to date; the same again changes nothing. Raises TooLate."""
@@ -118,8 +136,11 @@ class TagBitmaps:
                 self.by_dataset[dataset].discard(position)
                 self.by_folder[int(self.order.folder[position])].discard(position)
         if tagged := known & self.tagged:
-            for bitmap in [*self.by_tag.values(), self.tagged]:
+            self.tagged -= tagged
+            for tag, bitmap in self.by_tag.items():
                 if bitmap.intersect(tagged):
+                    for position in bitmap & tagged:
+                        self.counters[int(self.order.dataset[position])][tag] -= 1
                     bitmap.difference_update(tagged)
 
     def _place(self, position: int, image: ImageTags) -> None:
@@ -130,6 +151,7 @@ class TagBitmaps:
             self.by_folder.setdefault(image.folder, BitMap()).add(position)
         for tag in image.tags:
             self.by_tag.setdefault(tag, BitMap()).add(position)
+            self.counters.setdefault(image.dataset, Counter())[tag] += 1
         if image.tags:
             self.tagged.add(position)
 

@@ -8,17 +8,17 @@ from urllib.parse import quote
 from fastapi import Request
 
 from pictograph import wire
-from pictograph.index.facets import TagCounts
 from pictograph.index.nearest import Neighbour
 from pictograph.index.reindex import Progress
 from pictograph.index.spaces import Space
 from pictograph.index.tags import TagHit
+from pictograph.search.engine import FacetAnswer
 from pictograph.search.execute import Found
 from pictograph.search.explain import Explanation
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.images import Image, Tagging
 from pictograph.store.keys import ApiKey
-from pictograph.types import ImageState
+from pictograph.types import TAG_CATEGORIES, ImageState
 
 
 def base_url(request: Request, public_url: str | None) -> str:
@@ -113,13 +113,17 @@ def space(row: Space) -> wire.Space:
     return wire.Space(encoder=row.encoder, revision=row.revision, dimension=row.dimension, source=row.source)
 
 
-def tag_counts(counts: TagCounts) -> wire.TagCounts:
+def tag_counts(found: FacetAnswer) -> wire.TagCounts:
     labels = {
-        category: [wire.TagCount(label=label, count=count) for label, count in rows]
-        for category, rows in counts.labels.items()
+        category: [wire.TagCount(label=label, count=count) for label, count in found.facets.labels.get(category, ())]
+        for category in TAG_CATEGORIES
     }
     return wire.TagCounts(
-        objects=labels["objects"], scenes=labels["scenes"], attributes=labels["attributes"], images=counts.images
+        objects=labels["objects"],
+        scenes=labels["scenes"],
+        attributes=labels["attributes"],
+        images=found.facets.images,
+        unknown_tags=found.unknown_tags,
     )
 
 
