@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,10 @@ from pictograph.index.tag_order import Key, Order, Positions
 
 MAX_LATE: Final = 50_000
 """An image that comes in before so many others is not worth moving them: everything is read anew."""
+
+
+EVERYWHERE: Final = 0
+"""Stands for all datasets together; none has this number."""
 
 
 class TooLate(Exception):
@@ -45,8 +49,8 @@ class TagBitmaps:
     by_dataset: dict[int, BitMap] = field(default_factory=dict)
     by_folder: dict[int, BitMap] = field(default_factory=dict)
     tagged: BitMap = field(default_factory=BitMap)
-    counters: dict[int, Counter[int]] = field(default_factory=dict)
-    """Dataset -> tag -> images that carry it."""
+    counters: dict[int, Counter[int]] = field(default_factory=lambda: {EVERYWHERE: Counter()})
+    """Dataset -> tag -> images that carry it; EVERYWHERE has the sums."""
 
     @classmethod
     def of_order(cls, order: Order) -> TagBitmaps:
@@ -62,46 +66,54 @@ class TagBitmaps:
         self.tagged |= self.by_tag[tag]
         numbers, images = np.unique(self.order.dataset[positions], return_counts=True)
         for number, count in zip(numbers.tolist(), images.tolist(), strict=True):
-            self.counters.setdefault(number, Counter())[tag] = count
+            self._count(number, tag, count)
 
     def matching(
         self, groups: Iterable[Sequence[int]], datasets: Iterable[int] | None, folders: Iterable[int] | None
     ) -> BitMap:
         """Images with a tag of every group, in one of the datasets and one of the folders; None: in any."""
-        parts = [united(self.by_tag, group) for group in groups]
+        parts = [bitmaps_of(self.by_tag, group) for group in groups]
         if datasets is not None:
-            parts.append(united(self.by_dataset, datasets))
+            parts.append(bitmaps_of(self.by_dataset, datasets))
         if folders is not None:
-            parts.append(united(self.by_folder, folders))
-        parts.sort(key=len)
-        found: BitMap = parts[0] if len(parts) == 1 else BitMap.intersection(*parts)
+            parts.append(bitmaps_of(self.by_folder, folders))
+        parts.sort(key=lambda bitmaps: sum(map(len, bitmaps)))
+        found = united(parts[0])
+        for bitmaps in parts[
+            1:
+        ]:  # what is left gets smaller, so that uniting what is left of each is the cheaper order
+            found = united([bitmap & found for bitmap in bitmaps])
         return found
 
-    def page(self, found: BitMap, limit: int, offset: int, after: Key | None) -> list[bytes]:
-        """Ids of these images, the newest first."""
+    def page(self, found: BitMap, limit: int, offset: int, after: Key | None) -> bytes:
+        """Ids of these images, 16 bytes each, the newest first."""
         older = len(found)
         if after is not None:
             place = self.order.find(after)
             older = found.rank(place - 1) if place else 0
         stop = older - offset
         if stop <= 0:
-            return []
-        return [self.order.key(position).image for position in reversed(found[max(0, stop - limit) : stop])]
+            return b""
+        return self.order.ids(positions_of(found[max(0, stop - limit) : stop])[::-1])
 
     def ids(self, found: BitMap) -> bytes:
         """Ids of these images, 16 bytes each, in no order that is promised."""
-        return self.order.ids(np.frombuffer(found.to_array(), np.uint32))
+        return self.order.ids(positions_of(found))
 
-    def count(self, tag: int, datasets: Sequence[int] | None) -> int:
-        """How many images of these datasets carry the tag; None: of any."""
+    def count_in(self, datasets: Sequence[int] | None) -> Mapping[int, int]:
+        """How many images of these datasets carry each tag; None: of all."""
         if datasets is None:
-            return len(self.by_tag.get(tag, ()))
-        return sum(self.counters[number][tag] for number in datasets if number in self.counters)
+            return self.counters[EVERYWHERE]
+        if len(datasets) == 1:
+            return self.counters.get(datasets[0], {})
+        total: Counter[int] = Counter()
+        for number in datasets:
+            total.update(self.counters.get(number, {}))
+        return total
 
-    def count_among(self, tag: int, found: BitMap) -> int:
-        """How many of these images carry the tag."""
-        bitmap = self.by_tag.get(tag)
-        return bitmap.intersection_cardinality(found) if bitmap else 0
+    def count_among(self, tags: Iterable[int], found: BitMap) -> Mapping[int, int]:
+        """How many of these images carry each of the tags."""
+        return {tag: bitmap.intersection_cardinality(found) for tag in tags if (bitmap := self.by_tag.get(tag))}
 
     def apply(self, changed: Sequence[ImageTags]) -> None:
         """Brings these images up to date; the same again changes nothing. Raises TooLate."""
@@ -140,8 +152,12 @@ class TagBitmaps:
             for tag, bitmap in self.by_tag.items():
                 if bitmap.intersect(tagged):
                     for position in bitmap & tagged:
-                        self.counters[int(self.order.dataset[position])][tag] -= 1
+                        self._count(int(self.order.dataset[position]), tag, -1)
                     bitmap.difference_update(tagged)
+
+    def _count(self, dataset: int, tag: int, images: int) -> None:
+        self.counters.setdefault(dataset, Counter())[tag] += images
+        self.counters[EVERYWHERE][tag] += images
 
     def _place(self, position: int, image: ImageTags) -> None:
         self.order.dataset[position] = image.dataset
@@ -151,17 +167,25 @@ class TagBitmaps:
             self.by_folder.setdefault(image.folder, BitMap()).add(position)
         for tag in image.tags:
             self.by_tag.setdefault(tag, BitMap()).add(position)
-            self.counters.setdefault(image.dataset, Counter())[tag] += 1
+            self._count(image.dataset, tag, 1)
         if image.tags:
             self.tagged.add(position)
 
 
-def united(bitmaps: dict[int, BitMap], names: Iterable[int]) -> BitMap:
+def bitmaps_of(bitmaps: dict[int, BitMap], names: Iterable[int]) -> list[BitMap]:
+    return [bitmaps[name] for name in names if name in bitmaps]
+
+
+def united(bitmaps: Sequence[BitMap]) -> BitMap:
     """Their union; not a copy if it is one alone."""
-    found = [bitmaps[name] for name in names if name in bitmaps]
-    if not found:
+    if not bitmaps:
         return BitMap()
-    return found[0] if len(found) == 1 else BitMap.union(*found)
+    return bitmaps[0] if len(bitmaps) == 1 else BitMap.union(*bitmaps)
+
+
+def positions_of(bitmap: BitMap) -> Positions:
+    """Rising."""
+    return np.array(bitmap.to_array(), np.uint32)
 
 
 def move(bitmap: BitMap, start: int, end: int, moved: Positions) -> None:

@@ -26,7 +26,7 @@ def page_in_memory(memory: TagMemory, question: Question, page: Page) -> tuple[l
     """Ids of the page, and how many images are meant in all."""
     found = matching(memory, question)
     ids = memory.bitmaps.page(found, page.limit, page.offset, key_of(page.after))
-    return [UUID(bytes=image) for image in ids], len(found)
+    return [UUID(bytes=ids[start : start + 16]) for start in range(0, len(ids), 16)], len(found)
 
 
 def count_in_memory(memory: TagMemory, question: Question) -> int:
@@ -45,19 +45,16 @@ def facets_in_memory(memory: TagMemory, question: Question) -> Facets:
     labels = [label for one in scope.organizations for label in memory.names.labels.get(one, ())]
     if question.groups or question.folder_path is not None:
         found = matching(memory, question)
-        images = len(found)
-        counts = [(category, name, bitmaps.count_among(tag, found)) for category, name, tag in labels]
+        images, counts = len(found), bitmaps.count_among([tag for _, _, tag in labels], found)
     else:
         images = sum(len(bitmaps.by_dataset.get(number, ())) for number in scope.numbers)
-        numbers = None if scope.is_whole else scope.numbers
-        counts = [(category, name, bitmaps.count(tag, numbers)) for category, name, tag in labels]
-    return Facets.of(images, [row for row in added_up(counts, scope) if row[2]])
+        counts = bitmaps.count_in(None if scope.is_whole else scope.numbers)
+    rows = [(category, name, count) for category, name, tag in labels if (count := counts.get(tag))]
+    return Facets.of(images, rows if len(scope.organizations) <= 1 else added_up(rows))
 
 
-def added_up(counts: list[tuple[str, str, int]], scope: KnownScope) -> list[tuple[str, str, int]]:
-    """Each label once, also where several organizations have it."""
-    if len(scope.organizations) <= 1:
-        return counts
+def added_up(counts: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+    """Each label once, where several organizations may have it."""
     total: Counter[tuple[str, str]] = Counter()
     for category, name, images in counts:
         total[category, name] += images
