@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -39,8 +41,29 @@ def label(category: str, rank: int) -> str:
     return f"{category[:-1]}-{rank:04}"
 
 
+INDEXES: Final = """
+SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid = 'image'::regclass AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)"""
+NAMES_ARE_UNIQUE: Final = "image_folder_id_filename_key"
+
+
+@contextmanager
+def bulk_load(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Rows come without triggers, foreign keys and secondary indexes; the indexes are made at the end."""
+    indexes = connection.execute(INDEXES).fetchall()
+    connection.execute("SET session_replication_role = replica")
+    connection.execute(f"ALTER TABLE image DROP CONSTRAINT {NAMES_ARE_UNIQUE}".encode())
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX {name}".encode())
+    yield
+    for _, definition in indexes:
+        connection.execute(definition.encode())
+    connection.execute(f"ALTER TABLE image ADD CONSTRAINT {NAMES_ARE_UNIQUE} UNIQUE (folder_id, filename)".encode())
+    connection.execute("SET session_replication_role = DEFAULT")
+
+
 def fill(connection: psycopg.Connection[Any], images: int) -> None:
-    """Writes organization, datasets, folders and images, newest last, as COPY does it best."""
+    """Writes organization, datasets, folders and images, newest last, before there are tag lists to keep."""
     connection.execute("INSERT INTO organization (id, name) VALUES (%s, 'bench')", [ORGANIZATION])
     connection.execute("INSERT INTO blob (sha256, size_bytes) VALUES (sha256('x'), 1)")
     for number in range(DATASETS):
@@ -49,9 +72,20 @@ def fill(connection: psycopg.Connection[Any], images: int) -> None:
         connection.execute("INSERT INTO folder (dataset_id, path) VALUES (%s, '/'), (%s, '/a')", [row[0], row[0]])
     rows = connection.execute("SELECT dataset_id, array_agg(id ORDER BY path) FROM folder GROUP BY 1").fetchall()
     folders = dict(rows)
-    with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
-        for first in range(0, images, CHUNK):
-            copy.write("".join(lines(first, min(CHUNK, images - first), images, folders)))
+    with bulk_load(connection), ProcessPoolExecutor(1) as ahead:
+        starts = range(0, images, CHUNK)
+        chunk = ahead.submit(text_of, 0, images, folders)
+        with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
+            for following in [*starts[1:], None]:  # one chunk is made ahead while another is written
+                text = chunk.result()
+                if following is not None:
+                    chunk = ahead.submit(text_of, following, images, folders)
+                copy.write(text)
+
+
+def text_of(first: int, images: int, folders: dict[UUID, list[int]]) -> str:
+    """A chunk as COPY reads it."""
+    return "".join(lines(first, min(CHUNK, images - first), images, folders))
 
 
 def lines(first: int, count: int, images: int, folders: dict[UUID, list[int]]) -> Iterator[str]:

@@ -4,12 +4,14 @@ lists cost to keep?
 `python -m benchmarks tags [IMAGES]`, a million by default (2 GB of disk, some ten minutes; 10000000 is ten of each).
 A library that is made up (benchmarks/tag_library.py) on the embedded PostgreSQL: bulk load, the migration that makes
 the lists, then every question to the documented containment query, to the lists and to the memory, in turns. One JSON
-line per question; `equal` says that all three answered the same.
+line per question; `equal` says that all answered the same. `bare statement` is `SELECT 1` in the same turns: what
+the way to the database and the machine's other work take by themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import sys
 import tempfile
@@ -24,14 +26,14 @@ import psycopg
 from psycopg.types.json import Jsonb
 from tests.support.containment import find_by_containment
 
-from benchmarks.common import median, percentiles_ms, report
+from benchmarks.common import median, memory_mb, percentiles_ms, report
 from benchmarks.tag_library import COLUMNS, DATASETS, SKEWED, dataset_id, fill, label
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import CREATE_LEDGER, apply_missing, migrate, packaged_migrations
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
 from pictograph.index.spaces import Spaces, lock_rules
-from pictograph.index.tags import TagIndex, facet_counts, find_by_tags
+from pictograph.index.tags import TagHit, TagIndex, facet_counts, find_by_tags
 from pictograph.index.writer import Encoding, finish_images, save_encodings
 from pictograph.types import DIMENSION, DatasetId, Sha256
 
@@ -81,6 +83,8 @@ SEARCHES: Final[dict[str, Question]] = {
     "45 %, offset 10,000": {"filters": {"objects": objects(0)}, "offset": 10_000},
     "45 %, offset 100,000": {"filters": {"objects": objects(0)}, "offset": 100_000},
     "any of 20, offset 100,000": {"filters": {"objects": objects(*range(20))}, "offset": 100_000},
+    "45 %, in folder /a": {"filters": {"objects": objects(0)}, "folder_path": "/a"},
+    "about 1 %, in folder /a": {"filters": {"objects": objects(40)}, "folder_path": "/a"},
 }
 FACETS: Final[dict[str, Question]] = {
     "all": {},
@@ -88,6 +92,7 @@ FACETS: Final[dict[str, Question]] = {
     "under a 1 % tag": {"filters": {"objects": objects(40)}},
     "folder /a": {"folder_path": "/a"},
 }
+BARE: Final = "bare statement"
 
 
 def main() -> None:
@@ -133,14 +138,22 @@ def prepare(conninfo: str, images: int) -> None:
 async def measure(conninfo: str, images: int) -> None:
     database = Database(conninfo, max_connections=8)
     await database.open()
-    index = TagIndex(database, memory_from=sys.maxsize)
+    index = TagIndex(database)
+    resident_mb = memory_mb(os.getpid())
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     await index.load()
     peak_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
-    report("filling the memory", images=images, load_s=round(time.perf_counter() - started, 1), peak_mb=round(peak_mb))
+    load_s = round(time.perf_counter() - started, 1)
+    grown_mb = memory_mb(os.getpid()) - resident_mb
+    report("filling the memory", images=images, load_s=load_s, peak_mb=round(peak_mb), grown_mb=grown_mb)
     everywhere = [DatasetId(dataset_id(number)) for number in range(DATASETS)]
-    scopes = {"organization": everywhere, "largest dataset": everywhere[:1], "smallest dataset": everywhere[-1:]}
+    scopes = {
+        "organization": everywhere,
+        "largest dataset": everywhere[:1],
+        "smallest dataset": everywhere[-1:],
+        "five datasets": everywhere[2:7],
+    }
     async with database.connection() as connection:
         for scope, datasets in scopes.items():
             for name, question in SEARCHES.items():
@@ -170,21 +183,33 @@ async def compare_searches(
 ) -> None:
     asked: Question = {"match": "any", "limit": 51} | question
     ways: dict[str, Way] = {
+        BARE: lambda: connection.execute("SELECT 1"),
         "containment": lambda: find_by_containment(connection, datasets, **asked),
         "lists": lambda: find_by_tags(connection, datasets, **asked),
-        "memory": lambda: index.find(connection, datasets, **asked),
+        "memory": lambda: rows_from_memory(index, connection, datasets, asked),
     }
+    if "folder_path" in asked:  # the lists know no folders
+        del ways["lists"]
     results = await timed(ways)
-    count = await index.count(connection, datasets, filters=asked["filters"], match=asked["match"])
-    report(name, images_found=count, **results)
+    report(name, images_found=(await index.find(connection, datasets, **asked)).total, **results)
+
+
+async def rows_from_memory(
+    index: TagIndex, connection: Connection, datasets: Sequence[DatasetId], asked: Question
+) -> list[TagHit]:
+    page = await index.find(connection, datasets, **asked)
+    if page.way != "memory":
+        raise RuntimeError(f"{asked} was answered by {page.way}.")
+    return page.hits
 
 
 async def compare_facets(
     name: str, connection: Connection, index: TagIndex, datasets: Sequence[DatasetId], question: Question
 ) -> None:
     ways: dict[str, Way] = {
+        BARE: lambda: connection.execute("SELECT 1"),
         "rows or counters": lambda: facet_counts(connection, datasets, **question),
-        "memory or counters": lambda: index.facet_counts(connection, datasets, **question),
+        "memory": lambda: index.facet_counts(connection, datasets, **question),
     }
     report(name, **await timed(ways))
 
@@ -201,7 +226,7 @@ async def timed(ways: dict[str, Way]) -> dict[str, Any]:
             started = time.perf_counter()
             answers[name] = await way()
             elapsed[name].append(time.perf_counter() - started)
-    first, *others = answers.values()
+    first, *others = (answer for name, answer in answers.items() if name != BARE)
     return {name: percentiles_ms(seconds) for name, seconds in elapsed.items()} | {
         "equal": all(other == first for other in others)
     }

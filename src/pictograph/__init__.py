@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pictograph.version import __version__
 
 if TYPE_CHECKING:
-    from pictograph.client import AsyncClient, Client, SearchResults
+    from pictograph.client import AsyncClient, Client, SearchResults, TaggedResults
     from pictograph.errors import (
         ApiError,
         AuthError,
@@ -62,6 +62,7 @@ __all__ = [
     "ServerError",
     "SlowSender",
     "SpaceMismatch",
+    "TaggedResults",
     "TooLarge",
     "Unavailable",
     "UnsupportedFormat",
@@ -74,5 +75,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pictograph' has no attribute {name!r}")
-    home = "pictograph.client" if name in ("Client", "AsyncClient", "SearchResults") else "pictograph.errors"
+    of_client = ("Client", "AsyncClient", "SearchResults", "TaggedResults")
+    home = "pictograph.client" if name in of_client else "pictograph.errors"
     return getattr(import_module(home), name)

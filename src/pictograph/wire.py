@@ -187,7 +187,8 @@ class Pagination(Wire):
     limit: int
     offset: int
     total: int | None = None
-    """How many there are in all; None where counting would cost more than the page."""
+    """How many there are in all, on whatever page. None where counting would cost more than the page: of a search by
+    tag for some seconds after a start, until a large library's tags are in the server's memory."""
     has_more: bool
     next_cursor: str | None = None
     """Pass it as `cursor` for the next page: it neither skips nor repeats when images are added meanwhile."""
@@ -224,7 +225,9 @@ class TagCounts(Wire):
     attributes: list[TagCount]
     """What kind of picture it is."""
     images: int
-    """Images that were counted, with tags or without."""
+    """Images that were counted, with tags or without: of the scope, or those of it that carry the tags asked for."""
+    unknown_tags: list[str] = []
+    """Asked for, but not in the taxonomy: no image can carry them."""
 
 
 class Label(Wire):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.index.facets import TagCounts
+from pictograph.index.tags import Facets
+from pictograph.search.query import tag_filter
 from pictograph.store.images import archive_image
-from pictograph.types import TAG_CATEGORIES
+from pictograph.types import TAG_CATEGORIES, Tags
 from support.engines import engine_of
 from support.planting import Garden
 from support.tagging import plant_scored, random_scores, stored_tags
@@ -40,20 +41,40 @@ async def test_tags_are_counted_by_category_the_most_frequent_first(garden: Gard
             if dataset_name in (None, planted[image][0])
             and (folder in (None, "/") or f"{planted[image][1]}/".startswith(f"/{folder.strip('/')}/"))
         ]
-        found = await engine.count_tags(garden.organization, dataset_name, folder)
         assert scope
-        assert found.images == len(scope)
-        for category in TAG_CATEGORIES:
-            counts = Counter(label for image in scope for label in tags[image][category])
-            assert found.labels[category] == sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        found = (await engine.count_tags(garden.organization, dataset_name, folder)).facets
+        assert found == counted([tags[image] for image in scope])
+        (label,) = found.labels["objects"][1][:1]  # and under the filter of a tag that some of them carry
+        carriers = [tags[image] for image in scope if label in tags[image]["objects"]]
+        assert 0 < len(carriers) < len(scope)
+        under = await engine.count_tags(
+            garden.organization, dataset_name, folder, tag_filter(objects=[label, "unicorn"])
+        )
+        assert under.facets == counted(carriers)
+
+
+def counted(documents: list[Tags]) -> Facets:
+    labels = {}
+    for category in TAG_CATEGORIES:
+        counts = Counter(label for tags in documents for label in tags[category])
+        if counts:
+            labels[category] = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return Facets(len(documents), labels)
 
 
 async def test_where_there_is_nothing_nothing_is_counted(garden: Garden) -> None:
     engine = engine_of(garden)
-    assert await engine.count_tags(garden.organization) == TagCounts(0)
+    assert (await engine.count_tags(garden.organization)).facets == Facets(0)
     await garden.receive(await garden.dataset(), "waits.jpg")
-    assert await engine.count_tags(garden.organization, "street") == TagCounts(1)
-    assert await engine.count_tags(garden.organization, "street", "/no/such/folder") == TagCounts(0)
+    assert (await engine.count_tags(garden.organization, "street")).facets == Facets(1)
+    assert (await engine.count_tags(garden.organization, "street", "/no/such/folder")).facets == Facets(0)
+    assert (await engine.count_tags(garden.organization, "street", tags=tag_filter(objects=[]))).facets == Facets(0)
+
+
+async def test_a_tag_that_is_in_no_taxonomy_is_named(garden: Garden) -> None:
+    engine = engine_of(garden, lambda _category, label: label == "dog")
+    found = await engine.count_tags(garden.organization, tags=tag_filter(objects=["dog", "dgo"]))
+    assert found.unknown_tags == ["dgo"]
 
 
 async def test_an_unknown_dataset_or_an_impossible_folder_is_an_error(garden: Garden) -> None:

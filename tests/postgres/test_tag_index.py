@@ -16,7 +16,11 @@ from uuid_utils.compat import uuid7
 
 from pictograph.db.migrate import CREATE_LEDGER, apply_missing, migrate, packaged_migrations
 from pictograph.db.pool import Connection, Database
+from pictograph.db.rows import fetch_all
+from pictograph.errors import Unavailable
+from pictograph.index import tags
 from pictograph.index.tag_facets import Facets
+from pictograph.index.tag_memory import TagMemory
 from pictograph.index.tag_query import After, TagHit
 from pictograph.index.tags import TagIndex, datasets_of, facet_counts, find_by_tags
 from pictograph.store.datasets import Dataset, Datasets
@@ -227,9 +231,6 @@ async def test_writers_at_the_same_time_neither_deadlock_nor_miscount(garden: Ga
         await require_truth(connection)
 
 
-Search = Callable[..., Awaitable[list[TagHit]]]
-
-
 def a_question(rng: random.Random) -> dict[str, Any]:
     categories = rng.sample(list(LABELS), rng.randint(1, 3))
     filters: Mapping[TagCategory, Sequence[str]] = {
@@ -249,14 +250,30 @@ def a_place(rng: random.Random, found: Sequence[TagHit]) -> After | None:
 
 def by_hand(found: Sequence[TagHit]) -> Facets:
     counts = Counter((c, label) for hit in found for c, labels in hit.tags.items() for label in set(labels))
-    facets: Facets = {}
+    labels: dict[str, list[tuple[str, int]]] = {}
     for (category, name), images in sorted(counts.items(), key=lambda item: (item[0][0], -item[1], item[0][1])):
-        facets.setdefault(category, []).append((name, images))
-    return facets
+        labels.setdefault(category, []).append((name, images))
+    return Facets(len(found), labels)
+
+
+def ids_in(carriers: bytes | None) -> list[UUID]:
+    assert carriers is not None
+    return sorted(UUID(bytes=carriers[start : start + 16]) for start in range(0, len(carriers), 16))
+
+
+async def no_memory(database: Database) -> TagMemory:
+    raise Unavailable("The memory is not filled in this test.")
+
+
+async def index_without_memory(garden: Garden, monkeypatch: pytest.MonkeyPatch) -> TagIndex:
+    monkeypatch.setattr(tags, "load_memory", no_memory)
+    return TagIndex(garden.database)
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_lists_and_memory_answer_as_containment_does(garden: Garden, datasets: list[Dataset], seed: int) -> None:
+async def test_every_way_answers_as_containment_does(
+    garden: Garden, datasets: list[Dataset], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = random.Random(seed)
     others = await Garden.open(garden.database, "others")
     theirs = await others.dataset("street")
@@ -266,52 +283,72 @@ async def test_lists_and_memory_answer_as_containment_does(garden: Garden, datas
         await library.begin()
         await library.insert(30)
         await index.load()
+        empty_handed = await index_without_memory(garden, monkeypatch)
         ours = await datasets_of(connection, garden.organization)
         scopes: list[list[DatasetId]] = [ours, ours[:1], ours[1:], [theirs.id], [*ours, theirs.id], [], [uuid7()]]  # type: ignore[list-item]
-        for _ in range(12):
+        for turn in range(12):
             await library.insert(rng.randint(0, 8))
             if rng.random() < 0.4:
                 await library.change()
                 # only well-formed documents can be read back as tags
                 await connection.execute("DELETE FROM image WHERE image_auto_tags ? 'more'")
+            if turn == 6:  # a folder that the memory has not heard of
+                await connection.execute("INSERT INTO folder (dataset_id, path) SELECT id, '/a/new' FROM dataset")
+                await connection.execute(
+                    "UPDATE image i SET folder_id = f.id FROM folder f"
+                    " WHERE f.dataset_id = i.dataset_id AND f.path = '/a/new' AND random() < 0.3"
+                )
             for scope in scopes:
                 question = a_question(rng)
+                folder = question["folder_path"] = rng.choice([None, None, "/", "/a", "/a/b", "/nowhere"])
                 whole = await find_by_containment(connection, scope, **question | {"limit": 1000, "offset": 0})
                 question["after"] = a_place(rng, whole)
                 expected = await find_by_containment(connection, scope, **question)
-                assert await find_by_tags(connection, scope, **question) == expected, question
-                assert await index.find(connection, scope, **question) == expected, question
-                asked = {"filters": question["filters"], "match": question["match"]}
+                if folder is None:
+                    del question["folder_path"]
+                    assert await find_by_tags(connection, scope, **question) == expected, question
+                page = await index.find(connection, scope, **question)
+                assert (page.hits, page.total, page.way) == (expected, len(whole), "memory"), question
+                page = await empty_handed.find(connection, scope, **question)
+                in_folder = folder not in (None, "/")
+                assert (page.hits, page.way) == (expected, "containment" if in_folder else "lists"), question
+                assert page.total in (None, len(whole))
+                asked = {"filters": question["filters"], "match": question["match"], "folder_path": folder}
                 assert await index.count(connection, scope, **asked) == len(whole)
-                facets = by_hand(whole)
-                assert await facet_counts(connection, scope, **asked) == facets
-                assert await index.facet_counts(connection, scope, **asked) == facets
-                in_folder = by_hand([hit for hit in whole if hit.folder_path in ("/a", "/a/b")])
-                assert await facet_counts(connection, scope, "/a", **asked) == in_folder
-                assert await index.facet_counts(connection, scope, "/a", **asked) == in_folder
+                assert ids_in(await index.carriers(connection, scope, **asked)) == sorted(hit.id for hit in whole)
+                assert await facet_counts(connection, scope, **asked) == by_hand(whole)
+                assert await index.facet_counts(connection, scope, **asked) == by_hand(whole)
 
 
-async def test_unfiltered_facets_come_from_the_counters_and_are_exact(garden: Garden, datasets: list[Dataset]) -> None:
+async def all_images(connection: Connection, scope: Sequence[DatasetId], folder: str | None) -> list[TagHit]:
+    statement = (
+        "SELECT i.id, filename, path AS folder_path, i.dataset_id, image_auto_tags AS tags, i.created_at"
+        " FROM image i JOIN folder f ON f.id = folder_id"
+        " WHERE archived_at IS NULL AND i.dataset_id = ANY(%s) AND (path = %s OR starts_with(path, %s))"
+    )
+    return await fetch_all(
+        connection, TagHit, statement, [list(scope), folder or "/", (folder or "").rstrip("/") + "/"]
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_unfiltered_facets_count_every_image_exactly(garden: Garden, datasets: list[Dataset], seed: int) -> None:
+    index = TagIndex(garden.database)
     async with garden.database.connection() as connection:
-        library = Library(connection, datasets, 5)
+        library = Library(connection, datasets, seed)
         await library.begin()
         ours = await datasets_of(connection, garden.organization)
-        for _ in range(6):
+        for turn in range(8):
             await library.insert(20)
-            await connection.execute("UPDATE image SET archived_at = now() WHERE random() < 0.1")
+            await library.change()
+            await connection.execute("DELETE FROM image WHERE image_auto_tags ? 'more'")
+            if turn % 3 == 1:
+                await connection.execute("SELECT fold_tag_deltas()")
             for scope in (ours, ours[:1], ours[1:], []):
-                counted = {
-                    (category, name): images
-                    for category, name, images in await (
-                        await connection.execute(
-                            "SELECT category, name, count(*) FROM image, labels_of(image_auto_tags)"
-                            " WHERE archived_at IS NULL AND dataset_id = ANY(%s) GROUP BY 1, 2",
-                            [scope],
-                        )
-                    ).fetchall()
-                }
-                facets = await facet_counts(connection, scope)
-                assert {(c, name): images for c, pairs in facets.items() for name, images in pairs} == counted
+                for folder in (None, "/", "/a"):
+                    expected = by_hand(await all_images(connection, scope, folder))
+                    assert await facet_counts(connection, scope, folder) == expected
+                    assert await index.facet_counts(connection, scope, folder) == expected
 
 
 async def test_memory_sees_what_was_committed_before_the_question_and_nothing_that_was_not(
@@ -331,9 +368,12 @@ async def test_memory_sees_what_was_committed_before_the_question_and_nothing_th
             # another transaction begins later and ends earlier
             async with garden.database.transaction() as quick:
                 await quick.execute(INSERT, [uuid7(), "quick.jpg", late, 2, ours[0], "/"])
-            assert [hit.filename for hit in await index.find(reader, ours, **question)] == ["quick.jpg", "first.jpg"]
-        found = [hit.filename for hit in await index.find(reader, ours, **question)]
-        assert found == ["quick.jpg", "early.jpg", "first.jpg"]
+            page = await index.find(reader, ours, **question)
+            assert [hit.filename for hit in page.hits] == ["quick.jpg", "first.jpg"]
+            assert (page.total, page.way) == (2, "memory")
+        page = await index.find(reader, ours, **question)
+        assert [hit.filename for hit in page.hits] == ["quick.jpg", "early.jpg", "first.jpg"]
+        assert (page.total, page.way) == (3, "memory")
 
 
 async def test_memory_that_has_missed_what_is_no_longer_noted_is_not_asked(
@@ -352,10 +392,10 @@ async def test_memory_that_has_missed_what_is_no_longer_noted_is_not_asked(
         question: dict[str, Any] = {"filters": {"objects": ["car", "dog"]}, "match": "any", "limit": 99}
         expected = await find_by_containment(connection, ours, **question)
         assert expected
-        assert await index.find(connection, ours, **question) == expected
-        assert await index.count(connection, ours, filters=question["filters"], match="any") is None
-        await index.load()
-        assert await index.count(connection, ours, filters=question["filters"], match="any") == len(expected)
+        was = index._memory
+        page = await index.find(connection, ours, **question)
+        assert (page.hits, page.total) == (expected, len(expected))
+        assert index._memory is not was
 
 
 async def test_memory_works_after_a_restore_from_a_server_that_had_counted_further(
@@ -376,17 +416,111 @@ async def test_memory_works_after_a_restore_from_a_server_that_had_counted_furth
         assert await index.count(connection, ours, **question) == len(expected) > 20
 
 
-async def test_a_large_library_fills_its_memory_by_itself(garden: Garden, datasets: list[Dataset]) -> None:
-    index = TagIndex(garden.database, memory_from=10)
+async def test_the_first_question_fills_the_memory_and_of_a_small_library_waits_for_it(
+    garden: Garden, datasets: list[Dataset]
+) -> None:
+    index = TagIndex(garden.database)
     ours = [dataset.id for dataset in datasets]
-    filters: dict[TagCategory, list[str]] = {"objects": ["car"]}
     async with garden.database.connection() as connection:
         library = Library(connection, datasets, 0)
         await library.begin()
         await library.insert(40)
-        await connection.execute("SELECT fold_tag_deltas()")
-        while await index.count(connection, ours, filters=filters, match="any") is None:  # noqa: ASYNC110
+        pages = [await index.find(connection, ours, {"objects": ["car"]}, match="any", limit=5)]
+        while pages[-1].way != "memory":  # a busy machine may take more than the first question waits
+            assert pages[-1].way == "lists"
             await asyncio.sleep(0.01)
+            pages.append(await index.find(connection, ours, {"objects": ["car"]}, match="any", limit=5))
+        expected = await find_by_containment(connection, ours, {"objects": ["car"]}, match="any", limit=500)
+        assert pages[-1].total == len(expected) > 5
+        assert all(page.hits == expected[:5] for page in pages)
+
+
+async def test_a_quiet_library_is_asked_once_for_a_page_and_never_for_what_has_not_changed(
+    garden: Garden, datasets: list[Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = TagIndex(garden.database)
+    ours = [dataset.id for dataset in datasets]
+    statements: list[str] = []
+    async with garden.database.connection() as connection:
+        library = Library(connection, datasets, 0)
+        await library.begin()
+        await library.insert(40)
+        await index.load()
+        execute = connection.execute
+
+        async def noted(statement: Any, *values: Any, **options: Any) -> Any:
+            statements.append(statement.decode())
+            return await execute(statement, *values, **options)
+
+        monkeypatch.setattr(connection, "execute", noted)
+        for folder, expected in ((None, [1, 1]), ("/a", [2, 1])):  # a new folder has to be found first
+            for number in expected:
+                statements.clear()
+                page = await index.find(
+                    connection, ours, {"objects": ["car", "dog"]}, match="any", limit=5, folder_path=folder
+                )
+                assert page.hits
+                assert page.way == "memory"
+                assert len(statements) == number, statements
+        statements.clear()
+        await index.facet_counts(connection, ours)
+        await index.count(connection, ours, {"objects": ["car"]}, match="any", folder_path="/a")
+        assert len(statements) == 2
+        assert not any(" image " in statement for statement in statements)
+
+
+async def test_questions_at_once_answer_truly_while_others_write(garden: Garden, datasets: list[Dataset]) -> None:
+    """Every answer has what was committed before it was asked: images only come here, so numbers only rise."""
+    index = TagIndex(garden.database)
+    ours = [dataset.id for dataset in datasets]
+    written = 0
+    answers = 0
+
+    async def write() -> None:
+        nonlocal written
+        for number in range(60):
+            async with garden.database.transaction() as connection:
+                new = Jsonb({"objects": ["new", f"label {number}"], "scenes": [], "attributes": []})
+                await connection.execute(INSERT, [uuid7(), f"{number}.jpg", new, number, ours[0], "/a"])
+            written += 1
+
+    async def ask(folder: str | None) -> None:
+        nonlocal answers
+        async with garden.database.connection() as connection:
+            while written < 60:
+                before = written
+                page = await index.find(
+                    connection, ours, {"objects": ["new"]}, match="any", limit=500, folder_path=folder
+                )
+                assert before <= len(page.hits) <= written + 1
+                assert page.total in (None, len(page.hits))
+                facets = await index.facet_counts(connection, ours, folder)
+                assert before <= facets.images <= written + 1
+                answers += page.way == "memory"
+
+    async with garden.database.connection() as connection:
+        await Library(connection, datasets, 0).begin()
+    await index.load()
+    await asyncio.gather(write(), *(ask(folder) for folder in (None, None, "/a", "/a", "/")))
+    assert answers > 5
+
+
+async def test_a_transaction_that_looks_at_an_older_moment_takes_nothing_from_the_others(
+    garden: Garden, datasets: list[Dataset]
+) -> None:
+    index = TagIndex(garden.database)
+    ours = [dataset.id for dataset in datasets]
+    question: dict[str, Any] = {"filters": {"objects": ["new"]}, "match": "any"}
+    new = Jsonb({"objects": ["new"], "scenes": [], "attributes": []})
+    async with garden.database.connection() as connection, garden.database.snapshot() as older:
+        await Library(connection, datasets, 0).begin()
+        await index.load()
+        await older.execute("SELECT FROM image")
+        for number in range(3):
+            await connection.execute(INSERT, [uuid7(), f"{number}.jpg", new, number, ours[0], "/"])
+            assert await index.count(connection, ours, **question) == number + 1
+            await index.find(older, ours, **question, limit=9)
+            assert await index.count(connection, ours, **question) == number + 1
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
@@ -417,8 +551,11 @@ async def test_cursor_pages_neither_skip_nor_repeat_while_writers_work(
         page: list[TagHit] = []
         while not seen or page:
             after = After(seen[-1].created_at, seen[-1].id) if seen else None
-            find: Search = index.find if in_memory else find_by_tags
-            page = await find(connection, ours, {"objects": ["car"]}, match="any", limit=4, after=after)
+            asked: dict[str, Any] = {"filters": {"objects": ["car"]}, "match": "any", "limit": 4, "after": after}
+            if in_memory:
+                page = (await index.find(connection, ours, **asked)).hits
+            else:
+                page = await find_by_tags(connection, ours, **asked)
             seen += page
         stop.set()
         await writer

@@ -254,10 +254,14 @@ async def test_the_async_client_says_the_same(service: Service, client: Client, 
         rows = await other.search.by_similarity(planted["reference.jpg"], objects=["car"], exact=True)
         shown = await other.search.explain(image_id=planted["reference.jpg"])
         tagged = await other.search.by_tag(objects=["car"], folder_path="/a")
+        counts = await other.search.tags(objects=["car"], attributes=["blurry"])
     assert rows == client.search.by_similarity(planted["reference.jpg"], objects=["car"])
     assert (rows.plan, rows.scope_size) == ("exact", 4)
     assert shown.scope_size == 4
     assert names(tagged) == ["below.jpg", "near.jpg"]
+    assert tagged.total == 2
+    assert counts == client.search.tags(objects=["car"], attributes=["blurry"])
+    assert counts.images == 1
 
 
 def test_likeness_and_tags_go_together(client: Client, planted: dict[str, str]) -> None:
@@ -282,6 +286,19 @@ def test_a_tag_search_keeps_to_a_folder_with_all_below_it(client: Client, plante
         "below.jpg", "near.jpg",
     ]  # fmt: skip
     assert client.search.by_tag_page(objects=["car"]).filters.folder_path is None
+
+
+def test_a_tag_search_says_how_many_images_there_are_in_all(client: Client, planted: dict[str, str]) -> None:
+    rows = client.search.by_tag(objects=["car", "Unicorn"], limit=2)
+    assert names(rows) == ["elsewhere.jpg", "below.jpg"]
+    assert (rows.total, rows.has_more, rows.unknown_tags) == (3, True, ["unicorn"])
+    page = client.search.by_tag_page(objects=["car"], limit=2, cursor=rows.next_cursor)
+    assert (names(page.results), page.pagination.total) == (["near.jpg"], 3)
+    assert client.search.by_tag(objects=["car"], offset=9).total == 3
+    assert client.search.by_tag(objects=["car"], folder_path="/a", limit=1).total == 2
+    assert client.search.by_tag(objects=[]).total == 0
+    again = pickle.loads(pickle.dumps(rows))
+    assert (again, again.total, again.next_cursor) == (rows, 3, rows.next_cursor)
 
 
 def test_an_explanation_shows_the_plan_its_costs_and_its_recall(client: Client, planted: dict[str, str]) -> None:

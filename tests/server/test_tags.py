@@ -16,7 +16,7 @@ from pictograph import AsyncClient, Client, ConflictError, NotFoundError, Valida
 from pictograph.localconfig import LocalConfig, write_config
 from pictograph.tag.assign import Assigner
 from pictograph.tag.offline import OfflineTagger
-from pictograph.types import TAG_CATEGORIES
+from pictograph.types import TAG_CATEGORIES, TagMatch
 from pictograph.wire import API_PREFIX, Image
 from support.commands import Command, runner
 from support.databases import fresh_database
@@ -86,6 +86,22 @@ def test_tags_are_counted_in_a_dataset_and_in_a_folder(client: Client) -> None:
     assert flowers.images == 4
     bees = {row.label: row.count for row in flowers.objects}["bee"]
     assert bees == len(client.search.by_tag(objects=["bee"]))
+
+
+@pytest.mark.parametrize("match", ["any", "all"])
+@pytest.mark.parametrize("folder", [None, "/flowers"])
+def test_counts_follow_a_filter_and_agree_with_the_search(client: Client, match: TagMatch, folder: str | None) -> None:
+    asked: dict[str, Any] = {"objects": ["Insect", "bee"], "attributes": ["landscape-orientation"], "match": match}
+    rows = client.search.by_tag(**asked, dataset_name="photos", folder_path=folder, limit=500)
+    counts = client.search.tags(**asked, dataset_name="photos", folder_path=folder)
+    assert counts.images == rows.total == len(rows) > 0
+    for category in TAG_CATEGORIES:
+        expected = Counter(label for row in rows for label in row.tags[category])
+        assert {count.label: count.count for count in getattr(counts, category)} == dict(expected)
+    assert client.search.tags(objects=[]).images == 0
+    assert client.search.tags(objects=["dog", "dgo"]).unknown_tags == ["dgo"]
+    with pytest.raises(ValidationError, match="match"):
+        client.search.tags(objects=["dog"], match="some")  # type: ignore[arg-type]
 
 
 def test_an_archived_image_is_not_counted(client: Client) -> None:
@@ -293,6 +309,12 @@ def test_the_command_lists_and_shows(command: Command, client: Client) -> None:
     assert code == 0
     assert "animal" in out
     assert "more: --limit" in out
+    dogs = client.search.by_tag(objects=["dog"])
+    assert parsed(command("tags", "list", "-o", "dog", "--json"))["images"] == dogs.total == len(dogs) > 1
+    code, out, err = command("tags", "list", "-o", "dog", "-o", "dgo", "--all")
+    assert (code, "Tags of 0 images" in out, "dgo" in err) == (0, True, True)
+    assert f"1 of {len(dogs)} images by tag" in command("search", "tags", "-o", "dog", "-n", 1)[1]
+    assert f"{len(dogs)} images by tag" in command("search", "tags", "-o", "dog")[1]
     label = parsed(command("tags", "show", "dog", "--json"))["labels"]
     assert [row["name"] for row in label] == ["dog"]
     out = command("tags", "show", "bright")[1]

@@ -28,6 +28,7 @@ async def find_by_containment(
     limit: int,
     offset: int = 0,
     after: After | None = None,
+    folder_path: str | None = None,
 ) -> list[TagHit]:
     statement = SELECT
     values: dict[str, object] = {"datasets": list(datasets), "limit": limit, "offset": offset}
@@ -35,6 +36,9 @@ async def find_by_containment(
         names = {f"{category}_{number}": document for number, document in enumerate(documents(category, labels, match))}
         statement += f" AND ({' OR '.join(CONTAINS.format(name=name) for name in names) or 'false'})"
         values |= names
+    if folder_path is not None:
+        statement += " AND (f.path = %(folder)s OR starts_with(f.path, %(below)s))"
+        values |= {"folder": folder_path, "below": folder_path.rstrip("/") + "/"}
     if after:
         statement += AFTER
         values |= {"after_time": after.created_at, "after_id": after.id}

@@ -182,9 +182,14 @@ def tags(
         return
     columns = ("image", "file", "objects", "scenes", "attributes")
     cells = ((row.image_id, path_of(row), *(labels(row, name) for name in columns[2:])) for row in page.results)
-    print_table(f"{len(page.results)} images by tag", columns, cells)
+    print_table(f"{part_of(len(page.results), page.pagination.total)} images by tag", columns, cells)
     if page.pagination.has_more:
         errors.print(f"[dim]There are more: --offset {offset + limit}, or a larger --limit.[/]")
+
+
+def part_of(rows: int, total: int | None) -> str:
+    """`50 of 1,234`; where they are all, or nobody knows how many there are, `50`."""
+    return f"{rows:,}" if total in (None, rows) else f"{rows:,} of {total:,}"
 
 
 def match_of(match_all: bool) -> TagMatch:

@@ -11,13 +11,22 @@ from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, Yes, console, print_json, print_table, progress_bar
+from pictograph.cli.search import (
+    Attributes,
+    Dataset,
+    Folder,
+    MatchAll,
+    Objects,
+    Scenes,
+    match_of,
+    warn_unknown,
+)
 from pictograph.errors import NotFoundError
 from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.wire import Label, TagCounts, TagExample, TagUpdate, Taxonomy, ThresholdChange, ThresholdPreview
 
 app = typer.Typer(no_args_is_help=True, help="The automatic tags: which there are, how often, from which score on.")
 
-Dataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")]
 Name = Annotated[str, typer.Option("--label", "-l", help="Its name: 'dog'.")]
 Category = Annotated[
     TagCategory | None, typer.Option("--category", "-c", help="Needed if several categories have the label.")
@@ -29,16 +38,28 @@ Threshold = Annotated[float, typer.Option("--threshold", "-t", help="The score, 
 def list_tags(
     context: typer.Context,
     dataset: Dataset = None,
-    folder: Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder, with all below it.")] = None,
+    folder: Folder = None,
+    objects: Objects = None,
+    scenes: Scenes = None,
+    attributes: Attributes = None,
+    match_all: MatchAll = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rows of each category.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Which tags your images carry, and how often, the most frequent first.
+    """Which tags your images carry, and how often, the most frequent first; with tags, of those that carry them.
 
-    Example: pictograph tags list --dataset street --folder /night
+    Example: pictograph tags list --dataset street --folder /night --object car
     """
     with connected(context) as client:
-        counts = client.search.tags(dataset_name=dataset, folder_path=folder)
+        counts = client.search.tags(
+            objects=objects or None,
+            scenes=scenes or None,
+            attributes=attributes or None,
+            dataset_name=dataset,
+            folder_path=folder,
+            match=match_of(match_all),
+        )
+    warn_unknown(counts.unknown_tags)
     if as_json:
         print_json(counts)
         return

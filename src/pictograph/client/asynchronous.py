@@ -18,7 +18,7 @@ from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
-from pictograph.client.results import SearchResults, UploadReport
+from pictograph.client.results import SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
@@ -222,10 +222,10 @@ class AsyncSearch:
         match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
-    ) -> list[wire.TaggedImage]:
+    ) -> TaggedResults:
         """As `Search.by_tag`."""
         call = calls.by_tag(calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset)
-        return (await self._transport.send(call)).results
+        return TaggedResults(await self._transport.send(call))
 
     async def by_tag_page(
         self,
@@ -271,9 +271,19 @@ class AsyncSearch:
             if cursor is None:
                 return
 
-    async def tags(self, *, dataset_name: str | None = None, folder_path: str | None = None) -> wire.TagCounts:
+    async def tags(
+        self,
+        *,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        dataset_name: str | None = None,
+        folder_path: str | None = None,
+        match: TagMatch = "any",
+    ) -> wire.TagCounts:
         """As `Search.tags`."""
-        return await self._transport.send(calls.count_tags(dataset_name, folder_path))
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return await self._transport.send(calls.count_tags(tags, dataset_name, folder_path))
 
 
 class AsyncTags:

@@ -133,9 +133,8 @@ def by_tag(
     return Call("GET", api("search", "by-tags"), lambda r: parse(wire.TagAnswer, r), query)
 
 
-def count_tags(dataset_name: str | None, folder_path: str | None) -> Call[wire.TagCounts]:
-    optional = (("dataset_name", dataset_name), ("directory_path", folder_path))
-    query = [(name, value) for name, value in optional if value is not None]
+def count_tags(tags: Tags, dataset_name: str | None, folder_path: str | None) -> Call[wire.TagCounts]:
+    query = tags.query() + given(("dataset_name", dataset_name), ("directory_path", folder_path))
     return Call("GET", api("search", "tags"), lambda r: parse(wire.TagCounts, r), query)
 
 

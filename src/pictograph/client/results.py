@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from pictograph.wire import Image, SearchFacts
+from pictograph.wire import Image, SearchFacts, TagAnswer, TaggedImage
 
 Row = TypeVar("Row")
 
@@ -38,6 +38,26 @@ class SearchResults(list[Row]):
         """Milliseconds in the service, without HTTP."""
         self.unknown_tags = facts.unknown_tags
         """Tags asked for besides that are not in the taxonomy: no image can carry them."""
+
+
+class TaggedResults(list[TaggedImage]):
+    """The rows of a search by tag: a list like any other, that also says how many there are in all.
+
+    rows = client.search.by_tag(objects=["car"], limit=50)
+    print(f"{len(rows)} of {rows.total}")
+    """
+
+    def __init__(self, answer: TagAnswer) -> None:
+        super().__init__(answer.results)
+        self.total = answer.pagination.total
+        """Images that carry the tags, on whatever page; None for some seconds after the service started, until a large
+        library's tags are in its memory."""
+        self.has_more = answer.pagination.has_more
+        """Whether there are rows behind these."""
+        self.next_cursor = answer.pagination.next_cursor
+        """Where the next page begins, for `by_tag_page`; None on the last one."""
+        self.unknown_tags = answer.unknown_tags
+        """Tags asked for that are not in the taxonomy: no image can carry them."""
 
 
 @dataclass(frozen=True, slots=True)

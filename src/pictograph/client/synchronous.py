@@ -18,7 +18,7 @@ from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
-from pictograph.client.results import SearchResults, UploadReport
+from pictograph.client.results import SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
 from pictograph.types import (
@@ -264,15 +264,15 @@ class Search:
         match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
-    ) -> list[wire.TaggedImage]:
+    ) -> TaggedResults:
         """Images whose automatic tags match, newest first.
 
         Tags in one category are OR'd (AND'd with match="all"), categories are AND'd. At least one must be given; an
         empty list matches nothing. dataset_name: None searches the whole organization. folder_path: only this folder,
-        with all below it. limit: 1 to 500.
-        Raises ValidationError (no category given), NotFoundError (no such dataset).
+        with all below it. limit: 1 to 500. The rows are a list that also says how many there are in all: see
+        `TaggedResults`. Raises ValidationError (no category given), NotFoundError (no such dataset).
         """
-        return self.by_tag_page(
+        page = self.by_tag_page(
             objects=objects,
             scenes=scenes,
             attributes=attributes,
@@ -281,7 +281,8 @@ class Search:
             match=match,
             limit=limit,
             offset=offset,
-        ).results
+        )
+        return TaggedResults(page)
 
     def by_tag_page(
         self,
@@ -326,13 +327,24 @@ class Search:
             if cursor is None:
                 return
 
-    def tags(self, *, dataset_name: str | None = None, folder_path: str | None = None) -> wire.TagCounts:
+    def tags(
+        self,
+        *,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        dataset_name: str | None = None,
+        folder_path: str | None = None,
+        match: TagMatch = "any",
+    ) -> wire.TagCounts:
         """Which tags the images carry, and how often, the most frequent first; archived images are left out.
 
-        dataset_name: None counts the whole organization. folder_path: only this folder, with everything below it.
+        objects, scenes, attributes, match: only images that `by_tag` finds with these are counted. dataset_name: None
+        counts the whole organization. folder_path: only this folder, with everything below it.
         Raises NotFoundError (no such dataset).
         """
-        return self._transport.send(calls.count_tags(dataset_name, folder_path))
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.send(calls.count_tags(tags, dataset_name, folder_path))
 
 
 class Tags:

@@ -6,7 +6,8 @@ AND, OR, exact counts and the n-th row are all a fraction of a millisecond on a 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +21,14 @@ MAX_LATE: Final = 50_000
 """An image that comes in before so many others is not worth moving them: everything is read anew."""
 
 
+EVERYWHERE: Final = 0
+"""Stands for all datasets together; none has this number."""
+
+
+FEW: Final = 16
+"""So many times fewer than all members of a union are looked for in each of them: that is sooner done than uniting."""
+
+
 class TooLate(Exception):
     """The bitmaps have to be made anew."""
 
@@ -30,60 +39,86 @@ class ImageTags:
 
     key: Key
     dataset: int
-    """Its dataset's number; 0 if the image is gone."""
+    """Its dataset's number; 0 if it is archived or gone: then it has no folder and no tags either."""
     folder: int
     tags: Sequence[int]
-    """Empty if it is archived or gone."""
 
 
 @dataclass
 class TagBitmaps:
-    """Positions by tag, by dataset and by folder. Datasets and folders have archived images too; tags have not."""
+    """Positions by tag, by dataset and by folder, of the images that can be found: an archived one is in none."""
 
     order: Order
     by_tag: dict[int, BitMap] = field(default_factory=dict)
     by_dataset: dict[int, BitMap] = field(default_factory=dict)
     by_folder: dict[int, BitMap] = field(default_factory=dict)
     tagged: BitMap = field(default_factory=BitMap)
+    counters: dict[int, Counter[int]] = field(default_factory=lambda: {EVERYWHERE: Counter()})
+    """Dataset -> tag -> images that carry it; EVERYWHERE has the sums."""
 
     @classmethod
     def of_order(cls, order: Order) -> TagBitmaps:
         """Without tags yet: see `add_tag`."""
         datasets, folders = order.dataset[: order.size], order.folder[: order.size]
-        return cls(order, by_dataset=bitmaps_by(datasets), by_folder=bitmaps_by(folders))
+        by_dataset, by_folder = bitmaps_by(datasets), bitmaps_by(folders)
+        by_dataset.pop(0, None)
+        by_folder.pop(0, None)
+        return cls(order, by_dataset=by_dataset, by_folder=by_folder)
 
     def add_tag(self, tag: int, positions: Positions) -> None:
         self.by_tag[tag] = BitMap(array("I", positions.tobytes()))
         self.tagged |= self.by_tag[tag]
+        numbers, images = np.unique(self.order.dataset[positions], return_counts=True)
+        for number, count in zip(numbers.tolist(), images.tolist(), strict=True):
+            self._count(number, tag, count)
 
     def matching(
         self, groups: Iterable[Sequence[int]], datasets: Iterable[int] | None, folders: Iterable[int] | None
     ) -> BitMap:
         """Images with a tag of every group, in one of the datasets and one of the folders; None: in any."""
-        parts = [united(self.by_tag, group) for group in groups]
+        parts = [bitmaps_of(self.by_tag, group) for group in groups]
         if datasets is not None:
-            parts.append(united(self.by_dataset, datasets))
+            parts.append(bitmaps_of(self.by_dataset, datasets))
         if folders is not None:
-            parts.append(united(self.by_folder, folders))
-        parts.sort(key=len)
-        found: BitMap = parts[0] if len(parts) == 1 else BitMap.intersection(*parts)
+            parts.append(bitmaps_of(self.by_folder, folders))
+        parts.sort(key=lambda bitmaps: sum(map(len, bitmaps)))
+        found = united(parts[0])
+        for bitmaps in parts[1:]:
+            if len(found) * FEW < sum(map(len, bitmaps)):
+                found = united([bitmap & found for bitmap in bitmaps])
+            else:
+                found = found & united(bitmaps)
         return found
 
-    def page(self, found: BitMap, limit: int, offset: int, after: Key | None) -> list[bytes]:
-        """Ids of these images, the newest first."""
+    def page(self, found: BitMap, limit: int, offset: int, after: Key | None) -> bytes:
+        """Ids of these images, 16 bytes each, the newest first."""
         older = len(found)
         if after is not None:
             place = self.order.find(after)
             older = found.rank(place - 1) if place else 0
         stop = older - offset
         if stop <= 0:
-            return []
-        return [self.order.key(position).image for position in reversed(found[max(0, stop - limit) : stop])]
+            return b""
+        return self.order.ids(positions_of(found[max(0, stop - limit) : stop])[::-1])
 
-    def counts(self, tags: Iterable[int], found: BitMap) -> dict[int, int]:
-        """How many of these images carry each of the tags; those that none carries are left out."""
-        counted = {tag: bitmap.intersection_cardinality(found) for tag in tags if (bitmap := self.by_tag.get(tag))}
-        return {tag: images for tag, images in counted.items() if images}
+    def ids(self, found: BitMap) -> bytes:
+        """Ids of these images, 16 bytes each, in no order that is promised."""
+        return self.order.ids(positions_of(found))
+
+    def count_in(self, datasets: Sequence[int] | None) -> Mapping[int, int]:
+        """How many images of these datasets carry each tag; None: of all."""
+        if datasets is None:
+            return self.counters[EVERYWHERE]
+        if len(datasets) == 1:
+            return self.counters.get(datasets[0], {})
+        total: Counter[int] = Counter()
+        for number in datasets:
+            total.update(self.counters.get(number, {}))
+        return total
+
+    def count_among(self, tags: Iterable[int], found: BitMap) -> Mapping[int, int]:
+        """How many of these images carry each of the tags."""
+        return {tag: bitmap.intersection_cardinality(found) for tag in tags if (bitmap := self.by_tag.get(tag))}
 
     def apply(self, changed: Sequence[ImageTags]) -> None:
         """Brings these images up to date; the same again changes nothing. Raises TooLate."""
@@ -118,9 +153,16 @@ class TagBitmaps:
                 self.by_dataset[dataset].discard(position)
                 self.by_folder[int(self.order.folder[position])].discard(position)
         if tagged := known & self.tagged:
-            for bitmap in [*self.by_tag.values(), self.tagged]:
+            self.tagged -= tagged
+            for tag, bitmap in self.by_tag.items():
                 if bitmap.intersect(tagged):
+                    for position in bitmap & tagged:
+                        self._count(int(self.order.dataset[position]), tag, -1)
                     bitmap.difference_update(tagged)
+
+    def _count(self, dataset: int, tag: int, images: int) -> None:
+        self.counters.setdefault(dataset, Counter())[tag] += images
+        self.counters[EVERYWHERE][tag] += images
 
     def _place(self, position: int, image: ImageTags) -> None:
         self.order.dataset[position] = image.dataset
@@ -130,16 +172,25 @@ class TagBitmaps:
             self.by_folder.setdefault(image.folder, BitMap()).add(position)
         for tag in image.tags:
             self.by_tag.setdefault(tag, BitMap()).add(position)
+            self._count(image.dataset, tag, 1)
         if image.tags:
             self.tagged.add(position)
 
 
-def united(bitmaps: dict[int, BitMap], names: Iterable[int]) -> BitMap:
+def bitmaps_of(bitmaps: dict[int, BitMap], names: Iterable[int]) -> list[BitMap]:
+    return [bitmaps[name] for name in names if name in bitmaps]
+
+
+def united(bitmaps: Sequence[BitMap]) -> BitMap:
     """Their union; not a copy if it is one alone."""
-    found = [bitmaps[name] for name in names if name in bitmaps]
-    if not found:
+    if not bitmaps:
         return BitMap()
-    return found[0] if len(found) == 1 else BitMap.union(*found)
+    return bitmaps[0] if len(bitmaps) == 1 else BitMap.union(*bitmaps)
+
+
+def positions_of(bitmap: BitMap) -> Positions:
+    """Rising."""
+    return np.array(bitmap.to_array(), np.uint32)
 
 
 def move(bitmap: BitMap, start: int, end: int, moved: Positions) -> None:

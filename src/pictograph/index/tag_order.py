@@ -54,6 +54,12 @@ class Order:
     def key(self, position: int) -> Key:
         return Key(int(self._time[position]), int(self._high[position]), int(self._low[position]))
 
+    def ids(self, positions: Positions) -> bytes:
+        """The ids of the images there, 16 bytes each, strung together in the order given."""
+        ids = np.empty(len(positions), ID)
+        ids["high"], ids["low"] = ~self._high[positions], ~self._low[positions]
+        return ids.tobytes()
+
     def find(self, key: Key) -> int:
         """The first position that is not before the key: the image's own, if it has one."""
         start = int(np.searchsorted(self._time[: self.size], key.time, "left"))

@@ -9,10 +9,10 @@ from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
-from pictograph.index.facets import TagCounts, count_tags
 from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference
 from pictograph.index.spaces import Spaces
-from pictograph.index.tags import TagHit, TagIndex, datasets_of
+from pictograph.index.tagged import TagFilter
+from pictograph.index.tags import Facets, TagHit, TagIndex, datasets_of
 from pictograph.jobs.queue import Backlog
 from pictograph.search.execute import DEFAULT_COSTS, Ask, CodeSearch, Executor, Found, Steps
 from pictograph.search.explain import Explanation, explain
@@ -70,6 +70,17 @@ class TagAnswer:
     """Asked for, but in no taxonomy: no image can carry them."""
     next_cursor: str | None
     """Where the next page begins; None on the last one."""
+    total: int | None
+    """Images that carry the tags, on whatever page; None while that would have to be counted one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacetAnswer:
+    """Which tags some images carry, and how often."""
+
+    facets: Facets
+    unknown_tags: list[str]
+    """Asked for, but in no taxonomy: no image can carry them."""
 
 
 class SearchEngine:
@@ -166,7 +177,7 @@ class SearchEngine:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown."""
         async with self._database.connection() as connection:
             datasets = await datasets_in(connection, organization, query.dataset)
-            rows = await self._tags.find(
+            found = await self._tags.find(
                 connection,
                 datasets,
                 query.filters,
@@ -176,21 +187,27 @@ class SearchEngine:
                 after=query.after,
                 folder_path=query.folder_path,
             )
-        page = rows[: query.limit]
-        more = cursor_after(page[-1]) if len(rows) > query.limit else None
-        return TagAnswer(query, page, self._unknown(query.filters), more)
+        page = found.hits[: query.limit]
+        more = cursor_after(page[-1]) if len(found.hits) > query.limit else None
+        return TagAnswer(query, page, self._unknown(query.filters), more, found.total)
 
     async def count_tags(
-        self, organization: OrganizationId, dataset: str | None = None, folder_path: str | None = None
-    ) -> TagCounts:
+        self,
+        organization: OrganizationId,
+        dataset: str | None = None,
+        folder_path: str | None = None,
+        tags: TagFilter | None = None,
+    ) -> FacetAnswer:
         """Which tags the images carry, and how often. dataset: None asks the whole organization.
 
-        folder_path: only this folder of each dataset, with everything below it. Raises NotFoundError if the dataset is
-        unknown, ValidationError for a path that no folder can have.
+        folder_path: only this folder of each dataset, with everything below it. tags: only images that carry these.
+        Raises NotFoundError if the dataset is unknown, ValidationError for a path that no folder can have.
         """
-        folder = canonical_folder(folder_path or "/")
+        folder, asked = canonical_folder(folder_path or "/"), tags or TagFilter()
         async with self._database.connection() as connection:
-            return await count_tags(connection, await datasets_in(connection, organization, dataset), folder)
+            datasets = await datasets_in(connection, organization, dataset)
+            facets = await self._tags.facet_counts(connection, datasets, folder, asked.labels, asked.match)
+        return FacetAnswer(facets, self._unknown(asked.labels))
 
     def _unknown(self, filters: Mapping[TagCategory, Sequence[str]]) -> list[str]:
         return [

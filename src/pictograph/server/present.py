@@ -10,17 +10,17 @@ from fastapi import Request, Response
 from pydantic_core import to_json
 
 from pictograph import wire
-from pictograph.index.facets import TagCounts
 from pictograph.index.nearest import Neighbour
 from pictograph.index.reindex import Progress
 from pictograph.index.spaces import Space
 from pictograph.index.tags import TagHit
+from pictograph.search.engine import FacetAnswer
 from pictograph.search.execute import Found
 from pictograph.search.explain import Explanation
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.images import Image, Tagging
 from pictograph.store.keys import ApiKey
-from pictograph.types import ImageState
+from pictograph.types import TAG_CATEGORIES, ImageState
 
 JsonRow: TypeAlias = dict[str, Any]
 
@@ -130,13 +130,17 @@ def space(row: Space) -> wire.Space:
     return wire.Space(encoder=row.encoder, revision=row.revision, dimension=row.dimension, source=row.source)
 
 
-def tag_counts(counts: TagCounts) -> wire.TagCounts:
+def tag_counts(found: FacetAnswer) -> wire.TagCounts:
     labels = {
-        category: [wire.TagCount(label=label, count=count) for label, count in rows]
-        for category, rows in counts.labels.items()
+        category: [wire.TagCount(label=label, count=count) for label, count in found.facets.labels.get(category, ())]
+        for category in TAG_CATEGORIES
     }
     return wire.TagCounts(
-        objects=labels["objects"], scenes=labels["scenes"], attributes=labels["attributes"], images=counts.images
+        objects=labels["objects"],
+        scenes=labels["scenes"],
+        attributes=labels["attributes"],
+        images=found.facets.images,
+        unknown_tags=found.unknown_tags,
     )
 
 

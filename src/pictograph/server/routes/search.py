@@ -186,7 +186,11 @@ async def by_tags(
         filters=wire.TagFilters(**query.filters, dataset_name=dataset_name, folder_path=query.folder_path, match=match),
         unknown_tags=found.unknown_tags,
         pagination=wire.Pagination(
-            limit=limit, offset=offset, has_more=found.next_cursor is not None, next_cursor=found.next_cursor
+            limit=limit,
+            offset=offset,
+            total=found.total,
+            has_more=found.next_cursor is not None,
+            next_cursor=found.next_cursor,
         ),
     )
     return present.with_rows(answer, present.tagged_rows(found.rows))
@@ -196,11 +200,17 @@ async def by_tags(
 async def tag_counts(
     services: ServicesDep,
     caller: Viewer,
-    dataset_name: Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")] = None,
-    directory_path: Annotated[str | None, Query(description="Only this folder, with all below it.")] = None,
+    tags: Tags,
+    dataset_name: DatasetName = None,
+    directory_path: Folder = None,
 ) -> wire.TagCounts:
-    """Which tags the images carry, and how often; the most frequent first. Archived images are left out."""
-    return present.tag_counts(await services.search.count_tags(caller.organization_id, dataset_name, directory_path))
+    """Which tags the images carry, and how often; the most frequent first. Archived images are left out.
+
+    With tags, only images that carry them are counted: OR inside a category, AND across categories.
+    """
+    return present.tag_counts(
+        await services.search.count_tags(caller.organization_id, dataset_name, directory_path, tags)
+    )
 
 
 def given(labels: list[str] | None) -> list[str] | None:
