@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,13 +11,21 @@ from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Connection
 from pictograph.index import tagged
+from pictograph.index.candidates import over_fetch
 from pictograph.index.nearest import Scope, as_stored, nearest_exact
+from pictograph.index.ranked import nearest_by_codes
 from pictograph.index.tagged import TagFilter, nearest_tagged
+from pictograph.index.tags import TagIndex
+from pictograph.search.execute import Ask, CodeSearch, Executor, Steps
+from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TextQuery, tag_filter
 from pictograph.store.datasets import Dataset
 from pictograph.types import DIMENSION, Tags
 from support.engines import ReadingEncoder, engine_of
 from support.planting import Garden, direction
+
+if TYPE_CHECKING:
+    from pictograph.index.codes import Codes
 
 OBJECTS, SCENES = ["car", "truck", "dog", "unicycle"], ["outdoor", "indoor"]
 FOLDERS = ["/", "/a", "/a/b", "/z"]
@@ -161,3 +169,44 @@ async def test_an_image_without_row_in_the_index_is_not_compared(garden: Garden)
     reference = await garden.plant(street, "reference.jpg")
     await garden.receive(street, f"{uuid7()}.jpg")
     assert await ask(garden, reference, objects=["car"]) == []
+
+
+def executor(garden: Garden, codes: Codes | None, carriers: TagIndex | None, costs: Costs) -> Executor:
+    search = CodeSearch(codes, nearest_by_codes, over_fetch) if codes else None
+    return Executor(garden.database, search, costs, carriers)
+
+
+@pytest.mark.parametrize("way", ["scan", "carriers", "codes", "codes and counts"])
+async def test_every_way_with_tags_gives_what_brute_force_gives(garden: Garden, way: str) -> None:
+    pytest.importorskip("faiss")
+    from pictograph.index.codes import Codes  # noqa: PLC0415
+
+    street = await garden.dataset()
+    await crowd(garden, street, 300, 5)
+    codes = Codes(garden.database)
+    await codes.refresh()
+    tags = TagIndex(garden.database)
+    await tags.load()
+    by = executor(
+        garden,
+        codes if "codes" in way else None,
+        tags if way in {"carriers", "codes and counts"} else None,
+        Costs(statement_ms=-1e9, exact_up_to=0),  # one statement more makes codes the cheapest wherever they are open
+    )
+    scope, vector, plans = Scope(garden.space, [street.id]), as_stored(direction(1.0)), []
+    async with garden.database.connection() as connection:
+        everything = await nearest_exact(connection, scope, vector, threshold=0.0, limit=1000)
+    for wanted in WANTED:
+        for threshold in (0.0, everything[100].similarity):
+            found = await by.find(Ask(scope, vector, threshold, 3, tags=wanted), Steps())
+            truth = [row for row in everything if carries(row.tags, wanted) and row.similarity >= threshold][:3]
+            assert [row.id for row in found.rows] == [row.id for row in truth]
+            assert (found.scope_size, found.complete) == (300, True)
+            plans.append((found.plan.name, found.scanned))
+    await codes.close()
+    if way == "scan":
+        assert {name for name, _ in plans} == {"exact"}
+    elif way == "carriers":
+        assert all(name == "exact" and scanned < 300 for name, scanned in plans)
+    else:
+        assert ("codes", 300) in plans

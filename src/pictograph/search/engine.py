@@ -107,7 +107,7 @@ class SearchEngine:
         self._words = words
         self._is_label = is_label
         self._tags = TagIndex(database)
-        self.executor = Executor(database, codes, costs)
+        self.executor = Executor(database, codes, costs, self._tags)
         """Answers what has its scope and its vector."""
         self._watchers: list[Callable[[Ask, Found], None]] = []
 
