@@ -106,3 +106,14 @@ BEGIN
         format(apply, format('(%s) AS image', was), format('(%s LIMIT 0) AS image', was)),
         updated);
 END $make$;
+
+-- Whole datasets come and go. By default a table is vacuumed when a fifth of it is dead, which for a million images is
+-- 200,000 rows of 2.3 kB, and its statistics are as late; a table of changes that are soon added up is nearly all dead.
+ALTER TABLE image_embedding SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+                                 autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE image SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+                       autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE image_tag SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
+                           autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE scope_count SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+ALTER TABLE tag_count SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
