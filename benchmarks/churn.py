@@ -1,4 +1,5 @@
-"""Does a library grow when datasets come and go? Sizes after the first and the last of many rounds of load and delete.
+"""Does a library grow when datasets come and go? Sizes after the first and the last of many rounds of load
+and delete, and the largest there were.
 
 Beside a dataset that stays, one of the same tags is loaded and deleted again and again; autovacuum is left to itself.
 `defaults` does it with PostgreSQL's own autovacuum settings for every table.
@@ -59,12 +60,12 @@ async def churn(database: Database, organization: OrganizationId, options: argpa
                 names = ", ".join(f"autovacuum_{name}" for name in SETTINGS)
                 await connection.execute(f"ALTER TABLE {table} RESET ({names})".encode())
         await load(connection, space, (await datasets.create(organization, "stays")).id, options.images, random)
-        first: dict[str, list[float]] = {}
+        sizes: list[dict[str, list[float]]] = []
         deletions = []
         for _ in range(options.rounds):
             passing = await datasets.create(organization, "passing")
             await load(connection, space, passing.id, options.images, random)
-            first = first or await sizes_mb(connection)
+            sizes.append(await sizes_mb(connection))
             with measured(options.images) as rate:
                 await datasets.delete(organization, "passing")
             deletions.append(options.images / rate.images_per_s)
@@ -75,8 +76,9 @@ async def churn(database: Database, organization: OrganizationId, options: argpa
             images=options.images,
             rounds=options.rounds,
             autovacuum="PostgreSQL's defaults" if options.defaults else "as migrated",
-            first=first,
-            last=await sizes_mb(connection),
+            first=sizes[0],
+            last=sizes[-1],
+            largest={name: [max(size[name][part] for size in sizes) for part in (0, 1)] for name in TABLES},
             delete_s=median(deletions),
         )
 
