@@ -9,8 +9,9 @@ import subprocess
 import sys
 
 QUESTIONS = ("startup", "ingest", "queue", "latency", "uploads", "bulk")
-ON_REQUEST = ("codes", "encoders", "landmarks", "quality", "runtimes", "search", "tags")
-"""Need more than the service does: torch, and minutes without a GPU; a folder of labelled photographs; gigabytes."""
+ON_REQUEST = ("bulk_parts", "churn", "codes", "encoders", "landmarks", "quality", "runtimes", "search", "tags")
+"""Need more than the service does: torch, and minutes without a GPU; patience; a folder of labelled photographs;
+gigabytes."""
 
 
 def main(wanted: list[str]) -> int:

@@ -39,7 +39,7 @@ TAGS: list[Tags] = [
     {"objects": ["car", "truck"], "scenes": ["street"], "attributes": ["sharp"]},
     {"objects": [], "scenes": ["indoor", "kitchen", "room"], "attributes": []},
 ]
-BARE = "CREATE TABLE bare (LIKE image_embedding INCLUDING STORAGE)"
+BARE = "CREATE TABLE bare (LIKE image_embedding INCLUDING STORAGE INCLUDING DEFAULTS)"
 
 
 def random_images(folder_ids: np.ndarray, random: np.random.Generator) -> BulkImages:

@@ -94,7 +94,7 @@ async def table_rate(conninfo: str) -> float:
     async def handle(claim: Claim) -> None:
         nonlocal done
         sha256s = [job.sha256 for job in claim.jobs]
-        async with database.transaction() as connection:
+        async with database.writing() as connection:
             await save_encodings(connection, space, encodings(sha256s))
             finished = await finish_images(connection, await lock_rules(connection, space), claim.id, sha256s)
         done += finished

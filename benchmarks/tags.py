@@ -254,7 +254,7 @@ async def finishing_rate(database: Database, space: Any, workers: int, *, trigge
         await connection.execute(f"ALTER TABLE image {'ENABLE' if triggers else 'DISABLE'} TRIGGER USER".encode())
 
     async def finish(batch: list[Encoding]) -> None:
-        async with database.transaction() as connection:
+        async with database.writing() as connection:
             rules = await lock_rules(connection, space)
             await save_encodings(connection, space, batch)
             await finish_images(connection, rules, uuid4(), [encoding.sha256 for encoding in batch])

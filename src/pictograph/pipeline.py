@@ -103,32 +103,38 @@ class Intake:
 
     async def archive(self, image: ImageId) -> None:
         """Takes the image out of every search; everything is kept."""
-        async with self._database.transaction() as connection:
+        async with self._database.writing() as connection:
             if await archive_image(connection, image):
                 await remove_from_index(connection, image)
 
     async def restore(self, image: ImageId) -> None:
         """Brings an archived image back; its encoding is known, so this takes no forward pass."""
-        async with self._database.transaction() as connection:
+        async with self._database.writing() as connection:
             if await restore_image(connection, image):
                 await enqueue(connection, image)
 
     async def retry_failed(self, dataset: DatasetId) -> int:
         """Queues the dataset's failed images once more; how many."""
-        async with self._database.transaction() as connection:
+        async with self._database.writing() as connection:
             images = await forgive_failed_images(connection, dataset)
             await enqueue_all(connection, images)
         return len(images)
 
     async def delete(self, image: ImageId) -> None:
         """Removes the image for good; its bytes go with the next sweep if nothing else has them."""
-        async with self._database.transaction() as connection:
+        async with self._database.writing() as connection:
             await delete_image(connection, image)
 
     async def sweep(self, grace: timedelta = SWEEP_GRACE) -> int:
         """Deletes the bytes that no image and no upload refers to; how many files went."""
         await self._tickets.sweep()
-        async with self._database.transaction() as connection:
+        total = 0
+        while swept := await self._sweep_some(grace):
+            total += swept
+        return total
+
+    async def _sweep_some(self, grace: timedelta) -> int:
+        async with self._database.writing() as connection:
             unused = await forget_unused_blobs(connection, grace)
             for sha256 in unused:
                 await self._blobs.delete(sha256)
@@ -142,7 +148,7 @@ class Intake:
         await self._blobs.put(sha256, data)
 
     async def _accept(self, organization: OrganizationId, upload: Upload) -> Image:
-        async with self._database.transaction() as connection:
+        async with self._database.writing() as connection:
             image, is_new = await insert_image(connection, upload)
             if is_new:
                 await enqueue(connection, image)
@@ -195,7 +201,7 @@ class Processor:
         outcomes = dict(zip((job.sha256 for job in new), await self._encode(new), strict=True))
         encodings = [outcome for outcome in outcomes.values() if isinstance(outcome, Encoding)]
         failures = [(job, error) for job in new if isinstance(error := outcomes[job.sha256], BaseException)]
-        async with self._database.transaction() as connection:
+        async with self._database.writing() as connection:
             space = await lock_rules(connection, self._model.space)
             assigner = self._rules.assigner(space.thresholds)
             await save_encodings(connection, space.id, [tagged(encoding, assigner) for encoding in encodings])

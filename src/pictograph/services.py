@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -94,13 +94,16 @@ def running_database(settings: Settings) -> Iterator[str]:
 @asynccontextmanager
 async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Services]:
     """The server's objects. Raises SpaceMismatch if the data was embedded by another encoder."""
-    database = Database(conninfo, max_connections=settings.max_connections)
-    await database.open()
-    try:
+    async with AsyncExitStack() as closing:
+        database = Database(conninfo, max_connections=settings.max_connections)
+        await database.open()
+        closing.push_async_callback(database.close)
         await open_space(settings, database)
         spaces, backlog, taxonomy = Spaces(database), Backlog(database), load_taxonomy()
         codes = CodesWhenLarge(database, max_bytes=settings.code_bytes)
+        closing.push_async_callback(codes.close)
         words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
+        closing.callback(words.close)
         blobs = BlobStore.open(settings.blob_location)
         images, tickets = Images(database), Tickets(database)
         yield Services(
@@ -123,10 +126,6 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             retag=Retag(database, spaces, taxonomy, lambda space: stored_tagger(database, space, taxonomy)),
             scope_counts=ScopeCounts(database),
         )
-        words.close()
-        await codes.close()
-    finally:
-        await database.close()
 
 
 def code_search(codes: CodesWhenLarge) -> CodeSearch:

@@ -369,6 +369,14 @@ async def test_the_sweep_removes_what_nothing_refers_to_with_all_that_was_made_f
     assert await intake.sweep(NOW) == 0
 
 
+async def test_one_sweep_takes_all_that_a_deleted_dataset_has_left(garden: Garden, intake: Intake) -> None:
+    async with garden.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO blob (sha256, size_bytes) SELECT sha256(n::text::bytea), 1 FROM generate_series(1, 1200) n"
+        )
+    assert await intake.sweep(NOW) == 1200
+
+
 async def test_bytes_held_within_the_grace_are_not_swept(
     garden: Garden, street: Dataset, intake: Intake, blobs: BlobStore
 ) -> None:

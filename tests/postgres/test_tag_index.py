@@ -164,6 +164,22 @@ async def test_lists_and_counters_say_what_the_documents_say_whatever_is_done(
             await require_truth(connection)
 
 
+async def test_changes_of_many_images_at_once_are_told_as_truly_as_those_of_few(
+    garden: Garden, datasets: list[Dataset]
+) -> None:
+    async with garden.database.connection() as connection:
+        await Library(connection, datasets, 0).begin()
+        for statement in (
+            MANY,
+            'UPDATE image SET image_auto_tags = image_auto_tags || \'{"scenes": ["indoor", "indoor", "fog"]}\'',
+            "UPDATE image SET archived_at = now() WHERE filename LIKE '%3'",
+            "UPDATE image SET archived_at = NULL, image_auto_tags = '{\"objects\": [\"dog\"]}' WHERE filename < '5'",
+            "DELETE FROM image WHERE filename LIKE '%7'",
+        ):
+            await connection.execute(statement.encode())
+            await require_truth(connection)
+
+
 async def test_a_dataset_takes_its_lists_along_however_it_is_deleted(garden: Garden, datasets: list[Dataset]) -> None:
     async with garden.database.connection() as connection:
         library = Library(connection, datasets, 1)

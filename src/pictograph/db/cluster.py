@@ -271,6 +271,7 @@ def tuned_settings(sockets: Path) -> dict[str, str]:
         "checkpoint_timeout": "15min",
         "random_page_cost": "1.1",
         "jit": "off",
+        "autovacuum_naptime": "20s",  # datasets come and go faster than once a minute
         "autovacuum_vacuum_insert_scale_factor": "0.05",
         "dynamic_shared_memory_type": "posix" if roomy_shared_memory() else "mmap",
         "timezone": "UTC",

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import psycopg
 
 from pictograph.db.binary_copy import Column, constant, copy_rows, halfvecs, integers, ragged, raw
-from pictograph.db.pool import Connection
+from pictograph.db.pool import KEEP_PLANS, Connection
 from pictograph.db.rows import fetch_column
 from pictograph.errors import ConflictError, NotFoundError, SpaceMismatch
 from pictograph.index.bulk_images import BulkImages, Bytes, Integers, check
@@ -34,9 +34,7 @@ FOLDERS: Final = "SELECT id, path FROM folder WHERE dataset_id = %s AND path = A
 FOLDERS_ELSEWHERE: Final = """
 SELECT given.id FROM unnest(%s::bigint[]) AS given (id)
 WHERE NOT EXISTS (SELECT FROM folder WHERE folder.id = given.id AND folder.dataset_id = %s) LIMIT 1"""
-HOLD_KNOWN_BLOBS: Final = "UPDATE blob SET touched_at = now() WHERE sha256 = ANY(%s) RETURNING sha256"
-# Foreign keys are checked row by row, and the pool's setting would plan every check anew.
-PLAN_CHECKS_ONCE: Final = "SET LOCAL plan_cache_mode = auto"
+HOLD_KNOWN_BLOBS: Final = "UPDATE blob SET touched_at = now() WHERE sha256 = ANY(%b) RETURNING sha256"
 PLACE_KNOWN: Final = """
 WITH done AS (
     UPDATE image SET state = CASE WHEN e.tags IS NULL THEN 'embedded' ELSE 'tagged' END,
@@ -62,7 +60,7 @@ async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, 
     digests = [Sha256(row.tobytes()) for row in images.sha256s]
     first = first_of_each(images.sha256s)
     async with our_errors(), connection.transaction():
-        await connection.execute(PLAN_CHECKS_ONCE)
+        await connection.execute(KEEP_PLANS)
         if not (await lock_rules(connection, space)).active:
             raise SpaceMismatch(f"Space {space} is not the active one, and images are loaded into that one only.")
         await require_folders(connection, dataset, images.folder_ids)

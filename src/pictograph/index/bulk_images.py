@@ -46,7 +46,9 @@ class BulkImages:
     content_type: str = "image/jpeg"
 
     def rows(self, chosen: npt.NDArray[np.intp] | slice) -> BulkImages:
-        """These rows, in this order."""
+        """These rows, in this order; the arrays are copied only where that changes anything."""
+        if not isinstance(chosen, slice) and np.array_equal(chosen, np.arange(len(self.filenames))):
+            return self
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return BulkImages(**{name: of_rows(value, chosen) for name, value in values.items()})
 
@@ -100,13 +102,14 @@ def is_plain(filename: str) -> bool:
 
 def check_tags(tags: Sequence[Tags] | None, count: int) -> None:
     require(tags is None or len(tags) == count, "tags", f"tags must have {count} entries, one for each filename.")
+    categories, fine = set(TAG_CATEGORIES), set[str]()
     for given in tags or ():
-        labels = [label for category in given.values() for label in category]
-        require(
-            given.keys() == set(TAG_CATEGORIES) and all(label == label.lower() and storable(label) for label in labels),
-            "tags",
-            f"tags must be lower-case labels under each of {', '.join(TAG_CATEGORIES)}, not {given!r}.",
-        )
+        new = {label for labels in given.values() for label in labels if label not in fine}
+        fits = given.keys() == categories and all(label == label.lower() and storable(label) for label in new)
+        if not fits:
+            message = f"tags must be lower-case labels under each of {', '.join(TAG_CATEGORIES)}, not {given!r}."
+            require(False, "tags", message)
+        fine |= new
 
 
 def check_lengths(vectors: Halves) -> None:

@@ -11,13 +11,13 @@ from pgvector import HalfVector
 from psycopg.types.json import Jsonb
 
 from pictograph.db.pool import Connection
-from pictograph.db.rows import fetch_column, fetch_value
+from pictograph.db.rows import fetch_column
 from pictograph.encode.evidence import packed
 from pictograph.encode.protocol import FloatArray
 from pictograph.index.spaces import SpaceRules
 from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
 
-KNOWN: Final = "SELECT sha256 FROM encoding WHERE space_id = %s AND sha256 = ANY(%s)"
+KNOWN: Final = "SELECT sha256 FROM encoding WHERE space_id = %s AND sha256 = ANY(%b)"
 SAVE: Final = """
 INSERT INTO encoding (space_id, sha256, vector, tagger, tags, tag_scores, measures, evidence)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (space_id, sha256) DO NOTHING"""
@@ -114,7 +114,11 @@ def encoding_values(space: SpaceId, encoding: Encoding) -> list[object]:
 async def finish_images(connection: Connection, space: SpaceRules, claim: UUID, sha256s: Sequence[Sha256]) -> int:
     """Makes every image with these bytes findable in the space and ends its job there; how many there were."""
     values = {"space": space.id, "claim": claim, "sha256s": list(sha256s)}
-    return int(await fetch_value(connection, FINISH_ACTIVE if space.active else FINISH_BUILDING, values))
+    statement = FINISH_ACTIVE if space.active else FINISH_BUILDING
+    # Not prepared, so that it is planned for these images and the tables of this moment, whatever else keeps its plans.
+    cursor = await connection.execute(statement.encode(), values, prepare=False)
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 async def fail_images(connection: Connection, space: SpaceRules, claim: UUID, sha256: Sha256, reason: str) -> None:

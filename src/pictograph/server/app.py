@@ -65,10 +65,12 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             app.state.services = services
             app.state.workers = workers
             app.state.admission = Admission(settings.max_uploads, settings.max_waiting_uploads)
-            if on_ready:
-                on_ready(services)
-            yield
-            await sampler.close()
+            try:
+                if on_ready:
+                    on_ready(services)
+                yield
+            finally:
+                await sampler.close()
 
     metrics = Metrics()
     app = FastAPI(

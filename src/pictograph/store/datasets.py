@@ -42,8 +42,6 @@ UPDATE: Final = """
 UPDATE dataset
 SET name = coalesce(%(name)s, name), description = coalesce(%(description)s, description), updated_at = now()
 WHERE id = %(id)s"""
-# What hangs on an image goes by a cascade, image by image, and the pool's setting would plan every one of them anew.
-PLAN_CASCADES_ONCE: Final = "SET LOCAL plan_cache_mode = auto"
 # From here on nothing new can refer to it: an upload that comes later waits, and then finds it gone.
 LOCK: Final = "SELECT id FROM dataset WHERE id = %s FOR UPDATE"
 # Images before folders, which they refer to; search rows, jobs and folders follow by themselves.
@@ -140,8 +138,7 @@ class Datasets:
 
     async def delete(self, organization: OrganizationId, reference: str) -> DeletedDataset:
         """The dataset, its images and their search rows. Blobs that nothing else uses are swept later."""
-        async with self._database.transaction() as connection:
-            await connection.execute(PLAN_CASCADES_ONCE)
+        async with self._database.writing() as connection:
             await connection.execute(LOCK, [await resolve_dataset(connection, organization, reference)])
             dataset = await fetch_dataset(connection, organization, reference)
             images = await connection.execute(DELETE_IMAGES, [dataset.id])
