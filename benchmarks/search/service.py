@@ -8,10 +8,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
-from dataclasses import replace
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -28,9 +29,10 @@ from pictograph.encode.noop import SPEC
 from pictograph.errors import PictographError
 from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.bulk_images import BulkImages, Halves, new_ids
+from pictograph.index.code_service import WORTH_IT_FROM
 from pictograph.index.spaces import Spaces
 from pictograph.search.query import SimilarQuery
-from pictograph.services import open_services, running_database
+from pictograph.services import Services, open_services, running_database
 from pictograph.settings import Settings
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
@@ -85,8 +87,11 @@ class Inside:
         self._own_mb = anonymous_mb()
         self._references: dict[str, ImageId] = {}
         self._organization: OrganizationId | None = None
+        self._running: tuple[asyncio.AbstractEventLoop, Services] | None = None
+        self._is_large = False
 
     def build(self, data: Data) -> None:
+        self._is_large = data.size >= WORTH_IT_FROM
         asyncio.run(self._build(data))
 
     async def _build(self, data: Data) -> None:
@@ -101,18 +106,40 @@ class Inside:
 
     @contextmanager
     def client(self) -> Iterator[Search]:
-        settings = replace(self._settings, max_connections=1)
-        with asyncio.Runner() as runner:
-            exits = AsyncExitStack()
-            services = runner.run(exits.enter_async_context(open_services(settings, self._conninfo)))
+        loop, services = self._started()
 
-            def search(question: Question) -> Answer:
-                query = SimilarQuery(self._references[question.name], 0.0, question.limit, question.scope.path)
-                answer = runner.run(services.search.by_similarity(self._organization, query))  # type: ignore[arg-type]
-                return Answer([int(row.filename) for row in answer.rows], getattr(answer, "exact", None))
+        def search(question: Question) -> Answer:
+            query = SimilarQuery(self._references[question.name], 0.0, question.limit, question.scope.path)
+            asking = services.search.by_similarity(self._organization, query)  # type: ignore[arg-type]
+            answer = asyncio.run_coroutine_threadsafe(asking, loop).result()
+            return Answer([int(row.filename) for row in answer.rows], answer.found.exact)
 
-            yield search
-            runner.run(exits.aclose())
+        yield search
+
+    def _started(self) -> tuple[asyncio.AbstractEventLoop, Services]:
+        """The services that all clients share, on a thread of their own, once their codes are made."""
+        if self._running is None:
+            ready: Future[tuple[asyncio.AbstractEventLoop, Services]] = Future()
+            stop = asyncio.Event()
+            thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready, stop)), daemon=True)
+            thread.start()
+            self._running = ready.result()
+            self._exits.callback(thread.join)
+            self._exits.callback(self._running[0].call_soon_threadsafe, stop.set)
+        return self._running
+
+    async def _serve(self, ready: Future[tuple[asyncio.AbstractEventLoop, Services]], stop: asyncio.Event) -> None:
+        async with open_services(self._settings, self._conninfo) as services:
+            keeping = asyncio.create_task(services.codes.keep_fresh())
+            space = await services.spaces.active()
+            dataset = await services.datasets.id_of(self._organization, "corpus")  # type: ignore[arg-type]
+            while self._is_large and space and services.codes.covers(space.id, [dataset]) is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+            ready.set_result((asyncio.get_running_loop(), services))
+            await stop.wait()
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
 
     def memory_mb(self) -> int:
         """PostgreSQL's processes, shared memory counted once, and what this process grew by."""
@@ -150,6 +177,7 @@ class OverHttp(Inside):
             try:
                 while not answers(process):
                     time.sleep(0.1)
+                self._await_codes()
                 yield
             finally:
                 if process.stdin:
@@ -170,6 +198,13 @@ class OverHttp(Inside):
                 return Answer([int(row.filename) for row in rows], getattr(rows, "exact", None))
 
             yield search
+
+    def _await_codes(self) -> None:
+        """Until a search of everything goes by codes, as it does some seconds after the start of a large library."""
+        reference = next(iter(self._references.values()))
+        with Client(max_retries=0, timeout=120) as client:
+            while self._is_large and client.search.by_similarity(str(reference), folder_path="/").plan != "codes":
+                time.sleep(0.2)
 
 
 class OverRawHttp(OverHttp):

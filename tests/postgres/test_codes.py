@@ -154,6 +154,29 @@ async def test_recall_at_50_is_99_percent_or_more_at_every_size(field: Field, ro
     assert np.mean(scores) >= floor
 
 
+def unlike(pictures: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:
+    """Vectors as words have: along a direction of their own, with noise, and a weak trace of a picture."""
+    chance = np.random.default_rng(seed)
+    own, noise = chance.standard_normal(DIMENSION), chance.standard_normal(pictures.shape)
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    vectors = 0.32 * pictures + 0.75 * own / np.linalg.norm(own) + 0.58 * noise
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["text", "image"])
+@pytest.mark.parametrize("limit", [50, 500])
+async def test_recall_of_words_and_of_pictures_as_far_away_is_98_percent_or_more(
+    field: Field, kind: QueryKind, limit: int
+) -> None:
+    street = await field.garden.dataset()
+    vectors = scattered(20_000, seed=3)
+    await field.plant(street, vectors)
+    await field.codes.refresh()
+    queries = unlike(vectors[:10], seed=4)
+    scores = [recall(*await field.both(query, [street.id], limit=limit, kind=kind)) for query in queries]
+    assert np.mean(scores) >= 0.98
+
+
 async def test_rows_are_exactly_those_of_the_exact_scan(field: Field) -> None:
     """With ties, a threshold, a scale, a folder and a reference that is no row."""
     street, shop = await field.garden.dataset("street"), await field.garden.dataset("shop")

@@ -37,6 +37,9 @@ SIGN_ERROR: Final = math.pi / 2 - 1
 its product with the sign is right on average (the mean of |x| is sqrt(2 / pi))."""
 SHARED_FROM: Final = 100_000
 """Codes from which two threads scan sooner than one: below, the scan takes 2 ms."""
+MAIN_AXES: Final = 128
+UNLIKE: Final = 0.5
+"""A picture with less than this share of what is usual along the main axes is searched for as words are."""
 LEAST_SAMPLED: Final = 100
 """With fewer vectors nothing is known of how they lie: then they are taken to lie anywhere."""
 Ids: TypeAlias = npt.NDArray[np.bytes_]
@@ -89,10 +92,12 @@ def rotation() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for, as the codes see it; float32 (1, 1152) both."""
+    """What is looked for, as the codes see it; vectors float32 (1, 1152)."""
 
     coarse: FloatArray
     fine: FloatArray
+    kind: QueryKind
+    """`text` also for pictures that are unlike the library's as words are: drawings among photographs, say."""
 
 
 class Quantiser:
@@ -108,7 +113,10 @@ class Quantiser:
         centre = sample.mean(axis=0)
         self._centre = self.rotate(centre[None])[0]
         around = self.rotate(sample - centre)
-        self._likely = linear(likely(around))
+        variances, axes = spread(around)
+        self._main_axes = np.ascontiguousarray(axes[:, -MAIN_AXES:], dtype=np.float32)
+        self._usual_share = float(variances[-MAIN_AXES:].sum() / variances.sum())
+        self._likely = linear(likely(variances, axes))
         self._template = self.empty_index()
         self._fine = fine_quantiser(around)
 
@@ -128,12 +136,19 @@ class Quantiser:
         """vector: float32 (1152,).
 
         Words point mostly where no picture is. For the ranking that part means nothing, but codes misjudge in
-        proportion to the query's length: so it is left out (`likely`). Between pictures there is little of it.
+        proportion to the query's length: so it is left out (`likely`). Of a picture it would leave out what tells it
+        from others.
         """
         fine = self.rotate(vector.reshape(1, -1))
-        if kind == "text":
-            return Query(self._centre + self._likely.apply(fine - self._centre), fine)
-        return Query(fine, fine)
+        if kind == "text" or self._is_unlike(fine):
+            return Query(self._centre + self._likely.apply(fine - self._centre), fine, "text")
+        return Query(fine, fine, "image")
+
+    def _is_unlike(self, rotated: FloatArray) -> bool:
+        """Whether a vector lies along the main axes of the space much less than its vectors do."""
+        around = rotated - self._centre
+        share = float(((around @ self._main_axes) ** 2).sum()) / max(float((around**2).sum()), 1e-12)
+        return share < UNLIKE * self._usual_share
 
     def refined(self, query: Query, fine: Bytes, count: int) -> Numbers:
         """Which rows of `fine`, uint8 (N, 576), are nearest: `count` at most, best first."""
@@ -160,13 +175,11 @@ def anywhere() -> FloatArray:
     return unit
 
 
-def likely(around: FloatArray) -> FloatArray:
-    """What turns a query into the one whose products with coarse codes are closest to its own with the vectors.
+def spread(around: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Variances, rising, float64 (1152,), along the axes that are the columns of float64 (1152, 1152).
 
-    around: vectors about their middle, float32 (N, 1152). Returns float32 (1152, 1152), for columns.
-    A coarse code is its vector plus an error alike in all directions, so of all linear estimates the best is
-    C (C + error)^-1, C being the covariance (Wiener). C is estimated as arXiv:0907.4698 has it (OAS), because 5000
-    vectors are few for 1152 dimensions.
+    around: vectors about their middle, float32 (N, 1152). Their covariance is estimated as arXiv:0907.4698 has it
+    (OAS): some thousand vectors are few for 1152 dimensions.
     """
     count, dimensions = around.shape
     covariance = (around.T @ around).astype(np.float64) / count
@@ -174,11 +187,19 @@ def likely(around: FloatArray) -> FloatArray:
     spherical = squared - trace**2 / dimensions
     share = ((1 - 2 / dimensions) * squared + trace**2) / ((count + 1 - 2 / dimensions) * spherical) if spherical else 1
     covariance *= 1 - min(1.0, share)
-    diagonal = np.arange(dimensions)
-    covariance[diagonal, diagonal] += min(1.0, share) * trace / dimensions
-    noisy = covariance.copy()
-    noisy[diagonal, diagonal] += SIGN_ERROR * trace / dimensions
-    return np.ascontiguousarray(np.linalg.solve(noisy, covariance).T, dtype=np.float32)
+    covariance[np.diag_indices(dimensions)] += min(1.0, share) * trace / dimensions
+    variances, axes = np.linalg.eigh(covariance)
+    return np.maximum(variances, 1e-12), axes
+
+
+def likely(variances: npt.NDArray[np.float64], axes: npt.NDArray[np.float64]) -> FloatArray:
+    """What turns a query into the one whose products with coarse codes are closest to its own with the vectors.
+
+    Returns float32 (1152, 1152), symmetric. A coarse code is its vector plus an error alike in all directions, so the
+    best linear estimate weighs each axis by its share of vector in vector and error (Wiener).
+    """
+    error = SIGN_ERROR * variances.mean()
+    return np.ascontiguousarray((axes * (variances / (variances + error))) @ axes.T, dtype=np.float32)
 
 
 def linear(matrix: FloatArray) -> Any:
@@ -315,7 +336,7 @@ class Held:
         helpers: scan some of the segments meanwhile, where there are many codes.
         """
         query = self.quantiser.query(vector, kind)
-        wanted = shortlist(count, kind)
+        wanted = shortlist(count, query.kind)
 
         def scan(segment: Segment) -> Near:
             return segment.nearest(query.coarse, scope, wanted)

@@ -16,8 +16,8 @@ from pictograph.types import DatasetId, SpaceId
 if TYPE_CHECKING:
     from pictograph.index.codes import Codes
 
-WORTH_IT_FROM: Final = 10_000
-"""Findable images, by the database's own estimate; below, an exact scan is as fast in every scope."""
+WORTH_IT_FROM: Final = 2_000
+"""Findable images, by the database's own estimate; below, scopes are scanned exactly anyway."""
 LOOK_AGAIN_S: Final = 10.0
 ESTIMATE: Final = "SELECT reltuples FROM pg_class WHERE oid = 'image_embedding'::regclass"
 
