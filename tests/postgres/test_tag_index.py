@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -20,8 +21,9 @@ from pictograph.db.rows import fetch_all
 from pictograph.errors import Unavailable
 from pictograph.index import tags
 from pictograph.index.tag_facets import Facets
-from pictograph.index.tag_memory import TagMemory
-from pictograph.index.tag_query import After, TagHit
+from pictograph.index.tag_memory import TagMemory, catch_up
+from pictograph.index.tag_query import After, Question, TagHit, groups_of
+from pictograph.index.tag_view import count_in_memory
 from pictograph.index.tags import TagIndex, datasets_of, facet_counts, find_by_tags
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.types import DatasetId, TagCategory, TagMatch
@@ -527,16 +529,30 @@ async def test_a_transaction_that_looks_at_an_older_moment_takes_nothing_from_th
     index = TagIndex(garden.database)
     ours = [dataset.id for dataset in datasets]
     question: dict[str, Any] = {"filters": {"objects": ["new"]}, "match": "any"}
-    new = Jsonb({"objects": ["new"], "scenes": [], "attributes": []})
-    async with garden.database.connection() as connection, garden.database.snapshot() as older:
+
+    async def insert(connection: Connection, number: int) -> None:
+        new = Jsonb({"objects": ["new"], "scenes": [], "attributes": []})
+        await connection.execute(INSERT, [uuid7(), f"{number}.jpg", new, number, ours[0], "/"])
+
+    async with garden.database.connection() as connection:
         await Library(connection, datasets, 0).begin()
         await index.load()
-        await older.execute("SELECT FROM image")
-        for number in range(3):
-            await connection.execute(INSERT, [uuid7(), f"{number}.jpg", new, number, ours[0], "/"])
-            assert await index.count(connection, ours, **question) == number + 1
-            await index.find(older, ours, **question, limit=9)
-            assert await index.count(connection, ours, **question) == number + 1
+        await insert(connection, 0)
+        async with garden.database.snapshot() as older:
+            await older.execute("SELECT FROM image")
+            await insert(connection, 1)
+            # both ask at once; the older one is the first to read, and the other waited for that
+            asked_at, memory = time.monotonic(), index._memory
+            assert memory is not None
+            await catch_up(older, memory, asked_at)
+            await catch_up(connection, memory, asked_at)
+            whole = Question(ours, groups_of({"objects": ["new"]}, "any") or [])
+            assert count_in_memory(memory, whole) == 2
+            for number in (3, 4):
+                await index.find(older, ours, **question, limit=9)
+                await insert(connection, number)
+                await index.find(older, ours, **question, limit=9)
+                assert await index.count(connection, ours, **question) == number
 
 
 @pytest.mark.parametrize("in_memory", [False, True])

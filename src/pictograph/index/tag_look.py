@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pictograph.db.pool import Connection
 from pictograph.index.nearest import IN_FOLDER
-from pictograph.index.tag_memory import Folders, TagMemory, newness
+from pictograph.index.tag_memory import Folders, TagMemory
 from pictograph.index.tag_query import Question, TagHit
 from pictograph.types import DatasetId
 
@@ -65,7 +65,7 @@ async def look(connection: Connection, memory: TagMemory, question: Question, id
     now, is_news, folders = rows[0][:3]
     if folders is not None and place is not None:
         memory.remember(place, folders)
-    if not is_news and memory.seen == seen and newness(now) > newness(seen):
+    if not is_news and memory.seen == seen:
         memory.seen = now  # so that there is less to look through the next time
     hits = [TagHit(*row[3:]) for row in rows if row[3] is not None] if ids else []
     return Look(is_news, folders is not None, in_order(hits, ids))

@@ -155,18 +155,10 @@ async def catch_up(connection: Connection, memory: TagMemory, since: float) -> N
             raise TooLate
         if not all(map(memory.names.has, changed)):
             memory.names = await Names.load(connection)
-        if newness(seen) < newness(memory.seen):
-            return  # this transaction looks at an older moment than others did
         memory.bitmaps.apply(changed)
         memory.seen = seen
         if connection.info.transaction_status == TransactionStatus.IDLE:  # else it looked at the start of a transaction
             memory.read_at = read_at
-
-
-def newness(snapshot: str) -> tuple[int, int]:
-    """Rises from one snapshot to the next: `xmin:xmax:running,running`. Of two with one xmax, the later has fewer."""
-    _, xmax, running = snapshot.split(":")
-    return int(xmax), -len(running.split(",")) if running else 0
 
 
 def changed_image(
