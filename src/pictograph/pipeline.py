@@ -61,6 +61,8 @@ from pictograph.upload.picture import PictureFacts
 logger = logging.getLogger(__name__)
 
 SWEEP_GRACE: Final = timedelta(hours=1)
+SWEPT_AT_ONCE: Final = 500
+"""Files that are deleted under one transaction, which locks their rows."""
 WORKING_SIDE_PX: Final = 384
 """Pictures are decoded no smaller than this on their short side: pixel measures need about that much."""
 
@@ -128,14 +130,15 @@ class Intake:
     async def sweep(self, grace: timedelta = SWEEP_GRACE) -> int:
         """Deletes the bytes that no image and no upload refers to; how many files went."""
         await self._tickets.sweep()
-        total = 0
-        while swept := await self._sweep_some(grace):
+        total = swept = await self._sweep_some(grace)
+        while swept == SWEPT_AT_ONCE:
+            swept = await self._sweep_some(grace)
             total += swept
         return total
 
     async def _sweep_some(self, grace: timedelta) -> int:
         async with self._database.writing() as connection:
-            unused = await forget_unused_blobs(connection, grace)
+            unused = await forget_unused_blobs(connection, grace, SWEPT_AT_ONCE)
             for sha256 in unused:
                 await self._blobs.delete(sha256)
         return len(unused)

@@ -42,6 +42,8 @@ FOLDERS = 21
 CLUSTER = 100
 """Images that are near each other; fewer than the candidates that codes propose for 50 rows, so that none is missed."""
 LIMIT = 50
+NEAR = 0.3
+"""Images of one cluster have at least 0.5, others hardly 0.15: among these, codes may take one for another."""
 ROUNDING = 2e-3
 """Similarities come from float16 numbers, added up in another order."""
 LABELS = {category: load_taxonomy().names(category)[:4] for category in TAG_CATEGORIES}
@@ -272,8 +274,11 @@ def likeness_is_true(client: Client, truth: Truth, reference: str, folder: str, 
     last = sorted(expected.values(), reverse=True)[: len(rows)][-1] if rows else 0
     for row in rows:
         assert row.similarity == pytest.approx(expected[row.image_id], abs=ROUNDING), what
-        assert expected[row.image_id] >= last - ROUNDING, what
-    assert len({row.image_id for row in rows}) == len(rows), what
+        assert not rows.exact or expected[row.image_id] >= last - ROUNDING, what
+    found = [row.image_id for row in rows]
+    assert len(set(found)) == len(found), what
+    least = last + ROUNDING if rows.exact else max(last + ROUNDING, NEAR)
+    assert {image for image, similarity in expected.items() if similarity > least} <= set(found), what
 
 
 def nothing_waits(place: Place) -> bool:

@@ -206,7 +206,7 @@ async def fetch_image(connection: Connection, organization: OrganizationId, imag
     return found
 
 
-async def forget_unused_blobs(connection: Connection, grace: timedelta, limit: int = 500) -> Sequence[Sha256]:
+async def forget_unused_blobs(connection: Connection, grace: timedelta, limit: int) -> Sequence[Sha256]:
     """Forgets blobs that nothing refers to. The caller deletes their bytes before it commits: until then, an upload of
     the same bytes waits in `hold_blob`, and then writes them anew."""
     return await fetch_column(connection, SWEEP, {"grace": grace, "limit": limit})
