@@ -114,7 +114,7 @@ class Quantiser:
         self._centre = self.rotate(centre[None])[0]
         around = self.rotate(sample - centre)
         variances, axes = spread(around)
-        self._main_axes = np.ascontiguousarray(axes[:, -MAIN_AXES:], dtype=np.float32)
+        self._along_main_axes = linear(axes[:, -MAIN_AXES:].T)
         self._usual_share = float(variances[-MAIN_AXES:].sum() / variances.sum())
         self._likely = linear(likely(variances, axes))
         self._template = self.empty_index()
@@ -147,8 +147,8 @@ class Quantiser:
     def _is_unlike(self, rotated: FloatArray) -> bool:
         """Whether a vector lies along the main axes of the space much less than its vectors do."""
         around = rotated - self._centre
-        share = float(((around @ self._main_axes) ** 2).sum()) / max(float((around**2).sum()), 1e-12)
-        return share < UNLIKE * self._usual_share
+        along, whole = self._along_main_axes.apply(around), float((around**2).sum())
+        return float((along**2).sum()) < UNLIKE * self._usual_share * whole
 
     def refined(self, query: Query, fine: Bytes, count: int) -> Numbers:
         """Which rows of `fine`, uint8 (N, 576), are nearest: `count` at most, best first."""
@@ -192,20 +192,21 @@ def spread(around: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.
     return np.maximum(variances, 1e-12), axes
 
 
-def likely(variances: npt.NDArray[np.float64], axes: npt.NDArray[np.float64]) -> FloatArray:
+def likely(variances: npt.NDArray[np.float64], axes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """What turns a query into the one whose products with coarse codes are closest to its own with the vectors.
 
-    Returns float32 (1152, 1152), symmetric. A coarse code is its vector plus an error alike in all directions, so the
+    Returns float64 (1152, 1152), symmetric. A coarse code is its vector plus an error alike in all directions, so the
     best linear estimate weighs each axis by its share of vector in vector and error (Wiener).
     """
     error = SIGN_ERROR * variances.mean()
-    return np.ascontiguousarray((axes * (variances / (variances + error))) @ axes.T, dtype=np.float32)
+    weighed: npt.NDArray[np.float64] = (axes * (variances / (variances + error))) @ axes.T
+    return weighed
 
 
-def linear(matrix: FloatArray) -> Any:
-    """faiss's way to multiply by a matrix: on one thread, without a copy."""
-    transform = faiss.LinearTransform(DIMENSION, DIMENSION, False)
-    faiss.copy_array_to_vector(matrix.ravel(), transform.A)
+def linear(matrix: npt.NDArray[np.floating[Any]]) -> Any:
+    """faiss's way to multiply rows by a matrix, (M, N): on one thread, which numpy does not promise."""
+    transform = faiss.LinearTransform(matrix.shape[1], matrix.shape[0], False)
+    faiss.copy_array_to_vector(np.ascontiguousarray(matrix, dtype=np.float32).ravel(), transform.A)
     transform.is_trained = True
     return transform
 
