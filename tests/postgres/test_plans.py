@@ -84,7 +84,7 @@ async def test_a_large_scope_goes_by_codes_which_is_not_called_exact(garden: Gar
     found = (await ask(garden, codes, images[0])).found
     assert names(found.rows) == ["0.jpg", "1.jpg", "2.jpg"]
     assert (found.plan.name, found.exact, found.complete, found.scanned) == ("codes", False, True, 21)
-    assert list(found.steps.ms) == ["reference", "scope", "candidates", "rerank"]
+    assert list(found.steps.ms) == ["reference", "candidates", "rerank"]
     assert codes.asked == [(None, 6)]
 
 
@@ -185,7 +185,7 @@ async def test_an_explanation_tries_every_way_and_compares_it_with_the_truth(
     by = engine(garden, FakeCodes(garden.database, missing={images[1]}))
     shown = await by.explain(garden.organization, SimilarQuery(images[0], limit=4, threshold=0.0))
     assert (shown.plan.name, shown.scope_size, shown.folder_path) == ("codes", 21, "/")
-    assert list(shown.preparation) == ["reference", "scope"]
+    assert list(shown.preparation) == ["reference"]
     exact, codes = shown.tried
     assert (exact.plan, exact.recall, exact.rows, exact.scanned, list(exact.steps)) == ("exact", 1.0, 4, 21, ["scan"])
     assert (codes.plan, codes.recall, codes.scanned, codes.complete) == ("codes", 0.75, 21, True)

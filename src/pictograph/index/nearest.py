@@ -42,12 +42,20 @@ SELECT id, filename, folder_path, dataset_id, tags, similarity FROM ({RANKED}) r
 # Any restart, restore, truncation or rewrite begins another era, in which an older watermark means nothing.
 ERA: Final = """extract(epoch FROM pg_postmaster_start_time())::text || '/' || 'image_embedding'::regclass::oid || '/'
     || pg_relation_filenode('image_embedding'::regclass)"""
-# The vector comes from `encoding`, so that an archived image can still be a reference.
+# The vector comes from `encoding`, so that an archived image can still be a reference. Size and folders of the scope
+# come along: asking for them apart would take longer than finding them.
 REFERENCE: Final = """
-SELECT i.id, i.dataset_id, f.path AS folder_path, i.state, i.reason, s.id AS space_id, s.stretch, e.vector
+SELECT i.id, i.dataset_id, asked.folder_path, i.state, i.reason, s.id AS space_id, s.stretch, e.vector,
+       (SELECT coalesce(sum(images), 0)::bigint FROM scope_count
+        WHERE space_id = s.id AND folder_id = ANY(
+            ARRAY(SELECT id FROM folder WHERE dataset_id = i.dataset_id AND path = asked.folder_path))) AS scope_size,
+       CASE WHEN asked.folder_path <> '/' THEN ARRAY(
+            SELECT id FROM folder WHERE dataset_id = i.dataset_id
+            AND (path = asked.folder_path OR starts_with(path, rtrim(asked.folder_path, '/') || '/'))) END AS folder_ids
 FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d ON d.id = i.dataset_id
+CROSS JOIN LATERAL (SELECT coalesce(%(folder)s, f.path) AS folder_path) asked
 LEFT JOIN space s ON s.active LEFT JOIN encoding e ON e.sha256 = i.sha256 AND e.space_id = s.id
-WHERE d.organization_id = %s AND i.id = %s"""
+WHERE d.organization_id = %(organization)s AND i.id = %(image)s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,7 @@ class Reference:
     id: ImageId
     dataset_id: DatasetId
     folder_path: str
+    """The scope: the folder that was asked for, or else its own."""
     state: str
     reason: str | None
     space_id: SpaceId | None
@@ -75,6 +84,10 @@ class Reference:
     stretch: float | None
     vector: HalfVector | None
     """Its vector in that space, float16 (1152,); None as long as it has none."""
+    scope_size: int
+    """Findable images in the scope."""
+    folder_ids: Sequence[int] | None
+    """The scope's folders, those below included; None for all of its dataset's folders."""
 
     @property
     def embedding(self) -> Embedding | None:
@@ -102,9 +115,12 @@ def as_stored(vector: FloatArray) -> HalfVector:
     return HalfVector(vector)
 
 
-async def find_reference(connection: Connection, organization: UUID, image: ImageId) -> Reference | None:
-    """The image, if this organization has it."""
-    return await fetch_one(connection, Reference, REFERENCE, [organization, image], binary=True)
+async def find_reference(
+    connection: Connection, organization: UUID, image: ImageId, folder_path: str | None = None
+) -> Reference | None:
+    """The image, if this organization has it. folder_path: where it is to be compared; None: in its own."""
+    values = {"organization": organization, "image": image, "folder": folder_path}
+    return await fetch_one(connection, Reference, REFERENCE, values, binary=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference
+from pictograph.index.scopes import Place
 from pictograph.index.spaces import Spaces
 from pictograph.index.tagged import TagFilter
 from pictograph.index.tags import Facets, TagHit, TagIndex, datasets_of
@@ -21,7 +22,7 @@ from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, cursor_af
 from pictograph.search.words import WordReaders
 from pictograph.store.datasets import resolve_dataset
 from pictograph.store.names import canonical_folder
-from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, TagCategory
+from pictograph.types import DatasetId, ImageState, OrganizationId, TagCategory
 
 PENDING_WAIT_S: Final = 10.0
 """How long a search waits for its reference image to be embedded."""
@@ -151,15 +152,16 @@ class SearchEngine:
 
     async def _ask_likeness(self, organization: OrganizationId, query: SimilarQuery, steps: Steps) -> Ask:
         with steps.step("reference"):
-            reference, embedding = await self._embedded_reference(organization, query.image_id)
+            reference, embedding = await self._embedded_reference(organization, query)
         scope = Scope(
             embedding.space_id,
             [reference.dataset_id],
-            query.folder_path or reference.folder_path,
+            reference.folder_path,
             stretch=embedding.stretch,
             left_out=reference.id,
         )
-        return Ask(scope, embedding.vector, query.threshold, query.limit, "image", query.exact, query.tags)
+        place = Place(reference.scope_size, reference.folder_ids)
+        return Ask(scope, embedding.vector, query.threshold, query.limit, "image", query.exact, query.tags, place)
 
     async def _ask_words(self, organization: OrganizationId, query: TextQuery, steps: Steps) -> Ask:
         with steps.step("words"):
@@ -214,27 +216,29 @@ class SearchEngine:
             label for category, labels in filters.items() for label in labels if not self._is_label(category, label)
         ]
 
-    async def _embedded_reference(self, organization: OrganizationId, image: ImageId) -> tuple[Reference, Embedding]:
-        reference = await self._reference(organization, image)
+    async def _embedded_reference(
+        self, organization: OrganizationId, query: SimilarQuery
+    ) -> tuple[Reference, Embedding]:
+        reference = await self._reference(organization, query)
         if reference.embedding is None:
-            await self._backlog.hurry(image)
+            await self._backlog.hurry(query.image_id)
         deadline = asyncio.get_running_loop().time() + PENDING_WAIT_S
         while reference.embedding is None and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(PENDING_POLL_S)
-            reference = await self._reference(organization, image)
+            reference = await self._reference(organization, query)
         if reference.embedding is not None:
             return reference, reference.embedding
         raise EmbeddingPending(
-            f"Image {image} is still waiting to be embedded. Ask again in a moment.", retry_after_s=2
+            f"Image {query.image_id} is still waiting to be embedded. Ask again in a moment.", retry_after_s=2
         )
 
-    async def _reference(self, organization: OrganizationId, image: ImageId) -> Reference:
+    async def _reference(self, organization: OrganizationId, query: SimilarQuery) -> Reference:
         async with self._database.connection("generic") as connection:
-            reference = await find_reference(connection, organization, image)
+            reference = await find_reference(connection, organization, query.image_id, query.folder_path)
         if reference is None:
-            raise NotFoundError(f"There is no image {image}.")
+            raise NotFoundError(f"There is no image {query.image_id}.")
         if reference.state == ImageState.FAILED and reference.embedding is None:
-            raise EmbeddingFailed(f"Image {image} could not be embedded: {reference.reason}")
+            raise EmbeddingFailed(f"Image {query.image_id} could not be embedded: {reference.reason}")
         return reference
 
 

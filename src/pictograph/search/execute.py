@@ -114,6 +114,8 @@ class Ask:
     exact: bool = False
     """Only an exact answer will do."""
     tags: TagFilter = field(default_factory=TagFilter)
+    place: Place | None = None
+    """Of the scope, where it was found together with the vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +197,13 @@ class Executor:
 
     async def survey(self, ask: Ask, steps: Steps) -> Whereabouts:
         """What there is to know before a plan."""
+        if ask.place and not ask.tags.labels:
+            return Whereabouts(ask.place)
         scope, tags = ask.scope, ask.tags
         carriers = None
         with steps.step("scope"):
             async with self._database.connection("generic") as connection:
-                place = await find_place(connection, scope)
+                place = ask.place or await find_place(connection, scope)
                 if tags.labels and self._carriers:
                     carriers = await self._carriers.count(
                         connection, scope.datasets, tags.labels, match=tags.match, folder_path=scope.folder_path
