@@ -1,234 +1,215 @@
-"""How fast, and how right, is a scan of codes with a ranking by the table behind it? (decisions/0006-codes.md)
+"""How much must codes look at, so that nothing is missed? (docs/decisions/0006-codes.md)
 
-    python -m benchmarks codes [ROWS ...]        default: 20000 100000
+    python -m benchmarks codes [ROWS ...]        default: 100000; a million take 5 GB of disk and some minutes
 
-First the ways to scan, each alone on one thread: recall of the nearest 50 and 500 among so many candidates, and the
-time for 200 and 2000 of them. Then pictograph's own path on a real PostgreSQL, scan and ranking, and its exact scan.
+The data and the questions of `python -m benchmarks search`, on one thread. First ways to scan codes of one bit a
+dimension: which share of the true nearest 50 and 500 is among the first so many, and the milliseconds a question takes.
+Then what the fine codes do with a shortlist of `index/candidates.py`, by bits. Last, `Held.nearest` as a whole.
 """
 
 from __future__ import annotations
 
-import asyncio
-import struct
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import uuid4
 
 import faiss
 import numpy as np
-import psycopg
+import numpy.typing as npt
 
 from benchmarks.common import median, report
-from benchmarks.vectors import Questions, Vectors, clustered, manifold
-from pictograph.db.embedded import EmbeddedPostgres
-from pictograph.db.migrate import migrate
-from pictograph.db.pool import Database
-from pictograph.index.candidates import QueryKind, over_fetch
-from pictograph.index.code_rows import ROW
-from pictograph.index.code_segments import rotation
-from pictograph.index.codes import Codes
-from pictograph.index.nearest import Scope, as_stored, nearest_exact
-from pictograph.index.ranked import nearest_by_codes
-from pictograph.types import DIMENSION, DatasetId, SpaceId
+from benchmarks.search.__main__ import DEFAULT_CACHE
+from benchmarks.search.data import Data, prepare
+from benchmarks.search.mixture import SOURCES, Vectors
+from pictograph.index.candidates import QueryKind, over_fetch, shortlist
+from pictograph.index.code_segments import Coded, CodeScope, Held, Quantiser, Segment
+from pictograph.types import DIMENSION, DatasetId
 
-KINDS: tuple[QueryKind, ...] = ("image", "text")
-DATA: dict[str, Callable[[int], Questions]] = {"clustered": clustered, "manifold": manifold}
+KINDS: dict[QueryKind, str] = {"image": "mixed", "text": "text"}
 LIMITS = (50, 500)
-AMONG = (100, 200, 500, 1000, 1100, 1550, 2000, 4250)
-TIMED = 30
-MULTI_BIT_ROWS = 20_000
-"""More bits take 100 to 500 microseconds an image to make: only tried on few."""
-Search = Callable[[Vectors, int], Any]
-
-FILL = """
-WITH o AS (INSERT INTO organization (id, name) VALUES (gen_random_uuid(), 'bench') RETURNING id),
-d AS (INSERT INTO dataset (id, organization_id, name) SELECT gen_random_uuid(), id, 'bench' FROM o RETURNING id),
-f AS (INSERT INTO folder (dataset_id, path) SELECT id, '/' FROM d RETURNING id, dataset_id),
-s AS (INSERT INTO space (encoder, revision, dimension, active) VALUES ('bench', '1', 1152, true)),
-b AS (INSERT INTO blob VALUES (sha256('x'), 1) RETURNING sha256)
-INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size)
-SELECT gen_random_uuid(), f.dataset_id, f.id, n::text, b.sha256, 'image/jpeg', 1, 1, 1
-FROM f, b, generate_series(1, %s) n"""
-COPY_IN = "COPY loaded FROM STDIN (FORMAT BINARY)"
-LOADED = "CREATE TEMP TABLE loaded (image_id uuid, dataset_id uuid, folder_id bigint, vector halfvec(1152))"
-INDEX_THEM = """
-INSERT INTO image_embedding (space_id, image_id, dataset_id, folder_id, vector)
-SELECT space.id, image_id, dataset_id, folder_id, vector FROM loaded, space"""
+COARSE_AMONG = (100, 200, 400, 800, 1600, 4000, 13_000)
+FINE_AMONG = (50, 75, 100, 125, 150, 600, 800, 1050)
+FINE = {4: faiss.ScalarQuantizer.QT_4bit, 6: faiss.ScalarQuantizer.QT_6bit, 8: faiss.ScalarQuantizer.QT_8bit}
+FINE_OF = 2000
+SAMPLE = 5000
+CHUNK = 20_000
+SEGMENT = 50_000
+TIMED = 20
+Rows = npt.NDArray[np.int64]
+Shortlists = dict[QueryKind, list[Rows]]
+"""For each kind of question, the rows that the coarse codes lead to, best first."""
+Search = Callable[[Vectors, int], Rows]
+"""A query, float32 (1152,), and how many rows; gives them, best first."""
 
 
-def ways(base: Vectors) -> dict[str, tuple[float, int, Search]]:
-    """Seconds to build, bytes an image, and how to ask."""
-    rotated = rotation().apply(base)
-    made: dict[str, tuple[float, int, Search]] = {}
-
-    def rabitq(name: str, index: Any) -> None:
-        started = time.perf_counter()
-        index.train(rotated)
-        index.add(rotated)
-        index.qb = 4
-        seconds = time.perf_counter() - started
-        made[name] = (seconds, int(index.code_size), lambda q, k: index.search(rotation().apply(q), k)[1])
-
-    def signs(vectors: Vectors) -> Any:
-        return np.packbits(vectors > 0, axis=1)
-
-    rabitq("faiss RaBitQ", faiss.IndexRaBitQ(DIMENSION, faiss.METRIC_L2))
-    rabitq("faiss RaBitQFastScan", faiss.IndexRaBitQFastScan(DIMENSION, faiss.METRIC_L2))
-    if len(base) <= MULTI_BIT_ROWS:
-        for bits in (2, 3):
-            rabitq(f"faiss RaBitQ, {bits} bits", faiss.IndexRaBitQ(DIMENSION, faiss.METRIC_L2, bits))
-    binary = faiss.IndexBinaryFlat(DIMENSION)
-    binary.add(signs(base))
-    made["faiss BinaryFlat"] = (0.0, DIMENSION // 8, lambda q, k: binary.search(signs(q), k)[1])
-    if find_spec("usearch"):
-        from usearch.index import MetricKind  # noqa: PLC0415 - only where it is installed
-        from usearch.index import search as usearch  # noqa: PLC0415
-
-        bits_of_base = signs(base)
-        made["usearch exact b1"] = (
-            0.0,
-            DIMENSION // 8,
-            lambda q, k: np.atleast_2d(
-                usearch(bits_of_base, signs(q), k, MetricKind.Hamming, exact=True, threads=1).keys
-            ),
-        )
-    return made
+def sample_of(data: Data) -> Vectors:
+    step = max(1, data.size // SAMPLE)
+    return np.asarray(data.vectors[::step][:SAMPLE])
 
 
-def truth_of(base: Vectors, queries: Vectors) -> Any:
-    """The nearest 500, best first."""
-    scores = queries @ base.T
-    near = np.argpartition(-scores, LIMITS[-1], axis=1)[:, : LIMITS[-1]]
-    return np.take_along_axis(near, np.argsort(-np.take_along_axis(scores, near, 1), axis=1), 1)
+def chunks(data: Data) -> list[Vectors]:
+    return [np.asarray(data.vectors[at : at + CHUNK]) for at in range(0, data.size, CHUNK)]
 
 
-def shared(found: Any, truth: Any) -> float:
-    return float(
-        np.mean([len(np.intersect1d(one, other)) / len(other) for one, other in zip(found, truth, strict=True)])
-    )
+def coarse_ways(data: Data, quantiser: Quantiser) -> dict[str, tuple[float, int, Search, Search]]:
+    """Seconds to build, bytes an image, how to ask for pictures, and for words."""
+    ours, plain = quantiser.empty_index(), faiss.IndexRaBitQFastScan(DIMENSION, faiss.METRIC_L2)
+    signs = faiss.IndexBinaryFlat(DIMENSION)
+    plain.train(quantiser.rotate(sample_of(data)))
+    seconds = dict.fromkeys(("RaBitQ", "RaBitQFastScan", "BinaryFlat"), 0.0)
+    for vectors in chunks(data):
+        steps: dict[str, Callable[[Vectors], None]] = {
+            "RaBitQ": lambda part: ours.add(quantiser.rotate(part)),
+            "RaBitQFastScan": lambda part: plain.add(quantiser.rotate(part)),
+            "BinaryFlat": lambda part: signs.add(np.packbits(part > 0, axis=1)),
+        }
+        for name, step in steps.items():
+            started = time.thread_time()
+            step(vectors)
+            seconds[name] += time.thread_time() - started
+
+    def asked(kind: QueryKind) -> Search:
+        return lambda query, count: ours.search(quantiser.query(query, kind).coarse, count)[1][0]
+
+    def rotated(query: Vectors, count: int) -> Rows:
+        found: Rows = plain.search(quantiser.rotate(query[None]), count)[1][0]
+        return found
+
+    def by_signs(query: Vectors, count: int) -> Rows:
+        found: Rows = signs.search(np.packbits(query[None] > 0, axis=1), count)[1][0]
+        return found
+
+    def as_it_is(query: Vectors, count: int) -> Rows:
+        found: Rows = ours.search(quantiser.rotate(query[None]), count)[1][0]
+        return found
+
+    return {
+        "RaBitQ, words by their likely part": (seconds["RaBitQ"], int(ours.code_size), asked("image"), asked("text")),
+        "RaBitQ": (seconds["RaBitQ"], int(ours.code_size), as_it_is, as_it_is),
+        "RaBitQFastScan": (seconds["RaBitQFastScan"], int(plain.code_size), rotated, rotated),
+        "BinaryFlat": (seconds["BinaryFlat"], DIMENSION // 8, by_signs, by_signs),
+    }
 
 
-def asked(search: Search, queries: Vectors, truth: Any) -> dict[str, Any]:
-    found = np.concatenate([search(query[None], max(AMONG)) for query in queries])
-    recall = {
+def shares(found: list[Rows], truth: Rows, among: tuple[int, ...]) -> dict[str, dict[int, float]]:
+    """Which share of the nearest 50 and 500 is among the first so many."""
+    return {
         f"recall@{limit}": {
-            among: round(shared(found[:, :among], truth[:, :limit]), 4) for among in AMONG if among >= limit
+            count: round(mean_share([rows[:count] for rows in found], truth[:, :limit]), 4)
+            for count in among
+            if limit <= count <= min(map(len, found))
         }
         for limit in LIMITS
     }
-    return recall | {f"ms_for_{k}": timed(partial(found_by, search, k), queries) for k in (200, 2000)}
 
 
-def found_by(search: Search, count: int, query: Vectors) -> object:
-    return search(query[None], count)
+def mean_share(found: list[Rows], truth: Rows) -> float:
+    return float(np.mean([len(np.intersect1d(one, true)) / len(true) for one, true in zip(found, truth, strict=True)]))
 
 
-def timed(call: Callable[[Vectors], object], queries: Vectors) -> float:
-    elapsed = []
+def timed(search: Search, queries: Vectors, count: int) -> float:
+    """Median processor milliseconds, which other work disturbs less than the clock."""
+    taken = []
     for query in queries[:TIMED]:
-        started = time.perf_counter()
-        call(query)
-        elapsed.append((time.perf_counter() - started) * 1000)
-    return median(elapsed)
+        started = time.thread_time()
+        search(query, count)
+        taken.append((time.thread_time() - started) * 1000)
+    return median(taken)
 
 
-def fill(conninfo: str, base: Vectors) -> list[UUID]:
-    """An image for each vector; their ids in the same order."""
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(FILL, [len(base)])
-        found = connection.execute("SELECT id, dataset_id, folder_id FROM image").fetchall()
-        connection.execute(LOADED)
-        with connection.cursor().copy(COPY_IN) as copy:
-            copy.write(b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0))
-            for at in range(0, len(base), 5000):
-                copy.write(packed(found[at : at + 5000], base[at : at + 5000]))
-            copy.write(struct.pack(">h", -1))
-        connection.execute(INDEX_THEM)
-        connection.execute("VACUUM ANALYZE image_embedding")
-    return [row[0] for row in found]
+def truth_of(data: Data, kind: QueryKind) -> Rows:
+    return data.truth(data.questions(KINDS[kind], None, max(LIMITS)))
 
 
-def packed(found: list[Any], vectors: Vectors) -> bytes:
-    rows = np.zeros(len(found), ROW)
-    rows["fields"], rows["dimension"], rows["folder"], rows["vector"] = 4, DIMENSION, found[0][2], vectors
-    rows["n1"], rows["n2"], rows["n3"], rows["n4"] = 16, 16, 8, 2 * DIMENSION + 4
-    rows["image"] = np.frombuffer(b"".join(row[0].bytes for row in found), "S16")
-    rows["dataset"] = np.frombuffer(found[0][1].bytes, "S16")
-    return rows.tobytes()
+def coarse(data: Data, quantiser: Quantiser) -> Shortlists:
+    """The shortlists of the first way."""
+    shortlists: Shortlists = {}
+    for way, (build_s, size, by_picture, by_words) in coarse_ways(data, quantiser).items():
+        result: dict[str, Any] = {}
+        for kind, search in (("image", by_picture), ("text", by_words)):
+            queries, truth = data.queries[KINDS[kind]], truth_of(data, kind)  # type: ignore[index,arg-type]
+            found = [search(query, max(COARSE_AMONG)) for query in queries]
+            times = {f"ms_for_{count}": timed(search, queries, count) for count in (800, 13_000)}
+            result[kind] = shares(found, truth, COARSE_AMONG) | times
+            shortlists.setdefault(kind, found)  # type: ignore[arg-type]
+        report(
+            "codes: coarse", way=way, data=data.kind, rows=data.size, build_s=round(build_s, 1), bytes=size, **result
+        )
+    return shortlists
 
 
-async def whole_path(conninfo: str, ids: list[UUID], questions: Questions) -> dict[str, Any]:
-    """Codes, then the ranking by the table; and the exact scan."""
-    database = Database(conninfo)
-    await database.open()
-    codes = Codes(database)
-    started = time.perf_counter()
-    await codes.refresh()
-    result: dict[str, Any] = {
-        "build_s": round(time.perf_counter() - started, 1),
-        "bytes_per_image": round(codes.memory_bytes / len(ids)),
-    }
-    async with database.connection() as connection:
-        row = await (await connection.execute("SELECT s.id, d.id FROM space s, dataset d")).fetchone()
-        space, dataset = SpaceId(row[0]), DatasetId(row[1])  # type: ignore[index]
-        scope = Scope(space, [dataset])
+def fine(data: Data, quantiser: Quantiser, shortlists: Shortlists) -> None:
+    """The true nearest are put on each shortlist: what is lost here, the fine codes lose."""
+    sample = quantiser.rotate(sample_of(data))
+    for bits, quantizer_type in FINE.items():
+        index = faiss.IndexScalarQuantizer(DIMENSION, quantizer_type, faiss.METRIC_INNER_PRODUCT)
+        if bits == min(FINE):
+            index.sq.rangestat, index.sq.rangestat_arg = faiss.ScalarQuantizer.RS_meanstd, 2.5
+        index.train(sample - sample.mean(0))
+        result: dict[str, Any] = {}
         for kind in KINDS:
-            queries: Vectors = getattr(questions, kind)[:TIMED]
-            for limit in LIMITS:
-                scan, rank, exact, shares = [], [], [], []
-                for query in queries:
-                    begun = time.perf_counter()
-                    candidates = await codes.candidates(
-                        space, [dataset], None, query, over_fetch(limit, kind), kind=kind
-                    )
-                    scanned = time.perf_counter()
-                    assert candidates is not None
-                    vector = as_stored(query)
-                    found = await nearest_by_codes(connection, scope, vector, candidates, threshold=0, limit=limit)
-                    ranked = time.perf_counter()
-                    true = await nearest_exact(connection, scope, vector, threshold=0, limit=limit)
-                    exact.append((time.perf_counter() - ranked) * 1000)
-                    scan.append((scanned - begun) * 1000)
-                    rank.append((ranked - scanned) * 1000)
-                    assert found is not None
-                    shares.append(len({row.id for row in found} & {row.id for row in true}) / limit)
-                result[f"{kind} {limit}"] = {
-                    "candidates": over_fetch(limit, kind),
-                    "recall": round(float(np.mean(shares)), 4),
-                    "scan_ms": median(scan),
-                    "rank_ms": median(rank),
-                    "exact_ms": median(exact),
-                }
-    await codes.close()
-    await database.close()
-    return result
+            found: list[Rows] = []
+            for query, true, listed in zip(
+                data.queries[KINDS[kind]], truth_of(data, kind), shortlists[kind], strict=True
+            ):
+                rows = np.union1d(true, listed[:FINE_OF])
+                index.reset()
+                index.add(quantiser.rotate(np.asarray(data.vectors[rows])) - sample.mean(0))
+                order = index.search(quantiser.rotate(query[None]), min(max(FINE_AMONG), len(rows)))[1][0]
+                found.append(rows[order])
+            result[kind] = shares(found, truth_of(data, kind), FINE_AMONG)
+        report("codes: fine", bits=bits, data=data.kind, rows=data.size, bytes=int(index.code_size), **result)
+
+
+def whole(data: Data, quantiser: Quantiser) -> None:
+    """What `Codes` does in its thread, without a helper."""
+    dataset = DatasetId(uuid4())
+    held, build_s = held_of(data, quantiser, dataset)
+    for kind in KINDS:
+        queries = data.queries[KINDS[kind]]
+        for limit in LIMITS:
+            count = over_fetch(limit, kind)
+
+            def search(query: Vectors, wanted: int, kind: QueryKind = kind) -> Rows:
+                packed = held.nearest(query, CodeScope([dataset]), wanted, kind).packed_ids
+                return np.frombuffer(packed, ">u8")[1::2].astype(np.int64)
+
+            found = [search(query, count) for query in queries]
+            facts = {"limit": limit, "candidates": count, "shortlist": shortlist(count, kind)}
+            recall = round(mean_share(found, truth_of(data, kind)[:, :limit]), 4)
+            times = {"ms": timed(search, queries, count), "build_s": round(build_s, 1)}
+            corpus = {"data": data.kind, "rows": data.size, "bytes": held.memory_bytes // data.size}
+            report("codes: both steps", **corpus, kind=kind, **facts, recall=recall, **times)
+
+
+def held_of(data: Data, quantiser: Quantiser, dataset: DatasetId) -> tuple[Held, float]:
+    """All codes, an image's id being its row; and the processor seconds they took."""
+    name = np.frombuffer(dataset.bytes, "S16")
+    segments, seconds = [], 0.0
+    for start in range(0, data.size, SEGMENT):
+        vectors = np.asarray(data.vectors[start : start + SEGMENT])
+        rows = np.arange(start, start + len(vectors))
+        ids = np.zeros((len(rows), 2), ">u8")
+        ids[:, 0], ids[:, 1] = 1 << 63, rows
+        started = time.thread_time()
+        codes = quantiser.codes(vectors)
+        part = Coded(ids.view("S16").ravel(), np.repeat(name, len(rows)), data.bands[rows].astype(np.int64), *codes)
+        segments.append(Segment(quantiser, part))
+        seconds += time.thread_time() - started
+    return Held(quantiser, tuple(segments), 1, "", frozenset(), data.size), seconds
 
 
 def main(sizes: list[int]) -> None:
     faiss.omp_set_num_threads(1)
     for rows in sizes:
-        for name, make in DATA.items():
-            questions = make(rows)
-            questions.base = questions.base.astype(np.float16).astype(np.float32)
-            truths = {kind: truth_of(questions.base, getattr(questions, kind)) for kind in KINDS}
-            for way, (build_s, code_bytes, search) in ways(questions.base).items():
-                answers = {kind: asked(search, getattr(questions, kind), truths[kind]) for kind in KINDS}
-                report("scan", way=way, data=name, rows=rows, build_s=round(build_s, 1), bytes=code_bytes, **answers)
-            with tempfile.TemporaryDirectory() as folder:
-                server = EmbeddedPostgres.start(Path(folder))
-                migrate(server.conninfo)
-                ids = fill(server.conninfo, questions.base)
-                report(
-                    "codes and table", data=name, rows=rows, **asyncio.run(whole_path(server.conninfo, ids, questions))
-                )
-                server.stop()
+        for source in SOURCES:
+            data = prepare(source, rows, DEFAULT_CACHE)
+            quantiser = Quantiser(sample_of(data))
+            fine(data, quantiser, coarse(data, quantiser))
+            whole(data, quantiser)
 
 
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]] or [20_000, 100_000])
+    main([int(size) for size in sys.argv[1:]] or [100_000])

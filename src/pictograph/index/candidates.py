@@ -58,9 +58,9 @@ def over_fetch(limit: int, kind: QueryKind) -> int:
 def shortlist(count: int, kind: QueryKind) -> int:
     """How many of the coarse codes are looked at again by their fine codes, so that the best `count` are among them.
 
-    125 -> 800 (image), 150 -> 1600 (text); 800 -> 3500, 1050 -> 8800; the deeper, the fewer are needed for each.
+    125 -> 800 (image), 150 -> 4000 (text); 800 -> 3500, 1050 -> 13000; the deeper, the fewer are needed for each.
     Source: `python -m benchmarks codes`.
     """
     if kind == "text":
-        return min(8 * count + 400, 3 * count + 5700)
+        return min(10 * count + 2500, 3 * count + 9850)
     return min(4 * count + 300, 2 * count + 2000)
