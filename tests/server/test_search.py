@@ -304,7 +304,7 @@ def test_a_tag_search_says_how_many_images_there_are_in_all(client: Client, plan
 def test_an_explanation_shows_the_plan_its_costs_and_its_recall(client: Client, planted: dict[str, str]) -> None:
     shown = client.search.explain(image_id=planted["reference.jpg"], folder_path="/", objects=["car"])
     assert (shown.plan, shown.scope_size, shown.folder_path) == ("exact", 5, "/")
-    assert list(shown.preparation) == ["reference"]
+    assert list(shown.preparation) == ["reference", "scope"]
     (exact,) = shown.tried
     assert (exact.plan, exact.rows, exact.recall, exact.complete, exact.fell_back) == ("exact", 3, 1.0, True, None)
     assert exact.estimated_ms > 0

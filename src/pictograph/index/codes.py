@@ -52,7 +52,10 @@ from pictograph.types import DatasetId, SpaceId
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-SEGMENT_ROWS: Final = 50_000
+SEGMENT_ROWS: Final = 250_000
+"""A million codes in segments of 50,000 take half as long again to scan: each has its own shortlist."""
+TAIL: Final = 5
+"""The last segment is written anew with every change, until it has this part of the rows of a segment."""
 DEFAULT_MEMORY_BYTES: Final = 1 << 30
 """About 1.4 million images."""
 PAUSE_S: Final = 2.0
@@ -76,7 +79,7 @@ class Codes:
     """The codes of every live space. One for each server process; `keep_fresh` makes and renews them.
 
     memory_bytes: what all codes together may take. If they would take more, the largest datasets go without. While
-    codes are replaced, the old and the new tail of at most `segment_rows` images exist side by side.
+    codes are replaced, the old and the new segment of at most `segment_rows` images exist side by side.
     """
 
     def __init__(
@@ -201,11 +204,13 @@ class Codes:
         if await pending_rows(at.connection, space, held.watermark, 1):
             added = changed_rows(at, space, held.watermark, list(held.left_out))
             *sealed, tail = held.segments or (None,)
-            open_tail = tail is not None and len(tail) < self._segment_rows
+            open_tail = tail is not None and len(tail) < self._segment_rows // TAIL
             begun = [tail.rows()] if tail is not None and open_tail else []
             kept = (*sealed,) if open_tail else held.segments
             new = await self._segments(space, held.quantiser, added, begun)
-            held = replace(held, segments=tuple(part for part in (*kept, *new) if part is not None))
+            segments = [part for part in (*kept, *new) if part is not None]
+            merged = await self._in_thread(self._builder, with_full_tail_merged, held, segments, self._segment_rows)
+            held = replace(held, segments=merged)
         held = replace(held, watermark=at.watermark)
         room = self._room_for(space)
         if held.memory_bytes > room:
@@ -260,6 +265,14 @@ def scanners(count: int, name: str) -> ThreadPoolExecutor:
 def coded(quantiser: Quantiser, chunk: Loaded) -> Coded:
     """Images with their codes."""
     return Coded(chunk.ids, chunk.datasets, chunk.folders, *quantiser.codes(chunk.vectors()))
+
+
+def with_full_tail_merged(held: Held, segments: Sequence[Segment], most_rows: int) -> tuple[Segment, ...]:
+    """The last two segments as one, if the last is full for a tail, and they have room in one."""
+    if len(segments) > 1 and len(segments[-1]) >= most_rows // TAIL and sum(map(len, segments[-2:])) <= most_rows:
+        rows = Coded.joined([segment.rows() for segment in segments[-2:]])
+        return (*segments[:-2], Segment(held.quantiser, rows))
+    return tuple(segments)
 
 
 def too_large(counts: dict[UUID, int], room_bytes: int) -> frozenset[UUID]:
