@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -35,21 +36,31 @@ def timing(step: StepName, terms: Terms, factor: float = 1.0) -> Timing:
     return Timing(step, terms, estimate(Timing(step, terms, 0), MACHINE) * factor)
 
 
-def questions() -> list[tuple[StepName, Terms]]:
+def questions(sizes: Sequence[int] = (500, 2000, 8000, WHOLE)) -> list[tuple[StepName, Terms]]:
     kinds: tuple[QueryKind, ...] = ("image", "text")
     asked: list[tuple[StepName, Terms]] = []
-    for size in (500, 2000, 8000, WHOLE):
+    for size in sizes:
         for rows in (50, 500):
             asked.append(("exact", Terms(size, rows)))
             for kind in kinds:
-                terms = Terms(size, rows, over_fetch(rows, kind), kind, WHOLE)
+                terms = Terms(size, rows, over_fetch(rows, kind), kind, sizes[-1])
                 asked += [("codes", terms), ("rerank", terms)]
-    return [*asked, *(("exact, tags", Terms(WHOLE, rows, filtered=True)) for rows in (50, 500))]
+    return [*asked, *(("exact, tags", Terms(sizes[-1], rows, filtered=True)) for rows in (50, 500))]
 
 
 def test_costs_are_found_from_the_times_they_give() -> None:
-    found = asdict(fit([timing(*question) for question in questions()]))
-    assert found == pytest.approx(asdict(MACHINE), rel=1e-6)
+    timings = [timing(*question) for question in questions()]
+    found = fit(timings)
+    assert asdict(found) == pytest.approx(asdict(MACHINE), rel=0.2)  # the defaults pull a little
+    assert all(0.95 < one.ratio < 1.05 for one in checked(timings, found))
+
+
+def test_a_cost_that_hardly_shows_stays_near_its_default() -> None:
+    chance = np.random.default_rng(5)
+    timings = [timing(*question, factor=float(chance.uniform(0.8, 1.25))) for question in questions((100, 300, 900))]
+    found = fit(timings)
+    require_sane(found)
+    assert found.code_row_us == pytest.approx(Costs().code_row_us, rel=0.5)
 
 
 def test_costs_are_found_through_noise() -> None:
