@@ -14,7 +14,7 @@ PLAIN = Costs(exact_up_to=0)
 
 def terms(size: int, candidates: int = 125, **options: Any) -> Terms:
     """A scope that codes hold alone, unless `codes_rows` says otherwise."""
-    return Terms(size, candidates, **({"codes_rows": size} | options))
+    return Terms(size, 50, candidates, **({"codes_rows": size} | options))
 
 
 def test_without_codes_every_scope_is_scanned() -> None:
@@ -64,13 +64,13 @@ def test_codes_outside_the_scope_count_too_though_less() -> None:
 
 
 def test_the_reason_names_the_size_and_both_estimates() -> None:
-    assert plan(terms(100_000), COSTS).reason == "100000 images: 5.3 ms are estimated for it, 100.6 ms for exact"
+    assert plan(terms(100_000), COSTS).reason == "100000 images: 5.5 ms are estimated for it, 115.9 ms for exact"
     carried = plan(terms(100_000, filtered=True, carriers=1000), COSTS)
-    assert carried.reason.startswith("100000 images, 1000 with these tags: 5.6 ms are estimated for it")
+    assert carried.reason.startswith("100000 images, 1000 with these tags: 6.4 ms are estimated for it")
 
 
 def test_codes_are_no_option_where_all_images_would_be_candidates() -> None:
-    free = Costs(rerank_row_us=0, code_row_us=0, refine_row_us=0, codes_ms=0, statement_ms=0, exact_up_to=0)
+    free = Costs(rerank_row_us=0, code_row_us=0, refine_row_us=0, codes_ms=0, statement_ms=0, row_us=0, exact_up_to=0)
     assert [option.name for option in weigh(terms(500, 500), free)] == ["exact"]
     assert plan(terms(500, 500), free).reason == "500 images are no more than codes would have to name"
     assert [option.name for option in weigh(terms(501, 500), free)] == ["exact", "codes"]
@@ -87,3 +87,9 @@ def test_the_rarer_the_tags_the_more_candidates_until_their_carriers_alone_are_c
     candidates = [one.candidates for one in plans[:3]]
     assert candidates == sorted(set(candidates))
     assert plans[3].estimated_ms < 10
+
+
+def test_rows_cost_the_same_whichever_way_they_are_found() -> None:
+    few, many = (weigh(replace(terms(10_000), rows=rows), COSTS) for rows in (50, 500))
+    more = [round(after.estimated_ms - before.estimated_ms, 6) for before, after in zip(few, many, strict=True)]
+    assert more == [round(450 * COSTS.row_us / 1000, 6)] * 2

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pictograph.cli import datasets, images, keys, models, reindex, search, service, tags, upload
+from pictograph.cli import datasets, images, keys, models, reindex, search, service, tags, tune, upload
 from pictograph.cli.connection import Connection
 from pictograph.cli.output import EXIT_HELP, EXIT_INTERRUPTED, exit_code_of, print_error
 from pictograph.errors import PictographError
@@ -28,6 +28,7 @@ app.command()(service.worker)
 app.command()(service.status)
 app.command()(upload.upload)
 app.command()(reindex.reindex)
+app.command()(tune.tune)
 app.add_typer(search.app, name="search")
 app.add_typer(tags.app, name="tags")
 app.add_typer(datasets.app, name="datasets")

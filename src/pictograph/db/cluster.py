@@ -27,6 +27,8 @@ SOCKET_PATH_BYTES: Final = 100
 """A unix socket's path may have 107 bytes on Linux, 103 on macOS, `/.s.PGSQL.5432` included."""
 UNFIT_FOR_SOCKETS: Final = frozenset(",'\"\\") | frozenset(map(chr, range(32)))
 """A comma parts two hosts for libpq and two folders for the server; the others are quotes and escapes somewhere."""
+SOCKETS_LINE: Final = 4
+"""Of postmaster.pid, which says where the server listens (PostgreSQL, miscadmin.h: LOCK_FILE_LINE_SOCKET_DIR)."""
 LOG_BYTES: Final = 16 * 2**20
 
 
@@ -106,6 +108,16 @@ class Cluster:
         """Nothing is left outside the data folder once the server has ended."""
         if self.sockets.parent != self.folder.parent:
             shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+def conninfo_beside(data_dir: Path, database: str) -> str | None:
+    """libpq connection string, password included, to the server that runs in this folder; None if none does."""
+    try:
+        sockets = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[SOCKETS_LINE]
+    except (OSError, IndexError):
+        return None
+    password = read_password(data_dir / "postgres.password")
+    return make_conninfo(host=sockets, port=PORT, user=SUPERUSER, password=password, dbname=database)
 
 
 def postgres_account() -> Account:

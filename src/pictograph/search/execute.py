@@ -186,7 +186,8 @@ class Executor:
         self._database = database
         self._codes = codes
         self._carriers = carriers
-        self._costs = costs
+        self.costs = costs
+        """What steps take here; may be replaced at any time."""
 
     async def find(self, ask: Ask, steps: Steps) -> Found:
         """The answer, by the cheapest plan; by `exact` where the codes turn out not to suffice, which it then says."""
@@ -212,11 +213,11 @@ class Executor:
 
     def plan_of(self, ask: Ask, where: Whereabouts) -> Plan:
         """How a question is answered."""
-        return plan(self._terms(ask, where), self._costs, exact=ask.exact)
+        return plan(self._terms(ask, where), self.costs, exact=ask.exact)
 
     def options(self, ask: Ask, where: Whereabouts) -> Sequence[Option]:
         """Every way that is open."""
-        return weigh(self._terms(ask, where), self._costs)
+        return weigh(self._terms(ask, where), self.costs)
 
     async def exactly(self, ask: Ask, steps: Steps) -> Found:
         """The exact answer."""
@@ -261,7 +262,7 @@ class Executor:
         """Ids of the images that carry the tags, where they are known and comparing all would take longer."""
         if self._carriers is None:
             return None
-        scope, tags, costs = ask.scope, ask.tags, self._costs
+        scope, tags, costs = ask.scope, ask.tags, self.costs
         found = await self._carriers.carriers(
             connection, scope.datasets, tags.labels, match=tags.match, folder_path=scope.folder_path
         )
@@ -295,6 +296,7 @@ class Executor:
     def _terms(self, ask: Ask, where: Whereabouts) -> Terms:
         return Terms(
             size=where.place.size,
+            rows=ask.limit,
             candidates=self._codes.over_fetch(ask.limit, ask.kind) if self._codes else 0,
             kind=ask.kind,
             codes_rows=self._codes_rows(ask.scope),

@@ -23,19 +23,21 @@ SPREAD: Final = 1.5
 class Costs:
     """What the steps take on one machine, which `pictograph tune` measures; defaults: docs/search.md."""
 
-    statement_ms: float = 0.6
-    """One statement that finds and gives 50 rows, there and back, with nothing to compare."""
-    exact_row_us: float = 1.0
+    statement_ms: float = 0.55
+    """One statement, there and back, with nothing to compare and no rows."""
+    row_us: float = 7.0
+    """One row of the answer, looked up and read."""
+    exact_row_us: float = 1.15
     """One vector of the scope, read and compared in SQL."""
-    filter_row_us: float = 0.7
+    filter_row_us: float = 0.5
     """One image of the scope, its tags looked at."""
-    codes_ms: float = 0.8
+    codes_ms: float = 1.2
     """One question to the codes, with nothing to compare."""
     code_row_us: float = 0.022
     """One coarse code of the scope, compared in memory; a tenth of it for one outside, passed over."""
-    refine_row_us: float = 0.6
+    refine_row_us: float = 0.65
     """One image of the shortlist, its fine code compared in memory."""
-    rerank_row_us: float = 5.0
+    rerank_row_us: float = 5.5
     """One candidate, its vector looked up by id and compared in SQL: as much as five rows of an exact scan."""
     exact_up_to: int = 2000
     """Scopes of so many images are scanned exactly even if codes would be a little faster: a ms buys the truth."""
@@ -47,6 +49,8 @@ class Terms:
 
     size: int
     """Images in the scope."""
+    rows: int = 0
+    """How many are asked for."""
     candidates: int = 0
     """How many images codes must name so that the rows asked for are among them."""
     kind: QueryKind = "image"
@@ -113,16 +117,25 @@ def exact_ms(terms: Terms, costs: Costs) -> float:
     scan_us = terms.size * (costs.exact_row_us + (costs.filter_row_us if terms.filtered else 0))
     if terms.carriers is not None:
         scan_us = min(scan_us, terms.carriers * costs.rerank_row_us)
-    return costs.statement_ms + scan_us / 1000
+    return costs.statement_ms + (scan_us + terms.rows * costs.row_us) / 1000
 
 
 def codes_ms(terms: Terms, candidates: int, costs: Costs) -> float:
-    """What comparing every code takes, then the shortlist's fine codes, then the candidates' vectors."""
+    """What finding that many candidates takes, then comparing their vectors."""
+    return candidates_ms(terms, candidates, costs) + rerank_ms(terms, candidates, costs)
+
+
+def candidates_ms(terms: Terms, candidates: int, costs: Costs) -> float:
+    """What comparing every code takes, then the shortlist's fine codes."""
     refined = min(shortlist(candidates, terms.kind), terms.size)
     passed_over = max(0, (terms.codes_rows or 0) - terms.size)
-    compared_us = (terms.size + passed_over / 10) * costs.code_row_us
-    compared_us += refined * costs.refine_row_us + candidates * costs.rerank_row_us
-    return 2 * costs.statement_ms + costs.codes_ms + compared_us / 1000
+    compared_us = (terms.size + passed_over / 10) * costs.code_row_us + refined * costs.refine_row_us
+    return costs.codes_ms + compared_us / 1000
+
+
+def rerank_ms(terms: Terms, candidates: int, costs: Costs) -> float:
+    """What comparing the candidates' vectors takes."""
+    return costs.statement_ms + (candidates * costs.rerank_row_us + terms.rows * costs.row_us) / 1000
 
 
 def candidates_of(terms: Terms) -> int:
