@@ -23,8 +23,8 @@ from support.codes import FakeCodes, rerank, twice
 from support.engines import ReadingEncoder
 from support.planting import Garden, direction
 
-CHEAP_CODES = Costs(statement_ms=-1e9, exact_up_to=0)
-"""Every scope of more than a few images goes by codes, for that takes a statement more."""
+CHEAP_CODES = Costs(codes_ms=-1e9, exact_up_to=0)
+"""Every scope of more than a few images goes by codes."""
 
 
 @pytest.fixture
