@@ -25,8 +25,8 @@ import numpy.typing as npt
 from benchmarks.search.mixture import SOURCES, Clusters, Source, Vectors, text_like
 from pictograph.types import DIMENSION
 
-VERSION = 1
-SCOPES = (10, 100, 1_000, 10_000, 50_000)
+VERSION = 2
+SCOPES = (10, 100, 1_000, 5_000, 20_000, 100_000)
 QUERIES = 100
 DEEPEST = 500
 """Right answers that are known for each question: the most that is ever asked for."""

@@ -63,7 +63,7 @@ class Settings:
     max_connections: int = setting(10, "Database connections of the server process.")
     code_bytes: int = setting(
         1_073_741_824,
-        "Memory for codes of images, 168 bytes each, which make searches of large scopes fast; beyond it, the largest "
+        "Memory for codes of images, 744 bytes each, which make searches of large scopes fast; beyond it, the largest "
         "datasets go without and are scanned exactly.",
         unit="bytes",
     )

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -17,6 +18,7 @@ from pgvector.psycopg import register_vector_async
 
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import Unavailable
+from pictograph.index import code_segments
 from pictograph.index.candidates import QueryKind, over_fetch, shortlist, uuid_array
 from pictograph.index.code_rows import ROW
 from pictograph.index.codes import BYTES_PER_IMAGE, Codes
@@ -161,6 +163,25 @@ def unlike(pictures: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     vectors = 0.32 * pictures + 0.75 * own / np.linalg.norm(own) + 0.58 * noise
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+async def test_a_shortlist_that_is_too_short_is_made_longer(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    street = await field.garden.dataset()
+    vectors = scattered(5000, seed=8)
+    await field.plant(street, vectors)
+    await field.codes.refresh()
+    monkeypatch.setattr(code_segments, "shortlist", lambda count, _kind: count)
+    asked: list[int] = []
+    scan = code_segments.Held._scan
+
+    def counted(held: Any, query: Any, scope: Any, wanted: int, helpers: Any) -> Any:
+        asked.append(wanted)
+        return scan(held, query, scope, wanted, helpers)
+
+    monkeypatch.setattr(code_segments.Held, "_scan", counted)
+    scores = [recall(*await field.both(query, [street.id])) for query in unlike(vectors[:10], seed=4)]
+    assert max(asked) >= 4 * min(asked)
+    assert np.mean(scores) >= 0.98
 
 
 @pytest.mark.parametrize("kind", ["text", "image"])

@@ -37,9 +37,13 @@ SIGN_ERROR: Final = math.pi / 2 - 1
 its product with the sign is right on average (the mean of |x| is sqrt(2 / pi))."""
 SHARED_FROM: Final = 100_000
 """Codes from which two threads scan sooner than one: below, the scan takes 2 ms."""
-MAIN_AXES: Final = 128
-UNLIKE: Final = 0.5
-"""A picture with less than this share of what is usual along the main axes is searched for as words are."""
+BEST_SHARE: Final = 0.4
+"""The part of the candidates that must be right: about as many as rows are asked for."""
+MOST_LATE: Final = 0.01
+DEEPER: Final = 4
+"""How many times as long a shortlist becomes that turned out to be too short."""
+MOST_LISTED: Final = 50_000
+"""A shortlist of so many is not made longer: its fine codes take 29 MB."""
 LEAST_SAMPLED: Final = 100
 """With fewer vectors nothing is known of how they lie: then they are taken to lie anywhere."""
 Ids: TypeAlias = npt.NDArray[np.bytes_]
@@ -96,8 +100,6 @@ class Query:
 
     coarse: FloatArray
     fine: FloatArray
-    kind: QueryKind
-    """`text` also for pictures that are unlike the library's as words are: drawings among photographs, say."""
 
 
 class Quantiser:
@@ -114,8 +116,6 @@ class Quantiser:
         self._centre = self.rotate(centre[None])[0]
         around = self.rotate(sample - centre)
         variances, axes = spread(around)
-        self._along_main_axes = linear(axes[:, -MAIN_AXES:].T)
-        self._usual_share = float(variances[-MAIN_AXES:].sum() / variances.sum())
         self._likely = linear(likely(variances, axes))
         self._template = self.empty_index()
         self._fine = fine_quantiser(around)
@@ -140,15 +140,9 @@ class Quantiser:
         from others.
         """
         fine = self.rotate(vector.reshape(1, -1))
-        if kind == "text" or self._is_unlike(fine):
-            return Query(self._centre + self._likely.apply(fine - self._centre), fine, "text")
-        return Query(fine, fine, "image")
-
-    def _is_unlike(self, rotated: FloatArray) -> bool:
-        """Whether a vector lies along the main axes of the space much less than its vectors do."""
-        around = rotated - self._centre
-        along, whole = self._along_main_axes.apply(around), float((around**2).sum())
-        return float((along**2).sum()) < UNLIKE * self._usual_share * whole
+        if kind == "text":
+            return Query(self._centre + self._likely.apply(fine - self._centre), fine)
+        return Query(fine, fine)
 
     def refined(self, query: Query, fine: Bytes, count: int) -> Numbers:
         """Which rows of `fine`, uint8 (N, 576), are nearest: `count` at most, best first."""
@@ -302,6 +296,26 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortlist:
+    """What the coarse codes lead to, in no order."""
+
+    ids: Ids
+    fine: Bytes
+    """uint8 (N, 576)."""
+    distances: FloatArray
+    """By the coarse codes."""
+
+    def has_late(self, best: Numbers) -> bool:
+        """Whether some of the best rows, by their fine codes, are in the farther half by their coarse ones.
+
+        Then others are likely to be farther still, and not on this list: the query is of words, or unlike the
+        library's pictures as words are, a drawing among photographs perhaps.
+        """
+        late = int((self.distances[best] > np.median(self.distances)).sum())
+        return late > MOST_LATE * len(best)
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """The codes of one space, complete up to a watermark."""
 
@@ -334,36 +348,46 @@ class Held:
     ) -> Candidates:
         """At most `count` images of the scope, best first, none twice. vector: float32 (1152,), made of a `kind`.
 
-        helpers: scan some of the segments meanwhile, where there are many codes.
+        helpers: scan some of the segments meanwhile, where there are many codes. A shortlist that turns out to be too
+        short is made longer, until it is not.
         """
-        query = self.quantiser.query(vector, kind)
-        wanted = shortlist(count, query.kind)
+        in_scope, wanted = 0, shortlist(count, kind)
+        ids, is_long_enough = np.zeros(0, "S16"), False
+        while not is_long_enough:
+            query = self.quantiser.query(vector, kind)
+            found = self._scan(query, scope, wanted, helpers)
+            in_scope = sum(near.in_scope for near in found)
+            shortlisted = self._shortlisted(found, wanted)
+            # Room for images that come twice: once where they are, once where they were.
+            rows = self.quantiser.refined(query, shortlisted.fine, 2 * count)
+            ids = without_repeats(shortlisted.ids[rows])[:count]
+            is_long_enough = min(in_scope, MOST_LISTED) <= wanted or not shortlisted.has_late(
+                rows[: int(BEST_SHARE * count)]
+            )
+            wanted, kind = DEEPER * wanted, "text"
+        return Candidates(ids.tobytes(), self.watermark, self.era, in_scope, in_scope <= count)
 
+    def _scan(self, query: Query, scope: CodeScope, wanted: int, helpers: Executor | None) -> list[Near]:
         def scan(segment: Segment) -> Near:
             return segment.nearest(query.coarse, scope, wanted)
 
         if helpers is None or self.rows < SHARED_FROM:
-            found = [scan(segment) for segment in self.segments]
-        else:
-            found = shared(scan, self.segments, helpers)
-        in_scope = sum(near.in_scope for near in found)
-        ids, fine = self._shortlisted(found, wanted)
-        # Room for images that come twice: once where they are, once where they were.
-        ids = without_repeats(ids[self.quantiser.refined(query, fine, 2 * count)])[:count]
-        return Candidates(ids.tobytes(), self.watermark, self.era, in_scope, in_scope <= count)
+            return [scan(segment) for segment in self.segments]
+        return shared(scan, self.segments, helpers)
 
-    def _shortlisted(self, found: Sequence[Near], wanted: int) -> tuple[Ids, Bytes]:
-        """Ids and fine codes of the `wanted` nearest of all segments, in no order."""
+    def _shortlisted(self, found: Sequence[Near], wanted: int) -> Shortlist:
+        """The `wanted` nearest of all segments."""
         limit = np.inf
-        distances = np.concatenate([np.zeros(0, np.float32), *(near.distances for near in found)])
-        if len(distances) > wanted:
-            limit = np.partition(distances, wanted)[wanted]
-        ids, fine = [np.zeros(0, "S16")], [np.zeros((0, FINE_BYTES), np.uint8)]
+        every = np.concatenate([np.zeros(0, np.float32), *(near.distances for near in found)])
+        if len(every) > wanted:
+            limit = np.partition(every, wanted)[wanted]
+        ids, fine, distances = [np.zeros(0, "S16")], [np.zeros((0, FINE_BYTES), np.uint8)], [every[:0]]
         for segment, near in zip(self.segments, found, strict=True):
-            rows = near.rows[near.distances <= limit]
-            ids.append(segment.ids[rows])
-            fine.append(segment.fine[rows])
-        return np.concatenate(ids), np.concatenate(fine)
+            chosen = near.distances <= limit
+            ids.append(segment.ids[near.rows[chosen]])
+            fine.append(segment.fine[near.rows[chosen]])
+            distances.append(near.distances[chosen])
+        return Shortlist(np.concatenate(ids), np.concatenate(fine), np.concatenate(distances))
 
 
 def shared(scan: Callable[[Segment], Near], segments: Sequence[Segment], helpers: Executor) -> list[Near]:
