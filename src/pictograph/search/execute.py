@@ -200,16 +200,21 @@ class Executor:
         """What there is to know before a plan."""
         if ask.place and not ask.tags.labels:
             return Whereabouts(ask.place)
-        scope, tags = ask.scope, ask.tags
-        carriers = None
         with steps.step("scope"):
-            async with self._database.connection("generic") as connection:
-                place = ask.place or await find_place(connection, scope)
-                if tags.labels and self._carriers:
-                    carriers = await self._carriers.count(
-                        connection, scope.datasets, tags.labels, match=tags.match, folder_path=scope.folder_path
-                    )
-        return Whereabouts(place, carriers)
+            place = ask.place
+            if place is None:
+                async with self._database.connection("generic") as connection:
+                    place = await find_place(connection, ask.scope)
+            return Whereabouts(place, await self._count_carriers(ask))
+
+    async def _count_carriers(self, ask: Ask) -> int | None:
+        scope, tags = ask.scope, ask.tags
+        if self._carriers is None or not tags.labels:
+            return None
+        async with self._database.connection() as connection:
+            return await self._carriers.count(
+                connection, scope.datasets, tags.labels, match=tags.match, folder_path=scope.folder_path
+            )
 
     def plan_of(self, ask: Ask, where: Whereabouts) -> Plan:
         """How a question is answered."""
