@@ -33,8 +33,8 @@ CREATE TABLE items (id bigint PRIMARY KEY, folder integer NOT NULL, embedding ve
 COPY = "COPY items (id, folder, embedding) FROM STDIN WITH (FORMAT BINARY)"
 INDEXES = f"""
 CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops) WITH (m = {M}, ef_construction = {EF_CONSTRUCTION});
-CREATE INDEX ON items (folder);
-ANALYZE items"""
+CREATE INDEX ON items (folder)"""
+SETTLED = (b"VACUUM ANALYZE items", b"CHECKPOINT")
 EVERYWHERE = "SELECT id FROM items ORDER BY embedding <=> %(vector)s LIMIT %(limit)s"
 FILTERED = "SELECT id FROM items WHERE folder = ANY(%(folders)s) ORDER BY embedding <=> %(vector)s LIMIT %(limit)s"
 
@@ -58,6 +58,8 @@ class Pgvector:
                 for row, (folder, vector) in enumerate(zip(data.bands, data.vectors, strict=True)):
                     copy.write_row((row, int(folder), Vector(np.asarray(vector))))
             connection.execute(INDEXES.encode())
+            for statement in SETTLED:
+                connection.execute(statement)
 
     @contextmanager
     def client(self) -> Iterator[Search]:

@@ -39,6 +39,8 @@ from pictograph.store.keys import Keys
 from pictograph.types import DatasetId, ImageId, OrganizationId, SpaceId
 
 QUERY_FOLDER = "/queries"
+SETTLED = (b"VACUUM ANALYZE", b"CHECKPOINT")
+"""Else autovacuum does it while the first questions are timed."""
 DISK = """
 SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
 
@@ -71,7 +73,8 @@ async def load(connection: Connection, space: SpaceId, dataset: DatasetId, data:
     folder_ids = await make_folders(connection, dataset, [QUERY_FOLDER] * len(names))
     images = images_of(names, folder_ids, np.concatenate(list(data.queries.values())).astype(np.float16))
     await bulk_load(connection, space, dataset, images)
-    await connection.execute("ANALYZE")
+    for statement in SETTLED:
+        await connection.execute(statement)
     return {name: ImageId(UUID(bytes=row.tobytes())) for name, row in zip(names, images.ids, strict=True)}
 
 
