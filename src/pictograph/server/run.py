@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -58,7 +59,12 @@ def serve(
     address = address_of(settings.host, listener)
     with listener, running_database(settings) as conninfo:
         settings, start = asyncio.run(first_start(settings, conninfo, address, fetch))
-        app = create_app(settings, conninfo, on_ready=lambda _: announce(start))
+
+        def be_ready(_: object) -> None:
+            keep_what_is_loaded()
+            announce(start)
+
+        app = create_app(settings, conninfo, on_ready=be_ready)
         server = Server(uvicorn_config(app, settings))
         if exit_with_parent:
             when_parent_ends(lambda: setattr(server, "should_exit", True))
@@ -77,6 +83,12 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def keep_what_is_loaded() -> None:
+    """Spares the garbage collector what lives as long as the process: going through it stops requests for 60 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 def bind(host: str, port: int) -> socket.socket:
