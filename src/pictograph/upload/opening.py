@@ -23,12 +23,12 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
 from pictograph.errors import BadImage
+from pictograph.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_format
 from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, cut_short
 from pictograph.upload.headers.read import read_header
 from pictograph.upload.limits import PictureLimits, check_bytes, check_size
 from pictograph.upload.picture import PictureFacts
-from pictograph.upload.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_format
 
 # Pillow's own limit is one number for the process; ours come with each call, and are checked before Pillow decodes.
 Image.MAX_IMAGE_PIXELS = None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pictograph.errors import BadImage, UnsupportedFormat
-from pictograph.upload.sniff import SNIFF_BYTES, content_type_of, sniff_format
+from pictograph.sniff import SNIFF_BYTES, content_type_of, sniff_format
 
 from .pictures import one_of_each
 

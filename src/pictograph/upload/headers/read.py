@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
+from pictograph.sniff import PictureFormat
 from pictograph.upload.headers.gif import read_gif
 from pictograph.upload.headers.header import Header, broken
 from pictograph.upload.headers.jpeg import read_jpeg
@@ -12,7 +13,6 @@ from pictograph.upload.headers.png import read_png
 from pictograph.upload.headers.tiff import read_tiff
 from pictograph.upload.headers.webp import read_webp
 from pictograph.upload.limits import PictureLimits, check_size
-from pictograph.upload.sniff import PictureFormat
 
 _READERS: Final[dict[PictureFormat, Callable[[BinaryIO], Header]]] = {
     "JPEG": read_jpeg,

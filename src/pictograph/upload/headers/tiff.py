@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import BinaryIO, Final
 
+from pictograph.sniff import unsupported
 from pictograph.upload.headers.directory import Directory, read_directory
 from pictograph.upload.headers.header import Header, broken
-from pictograph.upload.sniff import unsupported
 
 MAX_VALUES: Final = 500_000
 """Of one tag: 100 million pixels in strips of one row, or in tiles of 16 x 16, stay below."""
