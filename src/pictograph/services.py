@@ -115,6 +115,9 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
         database = Database(conninfo, max_connections=settings.max_connections)
         await database.open()
         closing.push_async_callback(database.close)
+        recognizing = Database(conninfo, max_connections=1)
+        await recognizing.open()
+        closing.push_async_callback(recognizing.close)
         await open_space(settings, database)
         spaces, backlog, taxonomy = Spaces(database), Backlog(database), load_taxonomy()
         codes = CodesWhenLarge(database, max_bytes=settings.code_bytes)
@@ -130,7 +133,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             settings=settings,
             database=database,
             blobs=blobs,
-            keys=Keys(database),
+            keys=Keys(database, recognizing),
             datasets=Datasets(database),
             images=images,
             thumbnails=Thumbnails(blobs, limits_of(settings)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -13,16 +14,17 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Database
-from pictograph.db.rows import fetch_all, fetch_one, fetch_tuple, fetch_value
+from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import NotFoundError, ValidationError
+from pictograph.store.key_memory import KeyMemory, Row
 from pictograph.store.names import checked_segment
 from pictograph.types import ROLES, OrganizationId, Role
 
 KEY_PREFIX: Final = "pk_live_"
 DEFAULT_ORGANIZATION: Final = "default"
-REMEMBERED_S: Final = 2.0
-"""How long who holds a key is remembered, so that not every request asks the database."""
-MOST_REMEMBERED: Final = 10_000
+SHAPE: Final = re.compile(r"pk_live_[0-9a-f]{64}")
+TOUCH_EVERY_S: Final = 60.0
+"""How often a key's use is noted, so that reading does not become writing."""
 
 CREATE_ORGANIZATION: Final = "INSERT INTO organization (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
 ORGANIZATION_BY_NAME: Final = "SELECT id FROM organization WHERE name = %s"
@@ -33,15 +35,12 @@ INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role)
 VALUES (%(id)s, %(organization)s, %(name)s, %(prefix)s, %(hash)s, %(role)s)
 RETURNING {KEY_COLUMNS}"""
 LIST_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM api_key WHERE organization_id = %s ORDER BY created_at, id"
-# last_used_at moves once a minute at most, so that reading does not become writing
-IDENTIFY: Final = """
-WITH known AS (
-    SELECT id, organization_id, role, last_used_at FROM api_key WHERE key_hash = %(hash)s AND revoked_at IS NULL
-), touched AS (
-    UPDATE api_key SET last_used_at = now()
-    WHERE id IN (SELECT id FROM known WHERE last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
-)
-SELECT id, organization_id, role FROM known"""
+CALLERS: Final = """
+SELECT key_hash, id, organization_id, role FROM api_key WHERE revoked_at IS NULL AND key_hash > %(after)s
+ORDER BY key_hash LIMIT %(limit)s"""
+TOUCH: Final = """
+UPDATE api_key SET last_used_at = now()
+WHERE id = %s AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')"""
 REVOKE_KEY: Final = """
 UPDATE api_key SET revoked_at = now() WHERE id = %(id)s AND organization_id = %(organization)s AND revoked_at IS NULL
 RETURNING id"""
@@ -93,13 +92,20 @@ def hash_of(secret: str) -> bytes:
     return hashlib.sha256(secret.strip().encode("utf-8", "surrogateescape")).digest()
 
 
+def caller_of(row: Row) -> Caller:
+    """From a row of `CALLERS`, behind the hash."""
+    return Caller(row[0], OrganizationId(row[1]), row[2])
+
+
 class Keys:
     """Makes, lists, revokes and recognizes keys."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, recognizing: Database | None = None) -> None:
+        """recognizing: connections of its own for `identify`, so that it never waits for those that searches hold."""
         self._database = database
-        self._recognized: dict[bytes, tuple[float, Caller]] = {}
-        self._revocations = 0
+        self._recognizing = recognizing or database
+        self._memory = KeyMemory(self._recognizing, CALLERS, caller_of)
+        self._touched: dict[UUID, float] = {}
 
     async def ensure_organization(self, name: str = DEFAULT_ORGANIZATION) -> OrganizationId:
         """The organization's id; it is made if it is not there."""
@@ -129,6 +135,7 @@ class Keys:
         }
         async with self._database.connection() as connection:
             made = await fetch_one(connection, ApiKey, CREATE_KEY, values)
+        self._memory.has_changed()
         if made is None:
             raise NotFoundError(f"There is no organization {organization}.")
         return made, secret
@@ -141,31 +148,29 @@ class Keys:
     async def identify(self, secret: str) -> Caller | None:
         """Who holds this secret, or None if nobody does (any more).
 
-        A holder is remembered for `REMEMBERED_S`; `revoke` forgets them all. So only a key that another server of the
-        same database revoked works on, that long at most.
+        From memory, see `KeyMemory`: a key that `revoke` revoked here does not work any more, one that another server
+        revoked works for half a second at most. What cannot be a key is refused without a look.
         """
-        key_hash, now = hash_of(secret), time.monotonic()
-        known = self._recognized.get(key_hash)
-        if known and now < known[0]:
-            return known[1]
-        revocations = self._revocations
-        async with self._database.connection() as connection:
-            row = await fetch_tuple(connection, IDENTIFY, {"hash": key_hash})
-        if row is None:
-            self._recognized.pop(key_hash, None)
+        if not SHAPE.fullmatch(secret.strip()):
             return None
-        caller = Caller(row[0], OrganizationId(row[1]), row[2])
-        if len(self._recognized) >= MOST_REMEMBERED:
-            self._recognized.clear()
-        if revocations == self._revocations:  # else it may have been read before it was revoked
-            self._recognized[key_hash] = (now + REMEMBERED_S, caller)
+        caller = await self._memory.find(hash_of(secret))
+        if caller is not None:
+            await self._touch(caller.key_id)
         return caller
+
+    async def _touch(self, key_id: UUID) -> None:
+        """Notes that the key is in use, now and then."""
+        now = time.monotonic()
+        if now - self._touched.get(key_id, -TOUCH_EVERY_S) < TOUCH_EVERY_S:
+            return
+        self._touched[key_id] = now
+        async with self._recognizing.connection() as connection:
+            await connection.execute(TOUCH, [key_id])
 
     async def revoke(self, organization: OrganizationId, key_id: UUID) -> None:
         """The key stops working at once. Raises NotFoundError."""
         async with self._database.connection() as connection:
             revoked = await fetch_value(connection, REVOKE_KEY, {"id": key_id, "organization": organization})
-        self._revocations += 1
-        self._recognized.clear()
+        self._memory.has_changed()
         if revoked is None:
             raise NotFoundError(f"There is no working API key {key_id}.")

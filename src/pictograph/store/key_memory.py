@@ -1,0 +1,100 @@
+"""Every working key's hash, in memory, so that a made-up key costs no query of its own.
+
+One row of the database (`key_version`) changes with every change of a key, whoever makes it. A reading looks at that
+row, and reads the keys again if it is another. Readings are shared by all who wait for one, and there are few: a flood
+of made-up keys causes no more of them than one made-up key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from pictograph.db.pool import Connection, Database
+from pictograph.db.rows import fetch_value
+
+Holder = TypeVar("Holder")
+
+TRUE_FOR_S: Final = 0.5
+"""How long what was read may answer: then a key that another server revoked has stopped working."""
+BURST: Final = 5
+READINGS_PER_S: Final = 15.0
+"""With BURST, at most 20 readings in any second, however many wrong keys come."""
+PART: Final = 500
+"""Keys read at a time: nobody else is served while their rows are made."""
+
+VERSION: Final = "SELECT version FROM key_version"
+Row = tuple[Any, ...]
+
+
+class KeyMemory(Generic[Holder]):
+    """Who holds a key, by its hash; never older than `TRUE_FOR_S`."""
+
+    def __init__(self, database: Database, statement: str, holder_of: Callable[[Row], Holder]) -> None:
+        """statement: (hash, ...) of up to %(limit)s keys behind the hash %(after)s, by hash."""
+        self._database = database
+        self._statement = statement
+        self._holder_of = holder_of
+        self._holders: dict[bytes, Holder] = {}
+        self._version: UUID | None = None
+        self._read_at = self._changed_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+        self._credit, self._credited_at = float(BURST), time.monotonic()
+
+    async def find(self, key_hash: bytes) -> Holder | None:
+        """Who holds the key. Who does not seem to exist is looked for in a reading that began after the question."""
+        asked_at = time.monotonic()
+        await self._be_as_of(max(self._changed_at, asked_at - TRUE_FOR_S))
+        if key_hash not in self._holders:
+            await self._be_as_of(asked_at)
+        return self._holders.get(key_hash)
+
+    def has_changed(self) -> None:
+        """This process has changed a key: no question from now on is answered by what was read before."""
+        self._changed_at = time.monotonic()
+
+    async def _be_as_of(self, moment: float) -> None:
+        while self._read_at < moment:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read())
+                self._reading.add_done_callback(retrieve)
+            await asyncio.shield(self._reading)  # others wait for it, too
+
+    async def _read(self) -> None:
+        await self._wait_for_credit()
+        began = time.monotonic()
+        async with self._database.connection() as connection:
+            is_known = await fetch_value(connection, VERSION) == self._version
+        if not is_known:
+            async with self._database.snapshot() as connection:
+                version = await fetch_value(connection, VERSION)
+                self._holders, self._version = await self._read_all(connection), version
+        self._read_at = began
+
+    async def _read_all(self, connection: Connection) -> dict[bytes, Holder]:
+        holders: dict[bytes, Holder] = {}
+        after = b""
+        while True:
+            values = {"after": after, "limit": PART}
+            rows = await (await connection.execute(self._statement.encode(), values)).fetchall()
+            holders.update((row[0], self._holder_of(row[1:])) for row in rows)
+            if len(rows) < PART:
+                return holders
+            after = rows[-1][0]
+
+    async def _wait_for_credit(self) -> None:
+        now = time.monotonic()
+        self._credit = min(BURST, self._credit + (now - self._credited_at) * READINGS_PER_S)
+        self._credited_at = now
+        self._credit -= 1
+        if self._credit < 0:
+            await asyncio.sleep(-self._credit / READINGS_PER_S)
+
+
+def retrieve(task: asyncio.Task[None]) -> None:
+    """Those who waited were told why it failed; nobody may be left who does."""
+    if not task.cancelled():
+        task.exception()
