@@ -17,8 +17,20 @@ PictographError
 │   ├── RateLimitError        429   carries `retry_after_s`
 │   └── ServerError           5xx
 │       ├── EmbeddingPending  503   the reference image is still in the queue
+│       ├── StorageFull       507   a disk has no room left: that of the files or of the database
 │       └── Unavailable       503   the database or the blob store cannot be reached
-│           └── BlobMissing         a row names bytes that the blob store does not have
+│           ├── BlobMissing         a row names bytes that the blob store does not have
+│           ├── DatabaseAway        it cannot be reached, or the connection broke
+│           ├── DatabaseStopping    it is shutting down, starting or recovering
+│           ├── DatabaseRefused     it answers, but not to us: password, name, right
+│           ├── DatabaseIncomplete  pgvector is missing there
+│           ├── DatabaseBusy        it has no connection or resource left for us
+│           ├── DatabaseOutOfMemory its memory ended
+│           ├── DatabaseReadOnly    it takes no writes
+│           ├── DatabaseDamaged     its files or its disk fail
+│           ├── LockTimeout         a lock was not given in time
+│           ├── StatementTimeout    a statement took too long, or was cancelled
+│           └── WriteConflict       other writers were in the way, again and again
 ├── ConnectionFailed                the server could not be reached, or did not answer in time
 ├── ModelDamaged                    a model's file, or a bundle, is not what its manifest says
 └── WorkerLost                      the worker ended again and again while it processed an image
@@ -202,6 +214,97 @@ class Unavailable(ServerError):
 
     code = "unavailable"
     status = 503
+    words: ClassVar[str] = "The database or the blob store cannot be reached"
+    """What a person reads first; what the database said follows it."""
+
+
+class StorageFull(ServerError):
+    """A disk has no room left; nothing of the request was kept. Somebody has to make room before it can succeed."""
+
+    code = "storage_full"
+    status = 507
+    retryable = False
+    words: ClassVar[str] = "The database's disk is full; make room there, then send this again"
+
+
+class DatabaseAway(Unavailable):
+    """The database cannot be reached, or the connection to it broke."""
+
+    code = "database_away"
+    words = "The database cannot be reached"
+
+
+class DatabaseStopping(Unavailable):
+    """The database is shutting down, starting or recovering; it will be back."""
+
+    code = "database_stopping"
+    words = "The database is shutting down or starting; try again in a moment"
+
+
+class DatabaseRefused(Unavailable):
+    """The database answers, but does not let us in: another password, name or right is needed."""
+
+    code = "database_refused"
+    retryable = False
+    words = "The database refuses us; check the user, password and name in --database-url, and the user's rights"
+
+
+class DatabaseIncomplete(Unavailable):
+    """The database lacks pgvector, or the files of it."""
+
+    code = "database_incomplete"
+    retryable = False
+    words = "The database lacks pgvector; install it there (CREATE EXTENSION vector)"
+
+
+class DatabaseBusy(Unavailable):
+    """The database has no connection, or another resource, left for us."""
+
+    code = "database_busy"
+    words = "The database takes no more connections; let it take more (max_connections), or start fewer services"
+
+
+class DatabaseOutOfMemory(Unavailable):
+    """The database's memory ended while it worked for this request."""
+
+    code = "database_out_of_memory"
+    words = "The database ran out of memory; give its machine more, or lower work_mem"
+
+
+class DatabaseReadOnly(Unavailable):
+    """The database takes no writes: it is a standby, or was set so."""
+
+    code = "database_read_only"
+    words = "The database takes no writes; point --database-url at the primary, or let it write again"
+
+
+class DatabaseDamaged(Unavailable):
+    """The database's files are damaged, or the disk under them fails."""
+
+    code = "database_damaged"
+    retryable = False
+    words = "The database's disk or files fail; look at its log and restore it from a backup"
+
+
+class LockTimeout(Unavailable):
+    """Somebody else holds what this request needs, and did not let go in time."""
+
+    code = "lock_timeout"
+    words = "Another program holds rows of the database for too long; try again in a moment"
+
+
+class StatementTimeout(Unavailable):
+    """A statement took longer than the database allows, or was cancelled there."""
+
+    code = "statement_timeout"
+    words = "The database ended this before it was done: a time limit there, or somebody cancelled it"
+
+
+class WriteConflict(Unavailable):
+    """Others wrote the same rows at the same time, also when it was tried again; nothing was changed."""
+
+    code = "write_conflict"
+    words = "Others write the same rows just now; try again in a moment"
 
 
 class BlobMissing(Unavailable):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import psycopg
 from pgvector.psycopg import register_vector_async
@@ -14,7 +16,8 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 from pydantic_core import from_json
 
-from pictograph.errors import RateLimitError, Unavailable
+from pictograph.db.faults import fault_of
+from pictograph.errors import DatabaseAway, DatabaseBusy, RateLimitError, StorageFull, Unavailable, WriteConflict
 
 Connection: TypeAlias = AsyncConnection[Any]
 Plans: TypeAlias = Literal["custom", "generic"]
@@ -37,29 +40,72 @@ RECONNECT_TIMEOUT_S = 4.0
 early instead, and the next request makes it begin anew."""
 
 
+REPEATS: Final = 6
+"""How often a transaction is begun anew when other writers were in its way."""
+REPEAT_PAUSE_S: Final = 0.02
+"""Before the first repetition; doubled before each of the next, and half of it by chance."""
+
+Result = TypeVar("Result")
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Too many requests: `RateLimitError`; lost connections: `Unavailable`; both may pass. Bugs pass as they are."""
+    """The database's errors become ours (db/faults.py); bugs pass as they are. Too many requests: `RateLimitError`."""
     try:
         yield
     except TooManyRequests as error:
         message = "Too many requests wait for the database. Send this one again in a moment."
         raise RateLimitError(message, retry_after_s=1) from error
     except PoolTimeout as error:
-        raise Unavailable("The database is busy. Try again in a moment.", retry_after_s=1) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolClosed) as error:
-        raise Unavailable(f"The database cannot be reached: {first_line(error)}", retry_after_s=2) from error
+        raise DatabaseBusy(
+            "All connections to the database are in use. Try again in a moment.", retry_after_s=1
+        ) from error
+    except PoolClosed as error:
+        raise DatabaseAway(f"{DatabaseAway.words}: {error}", retry_after_s=2) from error
+    except psycopg.Error as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        raise fault from error
 
 
-def first_line(error: BaseException) -> str:
-    """What went wrong, without the server's context lines."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def pause_before_repeat(attempt: int, chance: float) -> float:
+    """Seconds after so many attempts: 0.02, 0.04, 0.08 ... minus up to a half, so that those who met do not meet again.
+
+    chance: 0 <= chance < 1, a random number.
+    """
+    return float(REPEAT_PAUSE_S * 2 ** (attempt - 1) * (1 - chance / 2))
+
+
+@dataclass
+class Attempts:
+    """How the last attempt to connect ended."""
+
+    fault: Unavailable | StorageFull | None = None
+    """Why it failed; None if it did not."""
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Notes how the block ends."""
+        try:
+            yield
+        except psycopg.Error as error:
+            self.fault = fault_of(error)
+            raise
+        self.fault = None
 
 
 class PooledConnection(AsyncConnection[Any]):
     """A connection that remembers how it plans."""
 
     plans: Plans = "custom"
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        """As psycopg's; an `attempts` among the options is told how it ends: the pool only knows that time passed."""
+        attempts: Attempts = options.pop("attempts", None) or Attempts()
+        with attempts.watched():
+            return await super().connect(conninfo, **options)
 
     async def plan(self, plans: Plans) -> None:
         """From now on plans statements so; costs a statement only when that changes."""
@@ -80,6 +126,7 @@ class Database:
     def __init__(self, conninfo: str, *, max_connections: int = 10) -> None:
         self.conninfo = conninfo
         self._checking: asyncio.Task[None] | None = None
+        self._attempts = Attempts()
         self._pool = AsyncConnectionPool(
             conninfo,
             connection_class=PooledConnection,
@@ -89,13 +136,13 @@ class Database:
             timeout=POOL_TIMEOUT_S,
             reconnect_timeout=RECONNECT_TIMEOUT_S,
             open=False,
-            configure=teach_types,
-            kwargs={"options": SESSION_OPTIONS, "autocommit": True, "connect_timeout": 10},
+            configure=self._teach_types,
+            kwargs={"options": SESSION_OPTIONS, "autocommit": True, "connect_timeout": 10, "attempts": self._attempts},
         )
 
     async def open(self) -> None:
         """Connects; raises Unavailable if that does not succeed."""
-        with database_errors():
+        with self._errors():
             try:
                 await self._pool.open(wait=True, timeout=POOL_TIMEOUT_S)
             except BaseException:  # also when cancelled: a pool left open does not let the event loop end
@@ -110,12 +157,12 @@ class Database:
 
     @asynccontextmanager
     async def connection(self, plans: Plans = "custom") -> AsyncIterator[Connection]:
-        """A connection in autocommit: for one statement.
+        """A connection in autocommit: for one statement that reads, or that writes one row.
 
         plans: `generic` for statements whose best plan does not depend on their values, and goes by indexes: it is made
         once for each connection. Making one anew takes longer than most searches.
         """
-        with database_errors():
+        with self._errors():
             try:
                 async with self._pool.connection() as connection:
                     await connection.plan(plans)
@@ -123,6 +170,22 @@ class Database:
             except psycopg.OperationalError:
                 self._replace_dead_connections()
                 raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """As `database_errors`; who waited in vain is told why no connection could be made, if none could."""
+        try:
+            with database_errors():
+                yield
+        except DatabaseBusy as error:
+            fault = self._attempts.fault
+            if isinstance(error.__cause__, PoolTimeout) and fault is not None:
+                raise type(fault)(fault.message, retry_after_s=fault.retry_after_s) from error.__cause__
+            raise
+
+    async def _teach_types(self, connection: Connection) -> None:
+        with self._attempts.watched():
+            await teach_types(connection)
 
     def _replace_dead_connections(self) -> None:
         """After one failed, the others are tried too: better than a query before every query."""
@@ -134,6 +197,24 @@ class Database:
         """A connection inside one transaction: all of it is committed at the end, or none."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    async def write(self, step: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """What `step` gives, which writes inside one transaction: all of it is committed at the end, or none.
+
+        step: begun anew, up to six times, where the database ended it in favour of other writers (deadlock,
+        serialization failure); so it changes nothing outside the database that may not be done twice. Raises
+        WriteConflict after the last time.
+        """
+        attempt = 0
+        while True:
+            try:
+                async with self.writing() as connection:
+                    return await step(connection)
+            except WriteConflict:
+                attempt += 1
+                if attempt == REPEATS:
+                    raise
+            await asyncio.sleep(pause_before_repeat(attempt, random.random()))
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Connection]:
