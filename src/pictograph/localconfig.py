@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pictograph.errors import ConfigurationError
@@ -26,7 +26,7 @@ class LocalConfig:
     """How to reach the service of this machine."""
 
     base_url: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     data_dir: str | None = None
     """The data folder of the service that wrote the file."""
 

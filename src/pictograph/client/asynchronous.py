@@ -16,6 +16,7 @@ import httpx
 from pictograph import wire
 from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
+from pictograph.client.connections import AsyncConnections
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import SearchResults, TaggedResults, UploadReport
@@ -75,6 +76,9 @@ class AsyncClient:
         client._service = service
         return client
 
+    def __repr__(self) -> str:
+        return f"AsyncClient(base_url={self.base_url!r})"
+
     @property
     def base_url(self) -> str:
         """Address of the service."""
@@ -104,10 +108,7 @@ class AsyncTransport:
 
     def __init__(self, config: ClientConfig, http_client: httpx.AsyncClient | None) -> None:
         self.config = config
-        self._owned = http_client is None
-        self._http = http_client or httpx.AsyncClient(
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=32)
-        )
+        self._connections = AsyncConnections(config.base_url, http_client)
         self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python-async/{__version__}"}
 
     async def send(self, call: calls.Call[Result], *, busy_s: float = 0.0) -> Result:
@@ -128,12 +129,13 @@ class AsyncTransport:
         arguments = call.arguments()
         arguments["headers"] |= self._headers
         url = self.config.base_url + call.path
+        http = await self._connections.current()
         try:
-            return await self._http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
+            return await http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise calls.cannot_be_sent(error) from error
-        except httpx.TransportError as error:
-            return unreachable(self.config.base_url, error)
+        except httpx.RequestError as error:
+            return unreachable(self.config.base_url, self._connections.route, error)
 
     def _pause(
         self, outcome: httpx.Response | ConnectionFailed, attempt: int, waited_s: float, busy_s: float
@@ -145,8 +147,11 @@ class AsyncTransport:
         return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))
 
     async def close(self) -> None:
-        if self._owned:
-            await self._http.aclose()
+        await self._connections.close()
+
+    def __reduce__(self) -> tuple[type[AsyncTransport], tuple[ClientConfig, None]]:
+        calls.require_portable(self._connections.given)
+        return type(self), (self.config, None)
 
 
 class AsyncSearch:

@@ -15,7 +15,7 @@ import pydantic
 from pictograph import wire
 from pictograph.client.results import SearchResults
 from pictograph.client.retry import parse_retry_after
-from pictograph.errors import ApiError, ServerError, ValidationError, error_class_for
+from pictograph.errors import ApiError, ConfigurationError, ServerError, ValidationError, error_class_for
 from pictograph.types import ImageState, Role, TagCategory, TagMatch
 
 Result = TypeVar("Result")
@@ -342,6 +342,14 @@ def cannot_be_sent(error: Exception) -> ValidationError:
     return ValidationError(f"This cannot be sent: {error}. Ask for fewer or shorter values, in valid Unicode.")
 
 
+def require_portable(http_client: object) -> None:
+    """Raises ConfigurationError for a client that cannot be made again elsewhere from its settings."""
+    if http_client is not None:
+        raise ConfigurationError(
+            "A client with an http_client of your own cannot be copied or sent to another process: make one there."
+        )
+
+
 def missing_filename() -> ValidationError:
     message = "filename is needed when the picture is given as bytes."
     return ValidationError(message, details={"errors": [{"loc": ["filename"], "msg": message}]})
@@ -372,17 +380,23 @@ def not_the_protocol(response: httpx.Response, why: str) -> ServerError:
 
 def error_of(response: httpx.Response) -> ApiError:
     """The exception that an answer other than 2xx stands for."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = {}
-    error = body.get("error") if isinstance(body, dict) else None
-    error = error if isinstance(error, dict) else {}
-    error_class = error_class_for(response.status_code, error.get("code"))
+    error = error_part(response)
+    code, message, details, request_id = (error.get(name) for name in ("code", "message", "details", "request_id"))
+    error_class = error_class_for(response.status_code, code if isinstance(code, str) else None)
     return error_class(
-        error.get("message") or f"HTTP {response.status_code} from {response.request.url}",
+        str(message) if message else f"HTTP {response.status_code} from {response.request.url}",
         status_code=response.status_code,
-        details=error.get("details"),
-        request_id=error.get("request_id") or response.headers.get("x-request-id"),
+        details=details if isinstance(details, dict) else None,
+        request_id=str(request_id) if request_id else response.headers.get("x-request-id"),
         retry_after_s=parse_retry_after(response.headers.get("retry-after")),
     )
+
+
+def error_part(response: httpx.Response) -> dict[str, Any]:
+    """What a Pictograph service says went wrong; empty for what others answer."""
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return {}
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {}

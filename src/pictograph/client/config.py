@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
@@ -21,7 +21,7 @@ class ClientConfig:
     """How to reach a service."""
 
     base_url: str
-    api_key: str
+    api_key: str = field(repr=False)
     timeout_s: float
     max_retries: int
 

@@ -10,26 +10,28 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 import httpx
 
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path, parse_config
+from pictograph.network import route_to
 
 START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 40.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class LocalService:
     """A service that runs on one data folder: joined, or started and then ours to end."""
 
     base_url: str
-    api_key: str
-    _process: subprocess.Popen[bytes] | None = None
+    api_key: str = field(repr=False)
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @classmethod
     def join_or_start(cls, data_dir: Path, *, encoder: str | None = None) -> LocalService:
@@ -44,6 +46,19 @@ class LocalService:
         except OSError as error:
             raise ConfigurationError(f"The data folder {data_dir} cannot be used: {error}.") from error
 
+    def __reduce__(self) -> tuple[type[LocalService], tuple[str, str]]:
+        return type(self), (self.base_url, self.api_key)  # a copy has joined it, and does not end it
+
+    def disown(self) -> None:
+        """Leaves the service to the process that started it, in a forked child.
+
+        It ends when its standard input closes, so a child that kept that open would keep it alive.
+        """
+        process, self._process = self._process, None
+        if process and process.stdin:
+            process.stdin.close()
+            process.returncode = 0  # it is not this process's child: nobody here can wait for it
+
     def stop(self) -> None:
         """Ends the service if this object started it; returns when it is gone."""
         if self._process is None:
@@ -57,6 +72,21 @@ class LocalService:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+STARTED: Final[WeakSet[LocalService]] = WeakSet()
+"""Those that this process ends."""
+
+
+def disown_all() -> None:
+    """Called in each forked child."""
+    for service in list(STARTED):
+        service.disown()
+    STARTED.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=disown_all)
 
 
 @contextlib.contextmanager
@@ -112,8 +142,10 @@ def config_for(path: Path, data_dir: Path) -> LocalConfig | None:
 
 def answers(base_url: str, api_key: str) -> bool:
     try:
-        answer = httpx.get(f"{base_url}/api/v1/developer/datasets/", headers={"X-API-Key": api_key}, timeout=5)
-    except httpx.TransportError:
+        transport = route_to(base_url).transport(httpx.Limits(max_connections=1))
+        with httpx.Client(transport=transport, trust_env=False, timeout=5) as http:
+            answer = http.get(f"{base_url}/api/v1/developer/datasets/", headers={"X-API-Key": api_key})
+    except (httpx.RequestError, httpx.InvalidURL):
         return False
     return answer.status_code == 200
 
@@ -157,6 +189,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path
         running = find_running(data_dir)
         if running:
             running._process = process
+            STARTED.add(running)
             atexit.register(running.stop)
             return running
         if process.poll() is not None:

@@ -16,11 +16,13 @@ import httpx
 from pictograph import wire
 from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
+from pictograph.client.connections import Connections
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
+from pictograph.network import Route
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
@@ -39,13 +41,16 @@ POLL_S = 0.25
 class Client:
     """A Pictograph service. Thread-safe; keeps connections open until `close`, so make one and share it.
 
+    It may be shared with forked and spawned processes too: each opens connections of its own, with the same settings.
+
         with Client() as client:
             for image in client.search.by_tag(objects=["car"], dataset_name="street"):
                 print(image.image_id, image.filename)
 
     api_key, base_url, timeout (seconds, of one attempt), max_retries: else from PICTOGRAPH_API_KEY,
     PICTOGRAPH_BASE_URL, PICTOGRAPH_TIMEOUT, PICTOGRAPH_MAX_RETRIES; else address and key from
-    `~/.pictograph/config.toml`, which `pictograph serve` writes. http_client: one of your own; you close it.
+    `~/.pictograph/config.toml`, which `pictograph serve` writes. http_client: one of your own; you close it,
+    and it serves only the process (and the event loop) that it was made in.
     Raises ConfigurationError if no key or no address is known.
     """
 
@@ -85,6 +90,9 @@ class Client:
         client._service = service
         return client
 
+    def __repr__(self) -> str:
+        return f"Client(base_url={self.base_url!r})"
+
     @property
     def base_url(self) -> str:
         """Address of the service."""
@@ -114,8 +122,7 @@ class Transport:
 
     def __init__(self, config: ClientConfig, http_client: httpx.Client | None) -> None:
         self.config = config
-        self._owned = http_client is None
-        self._http = http_client or httpx.Client(limits=httpx.Limits(max_connections=64, max_keepalive_connections=32))
+        self._connections = Connections(config.base_url, http_client)
         self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python/{__version__}"}
 
     def send(self, call: calls.Call[Result], *, busy_s: float = 0.0) -> Result:
@@ -139,12 +146,13 @@ class Transport:
         arguments = call.arguments()
         arguments["headers"] |= self._headers
         url = self.config.base_url + call.path
+        http = self._connections.current()
         try:
-            return self._http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
+            return http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise calls.cannot_be_sent(error) from error
-        except httpx.TransportError as error:
-            return unreachable(self.config.base_url, error)
+        except httpx.RequestError as error:
+            return unreachable(self.config.base_url, self._connections.route, error)
 
     def _pause(
         self, outcome: httpx.Response | ConnectionFailed, attempt: int, waited_s: float, busy_s: float
@@ -156,17 +164,21 @@ class Transport:
         return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))
 
     def close(self) -> None:
-        if self._owned:
-            self._http.close()
+        self._connections.close()
+
+    def __reduce__(self) -> tuple[type[Transport], tuple[ClientConfig, None]]:
+        calls.require_portable(self._connections.given)
+        return type(self), (self.config, None)
 
 
 def failure_of(outcome: httpx.Response | ConnectionFailed) -> PictographError:
     return calls.error_of(outcome) if isinstance(outcome, httpx.Response) else outcome
 
 
-def unreachable(base_url: str, error: httpx.TransportError) -> ConnectionFailed:
+def unreachable(base_url: str, route: Route, error: httpx.RequestError) -> ConnectionFailed:
+    way = f" by way of the proxy {route.proxy}" if route.proxy else ""
     failed = ConnectionFailed(
-        f"No answer from {base_url}: {error or type(error).__name__}. Is the service running (`pictograph serve`)?"
+        f"No answer from {base_url}{way}: {error or type(error).__name__}. Is the service running (`pictograph serve`)?"
     )
     failed.__cause__ = error
     return failed

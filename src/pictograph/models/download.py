@@ -21,6 +21,7 @@ from pictograph.models.hub import COMMIT, Hub, Listing, RemoteFile, gated, unrea
 from pictograph.models.manifest import SHA256
 from pictograph.models.names import Repository
 from pictograph.models.place import CHUNK_BYTES, disk_errors, sha256_of
+from pictograph.network import RoutedTransport
 
 ATTEMPTS: Final = 5
 """In a row without a single new byte; then we give up, and the next run goes on."""
@@ -105,7 +106,10 @@ class Downloader:
 @contextmanager
 def http_client(hub: Hub) -> Iterator[httpx.Client]:
     """Follows redirects; the token is not sent on to another host."""
-    with httpx.Client(follow_redirects=True, timeout=TIMEOUT, headers=hub.headers()) as client:
+    transport = RoutedTransport(httpx.Limits(max_connections=16))
+    with httpx.Client(
+        follow_redirects=True, timeout=TIMEOUT, headers=hub.headers(), transport=transport, trust_env=False
+    ) as client:
         yield client
 
 
