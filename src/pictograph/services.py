@@ -12,10 +12,9 @@ from datetime import timedelta
 
 from threadpoolctl import ThreadpoolController
 
-from pictograph.db.embedded import EmbeddedPostgres, conninfo_of_running
+from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
-from pictograph.db.scratch import drop_left_scratch
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, load_encoder, source_of
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
@@ -34,7 +33,6 @@ from pictograph.models.choose import detect
 from pictograph.pipeline import Intake, Model, Processor
 from pictograph.search.engine import SearchEngine
 from pictograph.search.execute import CodeSearch
-from pictograph.search.tuning.use import FollowedCosts
 from pictograph.search.words import WordReaders
 from pictograph.settings import AUTO, Settings
 from pictograph.store.blobs import BlobStore
@@ -69,7 +67,6 @@ class Services:
     intake: Intake
     backlog: Backlog
     search: SearchEngine
-    costs: FollowedCosts
     spaces: Spaces
     reindex: Reindex
     taxonomy: Taxonomy
@@ -84,28 +81,14 @@ def running_database(settings: Settings) -> Iterator[str]:
     """A connection string to a migrated database: the one in the settings, or an embedded one that ends with us."""
     if settings.database_url:
         migrate(settings.database_url)
-        drop_left_scratch(settings.database_url)
         yield settings.database_url
         return
     server = EmbeddedPostgres.start(settings.data_folder)
     try:
         migrate(server.conninfo)
-        drop_left_scratch(server.conninfo)
         yield server.conninfo
     finally:
         server.stop()
-
-
-@contextmanager
-def library_database(settings: Settings) -> Iterator[str]:
-    """As `running_database`, also while a service on this machine runs the embedded one."""
-    held = None if settings.database_url else conninfo_of_running(settings.data_folder)
-    if held is None:
-        with running_database(settings) as conninfo:
-            yield conninfo
-    else:
-        migrate(held)
-        yield held
 
 
 @asynccontextmanager
@@ -127,8 +110,6 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
         blobs = BlobStore.open(settings.blob_location)
         images, tickets = Images(database), Tickets(database)
         search = SearchEngine(database, backlog, spaces, words, label_test(taxonomy), codes=code_search(codes))
-        costs = FollowedCosts(database, search.executor)
-        await costs.refresh()
         yield Services(
             settings=settings,
             database=database,
@@ -141,7 +122,6 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
             search=search,
-            costs=costs,
             codes=codes,
             spaces=spaces,
             reindex=Reindex(database),

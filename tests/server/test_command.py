@@ -209,3 +209,9 @@ def test_a_setting_that_cannot_work_is_exit_code_2(command: Command) -> None:
     code, _, err = command("serve", "--encoder", "noop", "--workers", "-1")
     assert code == 2
     assert "workers" in err
+
+
+def test_tune_says_that_it_does_nothing_any_more(command: Command) -> None:
+    code, out, err = command("tune", "--dry-run", "--images", "20000", "--json")
+    assert (code, json.loads(out)["stored"]) == (0, False)
+    assert "no longer does anything" in err

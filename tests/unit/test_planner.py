@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from benchmarks.planning import MACHINES, questions, regret_ms
+
 from pictograph.search.planner import Costs, Terms, plan, weigh
 
 COSTS = Costs()
@@ -93,3 +95,11 @@ def test_rows_cost_the_same_whichever_way_they_are_found() -> None:
     few, many = (weigh(replace(terms(10_000), rows=rows), COSTS) for rows in (50, 500))
     more = [round(after.estimated_ms - before.estimated_ms, 6) for before, after in zip(few, many, strict=True)]
     assert more == [round(450 * COSTS.row_us / 1000, 6)] * 2
+
+
+def test_costs_three_times_off_lose_a_millisecond_on_average_at_most() -> None:
+    for costs, factor in MACHINES.values():
+        machine = replace(COSTS, **{cost: getattr(COSTS, cost) * factor for cost in costs})
+        regrets = [regret_ms(question, machine) for question in questions()]
+        assert min(regrets) >= 0
+        assert sum(regrets) / len(regrets) < 1

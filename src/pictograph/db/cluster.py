@@ -110,16 +110,6 @@ class Cluster:
             shutil.rmtree(self.sockets, ignore_errors=True)
 
 
-def conninfo_beside(data_dir: Path, database: str) -> str | None:
-    """libpq connection string, password included, to the server that runs in this folder; None if none does."""
-    try:
-        sockets = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[SOCKETS_LINE]
-    except (OSError, IndexError):
-        return None
-    password = read_password(data_dir / "postgres.password")
-    return make_conninfo(host=sockets, port=PORT, user=SUPERUSER, password=password, dbname=database)
-
-
 def postgres_account() -> Account:
     """Ourselves; as root, the account `postgres` if there is one, else `nobody`."""
     if os.geteuid() != 0:

@@ -19,7 +19,7 @@ from typing import IO, Final
 
 import psycopg
 
-from pictograph.db.cluster import Cluster, conninfo_beside
+from pictograph.db.cluster import Cluster
 from pictograph.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -108,26 +108,6 @@ class EmbeddedPostgres:
                 if self._stopping.is_set():
                     return
                 self._guard = self._cluster.launch_server()
-
-
-def conninfo_of_running(data_dir: Path) -> str | None:
-    """How to reach the server that another process runs in this data folder; None if nobody holds the folder.
-
-    Only who may read the folder's password can. Raises ConfigurationError while that process starts or ends.
-    """
-    if not (data_dir / "postgres.lock").exists():
-        return None
-    try:
-        lock_folder(data_dir).close()
-    except ConfigurationError as held:
-        forget_libpq_variables()
-        conninfo = conninfo_beside(data_dir, DATABASE)
-        if conninfo is None:
-            raise ConfigurationError(
-                f"The service in {data_dir} is starting or ending. Try again in a moment."
-            ) from held
-        return conninfo
-    return None
 
 
 def forget_libpq_variables() -> None:

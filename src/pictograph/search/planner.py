@@ -21,7 +21,7 @@ SPREAD: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What the steps take on one machine, which `pictograph tune` measures; defaults: docs/search.md."""
+    """What the steps of a search take, measured on two shared cores. Fixed: docs/decisions/0008-planner-costs.md."""
 
     statement_ms: float = 0.55
     """One statement, there and back, with nothing to compare and no rows."""

@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 SWEEP_EVERY_S: Final = 600.0
 REINDEX_EVERY_S: Final = 1.0
 ADD_UP_EVERY_S: Final = 30.0
-COSTS_EVERY_S: Final = 30.0
 DESCRIPTION: Final = (
     "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."
 )
@@ -59,7 +58,6 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             beside(warn_of_old_tags),
             beside(services.codes.keep_fresh),
             every(ADD_UP_EVERY_S, services.scope_counts.add_up),
-            every(COSTS_EVERY_S, services.costs.refresh),
         ):
             sampler = RecallSampler(services.search.executor, settings.check_one_in, metrics.saw_recall)
             services.search.watch(metrics.saw_search)
