@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pictograph.version import __version__
 
 if TYPE_CHECKING:
-    from pictograph.client import AsyncClient, Client, SearchResults, TaggedResults
+    from pictograph.client import AsyncClient, Client, ListPage, SearchResults, TaggedResults
     from pictograph.errors import (
         ApiError,
         AuthError,
@@ -74,6 +74,7 @@ __all__ = [
     "EmbeddingFailed",
     "EmbeddingPending",
     "ForbiddenError",
+    "ListPage",
     "LockTimeout",
     "ModelDamaged",
     "NotFoundError",
@@ -99,6 +100,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pictograph' has no attribute {name!r}")
-    of_client = ("Client", "AsyncClient", "SearchResults", "TaggedResults")
+    of_client = ("Client", "AsyncClient", "ListPage", "SearchResults", "TaggedResults")
     home = "pictograph.client" if name in of_client else "pictograph.errors"
     return getattr(import_module(home), name)

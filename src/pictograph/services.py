@@ -36,6 +36,7 @@ from pictograph.search.execute import CodeSearch
 from pictograph.search.words import WordReaders
 from pictograph.settings import AUTO, Settings
 from pictograph.store.blobs import BlobStore
+from pictograph.store.counts import ImageCounts
 from pictograph.store.datasets import Datasets
 from pictograph.store.images import Images
 from pictograph.store.keys import Keys
@@ -73,6 +74,7 @@ class Services:
     thresholds: Thresholds
     retag: Retag
     scope_counts: ScopeCounts
+    image_counts: ImageCounts
     codes: CodesWhenLarge
 
 
@@ -129,6 +131,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             thresholds=Thresholds(database, taxonomy),
             retag=Retag(database, spaces, taxonomy, lambda space: stored_tagger(database, space, taxonomy)),
             scope_counts=ScopeCounts(database),
+            image_counts=ImageCounts(database),
         )
 
 

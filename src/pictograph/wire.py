@@ -185,13 +185,18 @@ class Pagination(Wire):
     """Where a page lies."""
 
     limit: int
-    offset: int
+    offset: int = 0
+    """Rows that were passed over, from the cursor if there was one; not stable while the list changes."""
     total: int | None = None
     """How many there are in all, on whatever page. None where counting would cost more than the page: of a search by
     tag for some seconds after a start, until a large library's tags are in the server's memory."""
+    total_is: Literal["exact", "estimate"] | None = None
+    """What `total` is worth; None where there is none."""
     has_more: bool
+    """Whether rows follow these."""
     next_cursor: str | None = None
-    """Pass it as `cursor` for the next page: it neither skips nor repeats when images are added meanwhile."""
+    """Pass it as `cursor`, with the same question, for the next page: it neither skips nor repeats whatever comes or
+    goes meanwhile. None on the last page."""
 
 
 class TagAnswer(Wire):
@@ -581,6 +586,8 @@ class ApiKeys(Wire):
     """Answer of `GET /api/v1/api-keys/`."""
 
     api_keys: list[ApiKey]
+    """Oldest first."""
+    pagination: Pagination
 
 
 class CreatedApiKey(Wire):

@@ -14,7 +14,7 @@ from pictograph.db.pool import Database
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.index.tags import After, TagHit
 from pictograph.search.engine import SearchEngine, TagAnswer
-from pictograph.search.query import TagQuery, cursor_after, parse_cursor
+from pictograph.search.query import TagQuery
 from pictograph.services import label_test
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image, delete_image, restore_image
@@ -262,8 +262,7 @@ async def test_only_a_page_that_is_not_the_last_has_a_cursor(garden: Garden) -> 
 async def pages(garden: Garden, limit: int) -> AsyncIterator[list[TagHit]]:
     cursor: str | None = None
     while True:
-        after = parse_cursor(cursor) if cursor else None
-        answer = await ask(garden, objects=["dog"], limit=limit, after=after)
+        answer = await ask(garden, objects=["dog"], limit=limit, cursor=cursor)
         yield answer.rows
         if (cursor := answer.next_cursor) is None:
             return
@@ -299,9 +298,21 @@ async def test_the_cursor_neither_skips_nor_repeats_while_images_come_and_go(gar
     assert set(seen) <= {*first, *second}
 
 
-async def test_a_cursor_survives_its_way_as_text_to_the_microsecond(garden: Garden, street: Dataset) -> None:
-    (row,) = (await ask(garden, objects=["dog"])).rows
-    assert parse_cursor(cursor_after(row)) == After(row.created_at, row.id)
+async def test_a_cursor_of_another_question_is_refused(garden: Garden) -> None:
+    street = await garden.dataset()
+    await planted_at_once(garden.database, street, 3)
+    cursor = (await ask(garden, objects=["dog"], limit=1)).next_cursor
+    assert (await ask(garden, objects=["dog"], limit=2, cursor=cursor)).rows  # how many are asked for may change
+    for other in (
+        {"objects": ["dog", "cat"]},
+        {"objects": ["dog"], "scenes": ["street"]},
+        {"objects": ["dog"], "match": "all"},
+        {"objects": ["dog"], "folder_path": "/a"},
+        {"objects": ["dog"], "dataset": "street"},
+    ):
+        with pytest.raises(ValidationError, match="another question") as caught:
+            await ask(garden, cursor=cursor, **other)
+        assert caught.value.field_errors[0]["loc"] == ["cursor"]
 
 
 async def test_an_offset_counts_from_the_cursor(garden: Garden) -> None:

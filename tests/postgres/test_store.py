@@ -111,9 +111,9 @@ async def test_a_name_in_the_shape_of_an_id_is_still_a_name(garden: Garden) -> N
 
 async def test_datasets_are_listed_newest_first_in_pages(garden: Garden) -> None:
     made = [await garden.dataset(f"{n}") for n in range(5)]
-    page, total = await Datasets(garden.database).list(garden.organization, limit=2, offset=1)
-    assert ([row.name for row in page], total) == (["3", "2"], 5)
-    assert page[0] == made[3]
+    listed = await Datasets(garden.database).list(garden.organization, limit=2, offset=1)
+    assert ([row.name for row in listed.rows], listed.total) == (["3", "2"], 5)
+    assert listed.rows[0] == made[3]
 
 
 async def test_renaming_and_describing_leave_the_rest_as_it_is(garden: Garden, street: Dataset) -> None:
@@ -279,10 +279,8 @@ async def test_images_are_listed_newest_first_and_filtered_by_all_that_is_given(
     await intake.archive(archived)
 
     async def names(wanted: ImageFilter, limit: int = 100, offset: int = 0) -> tuple[list[str], int]:
-        page, total = await Images(garden.database).list(
-            garden.organization, street.id, wanted, limit=limit, offset=offset
-        )
-        return [row.filename for row in page], total
+        listed = await Images(garden.database).list(garden.organization, street.id, wanted, limit=limit, offset=offset)
+        return [row.filename for row in listed.rows], listed.total
 
     assert await names(ImageFilter()) == (["done.jpg", "below.jpg", "3.jpg", "2.jpg", "1.jpg", "0.jpg"], 6)
     assert await names(ImageFilter(), limit=2, offset=1) == (["below.jpg", "3.jpg"], 6)
@@ -305,8 +303,8 @@ async def test_an_image_of_another_organization_looks_as_if_it_did_not_exist(gar
     assert hidden.value.message == missing.value.message.replace(str(missing_id), str(image))
     with pytest.raises(NotFoundError):
         await Images(garden.database).find(others.organization, Place(street.id, "/", "a.jpg"))
-    listed = await Images(garden.database).list(others.organization, street.id, ImageFilter(), limit=10, offset=0)
-    assert listed == ([], 0)
+    listed = await Images(garden.database).list(others.organization, street.id, ImageFilter(), limit=10)
+    assert listed.rows == []
 
 
 # Uploads and blobs
@@ -552,7 +550,7 @@ async def test_last_used_moves_at_most_once_a_minute(garden: Garden) -> None:
     _, secret = await keys.create(garden.organization, "ci", "viewer")
 
     async def last_used() -> Any:
-        return (await keys.list(garden.organization))[0].last_used_at
+        return (await keys.list(garden.organization, limit=9)).rows[0].last_used_at
 
     assert await last_used() is None
     await keys.identify(secret)
@@ -570,7 +568,7 @@ async def test_a_revoked_key_stops_working_at_once_and_stays_listed(garden: Gard
     key, secret = await keys.create(garden.organization, "ci", "admin")
     await keys.revoke(garden.organization, key.id)
     assert await keys.identify(secret) is None
-    assert [row.revoked_at is not None for row in await keys.list(garden.organization)] == [True]
+    assert [row.revoked_at is not None for row in (await keys.list(garden.organization, limit=9)).rows] == [True]
     with pytest.raises(NotFoundError):
         await keys.revoke(garden.organization, key.id)
 
@@ -669,7 +667,7 @@ async def test_a_key_of_another_organization_can_neither_be_seen_nor_revoked(gar
     keys = Keys(garden.database)
     key, secret = await keys.create(garden.organization, "ci", "admin")
     others = await Garden.open(garden.database, "others")
-    assert await keys.list(others.organization) == []
+    assert (await keys.list(others.organization, limit=9)).rows == []
     with pytest.raises(NotFoundError):
         await keys.revoke(others.organization, key.id)
     assert await keys.identify(secret)

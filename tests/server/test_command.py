@@ -37,14 +37,14 @@ def parsed(result: tuple[int, str, str]) -> Any:
 
 def test_a_dataset_is_made_listed_renamed_and_removed(command: Command) -> None:
     assert command("datasets", "create", "street", "--description", "cars")[0] == 0
-    (made,) = parsed(command("datasets", "list", "--json"))
+    (made,) = parsed(command("datasets", "list", "--json"))["data"]
     assert (made["name"], made["description"]) == ("street", "cars")
     assert "street" in command("datasets", "list")[1]
     assert command("datasets", "rename", "street", "avenue")[0] == 0
     assert parsed(command("datasets", "get", "avenue", "--json"))[0]["id"] == made["id"]
     assert parsed(command("datasets", "progress", "avenue", "--json"))["total"] == 0
     assert command("datasets", "delete", "avenue", "--yes")[0] == 0
-    assert parsed(command("datasets", "list", "--json")) == []
+    assert parsed(command("datasets", "list", "--json"))["data"] == []
 
 
 def test_pictures_are_uploaded_found_fetched_and_deleted(command: Command, client: Client, photos: Path) -> None:
@@ -53,14 +53,16 @@ def test_pictures_are_uploaded_found_fetched_and_deleted(command: Command, clien
     report = parsed(command("upload", photos, "--dataset", "street", "--json"))
     assert (report["uploaded"], report["skipped"], report["failures"]) == (3, 0, [])
     assert report["progress"]["embedded"] == 3
-    images = {row["filename"]: row["id"] for row in parsed(command("images", "list", "street", "--json"))}
-    rows = parsed(command("search", "similar", images["a.jpg"], "--json"))
-    assert [(row["image_id"], row["similarity"]) for row in rows] == [(images["b.jpg"], 1.0)]
+    images = {row["filename"]: row["id"] for row in parsed(command("images", "list", "street", "--json"))["data"]}
+    answer = parsed(command("search", "similar", images["a.jpg"], "--json"))
+    assert [(row["image_id"], row["similarity"]) for row in answer["results"]] == [(images["b.jpg"], 1.0)]
+    assert (answer["plan"], answer["exact"], answer["scope_size"], answer["folder_path"]) == ("exact", True, 3, "/")
     assert images["b.jpg"] in command("search", "similar", images["a.jpg"])[1]
     how = command("search", "similar", images["a.jpg"], "--exact")[1].splitlines()[0]
     assert "(exact, 3 images, " in how
     none = command("search", "similar", images["a.jpg"], "--object", "unicorn", "--json")
-    assert (none[0], json.loads(none[1]), "unicorn" in none[2]) == (0, [], True)
+    assert (none[0], json.loads(none[1])["results"], "unicorn" in none[2]) == (0, [], True)
+    assert json.loads(none[1])["unknown_tags"] == ["unicorn"]
     shown = parsed(command("search", "explain", images["a.jpg"], "--json"))
     assert (shown["plan"], shown["scope_size"], shown["tried"][0]["recall"]) == ("exact", 3, 1.0)
     table = command("search", "explain", images["a.jpg"])[1]
@@ -71,7 +73,7 @@ def test_pictures_are_uploaded_found_fetched_and_deleted(command: Command, clien
     assert command("images", "download", images["a.jpg"], "--out", target)[0] == 0
     assert target.read_bytes() == picture_bytes(1)
     assert command("images", "delete", images["b.jpg"])[0] == 0
-    assert parsed(command("search", "similar", images["a.jpg"], "--json")) == []
+    assert parsed(command("search", "similar", images["a.jpg"], "--json"))["results"] == []
     assert command("images", "restore", images["b.jpg"])[0] == 0
     assert "a.jpg" in command("images", "get", images["a.jpg"])[1]
 
@@ -95,8 +97,44 @@ def test_a_partly_failed_upload_is_exit_code_1_and_says_why(command: Command, ph
 
 def test_unknown_tags_are_named_beside_the_answer(command: Command, street: Dataset) -> None:
     code, out, err = command("search", "tags", "--object", "unicorn", "--json")
-    assert (code, json.loads(out)) == (0, [])
+    assert (code, json.loads(out)["results"], json.loads(out)["pagination"]["total"]) == (0, [], 0)
+    assert json.loads(out)["unknown_tags"] == ["unicorn"]
     assert "unicorn" in err
+
+
+@pytest.mark.parametrize("group", ["images", "datasets", "keys"])
+def test_a_list_that_was_cut_says_so_and_how_to_see_the_rest(
+    command: Command, client: Client, street: Dataset, group: str
+) -> None:
+    for n in range(4):
+        client.images.upload("street", picture_bytes(1), filename=f"{n}.jpg")
+        client.datasets.create(f"empty-{n}")
+        client.keys.create(f"key-{n}")
+    what = (group, "list", *(["street"] if group == "images" else []))
+    whole = parsed(command(*what, "--json"))
+    total = len(whole["data"])
+    assert total >= 4
+    assert (whole["pagination"]["total"], whole["pagination"]["total_is"]) == (total, "exact")
+    assert not whole["pagination"]["has_more"]
+    code, out, err = command(*what, "--limit", "3")
+    assert code == 0
+    assert out.startswith(f"3 of {total} ")
+    assert f"3 of {total} shown, there are more" in err
+    assert "--all" in err
+    cursor = err.split("--cursor ")[-1].strip()
+    rest = parsed(command(*what, "--limit", "3", "--cursor", cursor, "--json"))
+    assert rest["data"] == whole["data"][3:6]
+    code, out, err = command(*what, "--all", "--limit", "1")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{total} ")
+    assert parsed(command(*what, "--all", "--json"))["data"] == whole["data"]
+    assert command(*what, "--all", "--cursor", cursor)[0] == 2
+    assert command(*what, "--cursor", "nonsense")[0] == 6
+
+
+def test_a_tag_search_that_was_cut_says_so(command: Command, service: Service, client: Client, street: Dataset) -> None:
+    code, _, err = command("search", "tags", "-o", "car", "--cursor", "nonsense")
+    assert (code, "cursor" in err) == (6, True)
 
 
 @pytest.mark.parametrize(

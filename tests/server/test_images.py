@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from pictograph import Client, ConflictError, NotFoundError, ValidationError
+from pictograph.client import calls
 from pictograph.types import ImageState
 from pictograph.wire import Dataset
 from support.pictures import picture_bytes
@@ -109,6 +110,44 @@ def test_the_pagination_tells_how_many_there_are_and_whether_more_follow(
     assert pagination("limit=2&offset=2") == (3, False, 2, 2)
     assert pagination("limit=3") == (3, False, 3, 0)
     assert pagination("offset=9") == (3, False, 100, 9)
+    first = raw.api("GET", "/images/?dataset=street&limit=2").json()
+    assert first["pagination"]["total_is"] == "exact"
+    cursor = first["pagination"]["next_cursor"]
+    assert pagination(f"limit=2&cursor={cursor}") == (3, False, 2, 0)
+    for other in ("dataset=street&state=failed", "dataset=street&include_archived=true", "dataset=street&filename=x"):
+        assert raw.api("GET", f"/images/?{other}&cursor={cursor}").status_code == 422
+    assert raw.api("GET", f"/datasets/?cursor={cursor}").status_code == 422
+    assert raw("GET", f"/api/v1/api-keys/?cursor={cursor}").status_code == 422
+
+
+def test_whoever_deletes_while_iterating_sees_every_image(
+    client: Client, street: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(7):
+        client.images.upload("street", picture_bytes(n), filename=f"{n}.jpg")
+    real = calls.list_images
+    monkeypatch.setattr(calls, "list_images", lambda *given: real(*given[:5], 2, *given[6:]))  # pages of two
+    seen = []
+    for number, image in enumerate(client.images.iterate("street")):
+        seen.append(image.filename)
+        client.images.delete(image.id, permanent=number % 2 == 0)
+        client.images.upload("street", picture_bytes(n), filename=f"new-{number}.jpg")
+    assert seen == [f"{n}.jpg" for n in reversed(range(7))]
+
+
+def test_a_page_of_a_list_is_a_list_that_knows_the_rest(client: Client, street: Dataset) -> None:
+    for n in range(3):
+        client.images.upload("street", picture_bytes(n), filename=f"{n}.jpg")
+    page = client.images.list("street", limit=2)
+    assert (len(page), page.total, page.has_more) == (2, 3, True)
+    rest = client.images.list("street", limit=2, cursor=page.next_cursor)
+    assert ([row.filename for row in rest], rest.total, rest.has_more, rest.next_cursor) == (["0.jpg"], 3, False, None)
+    client.datasets.create("avenue")
+    datasets = client.datasets.list(limit=1)
+    assert (datasets.total, datasets.has_more) == (2, True)
+    assert [row.name for row in client.datasets.list(cursor=datasets.next_cursor)] == ["street"]
+    assert [row.name for row in client.datasets.iterate()] == ["avenue", "street"]
+    assert client.keys.list(limit=1).total == len(list(client.keys.iterate()))
 
 
 def test_an_archived_image_is_kept_hidden_and_comes_back(client: Client, street: Dataset) -> None:

@@ -118,7 +118,9 @@ def test_a_tag_answer_names_unknown_tags_and_the_next_page(client: Client, plant
     page = client.search.by_tag_page(objects=["car", "Unicorn"], limit=2)
     assert (page.count, page.unknown_tags, page.filters.objects) == (2, ["unicorn"], ["car", "unicorn"])
     assert (page.pagination.limit, page.pagination.has_more) == (2, True)
-    rest = client.search.by_tag_page(objects=["car"], limit=2, cursor=page.pagination.next_cursor)
+    with pytest.raises(ValidationError, match="another question"):
+        client.search.by_tag_page(objects=["car"], limit=2, cursor=page.pagination.next_cursor)
+    rest = client.search.by_tag_page(objects=["car", "Unicorn"], limit=3, cursor=page.pagination.next_cursor)
     assert names(rest.results) == ["near.jpg"]
     assert (rest.pagination.has_more, rest.pagination.next_cursor) == (False, None)
 
@@ -196,7 +198,7 @@ def test_an_offset_out_of_bounds_is_refused(client: Client, offset: int) -> None
 
 @pytest.mark.parametrize(
     "cursor",
-    ["x", "e30", "W10", "WzEsMl0", "🚗", "\x00", "A" * 5000, "W1siYSJd" * 100, "W1tbW1tbW1tb" * 3000],
+    ["", "x", "e30", "W10", "WzEsMl0", "🚗", "\x00", "A" * 5000, "W1siYSJd" * 100, "W1tbW1tbW1tb" * 3000],
 )  # fmt: skip
 def test_a_cursor_that_is_not_ours_is_refused(client: Client, cursor: str) -> None:
     with pytest.raises(ValidationError):
@@ -292,7 +294,7 @@ def test_a_tag_search_says_how_many_images_there_are_in_all(client: Client, plan
     rows = client.search.by_tag(objects=["car", "Unicorn"], limit=2)
     assert names(rows) == ["elsewhere.jpg", "below.jpg"]
     assert (rows.total, rows.has_more, rows.unknown_tags) == (3, True, ["unicorn"])
-    page = client.search.by_tag_page(objects=["car"], limit=2, cursor=rows.next_cursor)
+    page = client.search.by_tag_page(objects=["car", "Unicorn"], limit=2, cursor=rows.next_cursor)
     assert (names(page.results), page.pagination.total) == (["near.jpg"], 3)
     assert client.search.by_tag(objects=["car"], offset=9).total == 3
     assert client.search.by_tag(objects=["car"], folder_path="/a", limit=1).total == 2

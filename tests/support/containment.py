@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all
-from pictograph.index.tag_query import After, TagHit
+from pictograph.index.tag_query import TagHit
+from pictograph.store.pages import After
 from pictograph.types import DatasetId, TagCategory, TagMatch
 
 SELECT = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +10,8 @@ import pytest
 
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.index.tag_containment import containment
-from pictograph.index.tag_query import After, TagHit
-from pictograph.search.query import SimilarQuery, TagQuery, cursor_after, parse_cursor, parse_image_id
-from pictograph.types import DatasetId, ImageId, empty_tags
+from pictograph.search.query import SimilarQuery, TagQuery, parse_image_id
+from pictograph.types import ImageId
 
 IMAGE = ImageId(uuid4())
 
@@ -73,21 +71,6 @@ def test_what_is_no_uuid_is_an_image_that_is_not_there(text: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         parse_image_id(text)
     caught.value.message.encode()
-
-
-def test_a_cursor_is_opaque_safe_in_an_address_and_exact() -> None:
-    created = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-    hit = TagHit(IMAGE, "a.jpg", "/", DatasetId(uuid4()), empty_tags(), created)
-    cursor = cursor_after(hit)
-    assert cursor.replace("-", "").replace("_", "").isalnum()
-    assert parse_cursor(cursor) == After(created, IMAGE)
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "e30", "bnVsbA", "WzEsMl0", "W10", "WyJhIiwiYiJd", "ü", "A" * 999, "\x00"])
-def test_a_cursor_that_is_not_ours_is_a_wrong_value(cursor: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        parse_cursor(cursor)
-    assert caught.value.field_errors[0]["loc"] == ["cursor"]
 
 
 def test_containment_asks_for_any_or_for_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, Yes, console, print_json, print_table
+from pictograph.cli.pages import All, Cursor, Limit, page_or_all, show_page
 from pictograph.wire import Dataset
 
 app = typer.Typer(no_args_is_help=True, help="Named sets of images.")
@@ -20,12 +22,20 @@ COLUMNS = ("name", "images", "MB", "created", "id")
 @app.command("list")
 def list_datasets(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000)] = 100,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    all_rows: All = False,
     as_json: Json = False,
 ) -> None:
     """Your datasets, newest first."""
     with connected(context) as client:
-        show(client.datasets.list(limit=limit), as_json=as_json)
+        page = page_or_all(
+            lambda: client.datasets.list(limit=limit, cursor=cursor),
+            client.datasets.iterate,
+            all_rows=all_rows,
+            placed=bool(cursor),
+        )
+    show_page(page, "datasets", COLUMNS, cells_of(page), as_json=as_json)
 
 
 @app.command()
@@ -93,5 +103,8 @@ def show(rows: list[Dataset], *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    cells = ((r.name, r.image_count, f"{r.total_size / 1e6:.1f}", f"{r.created_at:%Y-%m-%d %H:%M}", r.id) for r in rows)
-    print_table(f"{len(rows)} datasets", COLUMNS, cells)
+    print_table(f"{len(rows)} datasets", COLUMNS, cells_of(rows))
+
+
+def cells_of(rows: Sequence[Dataset]) -> Iterable[Sequence[object]]:
+    return ((r.name, r.image_count, f"{r.total_size / 1e6:.1f}", f"{r.created_at:%Y-%m-%d %H:%M}", r.id) for r in rows)

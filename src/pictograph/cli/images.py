@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, TypedDict
 
 import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, Yes, console, print_json, print_table
+from pictograph.cli.pages import All, Cursor, Limit, page_or_all, show_page
 from pictograph.types import TAG_CATEGORIES, ImageState
 from pictograph.wire import Image
 
 app = typer.Typer(no_args_is_help=True, help="Pictures in datasets.")
 
 ImageId = Annotated[str, typer.Argument(help="UUID of the image.")]
+COLUMNS: Final = ("image", "file", "state", "size", "why it failed")
+
+
+class Filters(TypedDict):
+    """Which images of a dataset to list."""
+
+    folder_path: str | None
+    state: ImageState | None
+    include_archived: bool
 
 
 @app.command("list")
@@ -25,16 +36,24 @@ def list_images(
     folder: Annotated[str | None, typer.Option("--folder", "-f", help="Exactly this folder.")] = None,
     state: Annotated[ImageState | None, typer.Option("--state", "-s", help="`failed` says what went wrong.")] = None,
     archived: Annotated[bool, typer.Option("--archived", help="Archived ones too.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000)] = 100,
-    offset: Annotated[int, typer.Option("--offset", min=0)] = 0,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    all_rows: All = False,
+    offset: Annotated[
+        int, typer.Option("--offset", min=0, help="Rows to pass over; not stable while images come and go.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Images of a dataset, newest first."""
     with connected(context) as client:
-        rows = client.images.list(
-            dataset, folder_path=folder, state=state, include_archived=archived, limit=limit, offset=offset
+        wanted: Filters = {"folder_path": folder, "state": state, "include_archived": archived}
+        page = page_or_all(
+            lambda: client.images.list(dataset, **wanted, limit=limit, cursor=cursor, offset=offset),
+            lambda: client.images.iterate(dataset, **wanted),
+            all_rows=all_rows,
+            placed=bool(cursor or offset),
         )
-    show(rows, as_json=as_json)
+    show_page(page, "images", COLUMNS, cells_of(page), as_json=as_json)
 
 
 @app.command()
@@ -126,8 +145,11 @@ def show(rows: list[Image], *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    cells = (
+    print_table(f"{len(rows)} images", COLUMNS, cells_of(rows))
+
+
+def cells_of(rows: Sequence[Image]) -> Iterable[Sequence[object]]:
+    return (
         (r.id, f"{r.folder_path.rstrip('/')}/{r.filename}", r.state, f"{r.width}x{r.height}", r.reason or "")
         for r in rows
     )
-    print_table(f"{len(rows)} images", ("image", "file", "state", "size", "why it failed"), cells)

@@ -8,7 +8,8 @@ import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
-from pictograph.cli.output import Json, console, print_json, print_table
+from pictograph.cli.output import Json, console, print_json
+from pictograph.cli.pages import All, Cursor, Limit, page_or_all, show_page
 
 app = typer.Typer(no_args_is_help=True, help="API keys of your organization; needs an admin key.")
 
@@ -16,13 +17,17 @@ GivenRole = Literal["viewer", "member", "admin"]
 
 
 @app.command("list")
-def list_keys(context: typer.Context, as_json: Json = False) -> None:
-    """All keys, revoked ones included, without their secrets."""
+def list_keys(
+    context: typer.Context, limit: Limit = 1000, cursor: Cursor = None, all_rows: All = False, as_json: Json = False
+) -> None:
+    """All keys, oldest first, revoked ones included, without their secrets."""
     with connected(context) as client:
-        rows = client.keys.list()
-    if as_json:
-        print_json(rows)
-        return
+        rows = page_or_all(
+            lambda: client.keys.list(limit=limit, cursor=cursor),
+            client.keys.iterate,
+            all_rows=all_rows,
+            placed=bool(cursor),
+        )
     cells = (
         (
             r.name,
@@ -34,7 +39,7 @@ def list_keys(context: typer.Context, as_json: Json = False) -> None:
         )
         for r in rows
     )
-    print_table(f"{len(rows)} API keys", ("name", "key", "role", "works", "last used", "id"), cells)
+    show_page(rows, "API keys", ("name", "key", "role", "works", "last used", "id"), cells, as_json=as_json)
 
 
 @app.command()

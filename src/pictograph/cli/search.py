@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, console, errors, print_json, print_table
+from pictograph.cli.pages import Cursor, part_of, tell_rest
 from pictograph.client import SearchResults
 from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT, TagMatch
 from pictograph.wire import SearchExplanation, SearchRow, SimilarImage
@@ -62,7 +63,7 @@ def similar(
         )
     warn_unknown(rows.unknown_tags)
     if as_json:
-        print_json(rows)
+        print_json(rows.answer)
     else:
         print_similar(f"{len(rows)} images like {image_id} ({how(rows)})", rows)
 
@@ -103,7 +104,7 @@ def text(
         )
     warn_unknown(rows.unknown_tags)
     if as_json:
-        print_json(rows)
+        print_json(rows.answer)
     else:
         print_similar(f"{len(rows)} images for {words!r} ({how(rows)})", rows)
 
@@ -158,7 +159,10 @@ def tags(
     folder: Folder = None,
     match_all: MatchAll = False,
     limit: Limit = DEFAULT_LIMIT,
-    offset: Annotated[int, typer.Option("--offset", min=0)] = 0,
+    cursor: Cursor = None,
+    offset: Annotated[
+        int, typer.Option("--offset", min=0, help="Rows to pass over; not stable while images come and go.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Images by their automatic tags, newest first: any tag inside a category, all categories together.
@@ -175,21 +179,16 @@ def tags(
             match=match_of(match_all),
             limit=limit,
             offset=offset,
+            cursor=cursor,
         )
     warn_unknown(page.unknown_tags)
     if as_json:
-        print_json(page.results)
+        print_json(page)
         return
     columns = ("image", "file", "objects", "scenes", "attributes")
     cells = ((row.image_id, path_of(row), *(labels(row, name) for name in columns[2:])) for row in page.results)
     print_table(f"{part_of(len(page.results), page.pagination.total)} images by tag", columns, cells)
-    if page.pagination.has_more:
-        errors.print(f"[dim]There are more: --offset {offset + limit}, or a larger --limit.[/]")
-
-
-def part_of(rows: int, total: int | None) -> str:
-    """`50 of 1,234`; where they are all, or nobody knows how many there are, `50`."""
-    return f"{rows:,}" if total in (None, rows) else f"{rows:,} of {total:,}"
+    tell_rest(len(page.results), page.pagination, "a larger --limit shows more at once")
 
 
 def match_of(match_all: bool) -> TagMatch:

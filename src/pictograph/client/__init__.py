@@ -1,7 +1,7 @@
 """Journey, step 8: the SDK. Imports only wire models, errors, types and the local config: nothing heavy."""
 
 from pictograph.client.asynchronous import AsyncClient
-from pictograph.client.results import SearchResults, TaggedResults
+from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.synchronous import Client
 
-__all__ = ["AsyncClient", "Client", "SearchResults", "TaggedResults"]
+__all__ = ["AsyncClient", "Client", "ListPage", "SearchResults", "TaggedResults"]

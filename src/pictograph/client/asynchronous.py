@@ -19,7 +19,7 @@ from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.connections import AsyncConnections
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
-from pictograph.client.results import SearchResults, TaggedResults, UploadReport
+from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
@@ -343,9 +343,20 @@ class AsyncDatasets:
         """As `Datasets.create`."""
         return await self._transport.send(calls.create_dataset(name, description))
 
-    async def list(self, *, limit: int = 100, offset: int = 0) -> list[wire.Dataset]:
+    async def list(self, *, limit: int = 100, offset: int = 0, cursor: str | None = None) -> ListPage[wire.Dataset]:
         """As `Datasets.list`."""
-        return (await self._transport.send(calls.list_datasets(limit, offset))).data
+        return await self._transport.send(calls.list_datasets(limit, offset, cursor))
+
+    async def iterate(self) -> AsyncIterator[wire.Dataset]:
+        """As `Datasets.iterate`."""
+        cursor: str | None = None
+        while True:
+            page = await self._transport.send(calls.list_datasets(1000, 0, cursor))
+            for row in page:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def get(self, dataset: str) -> wire.Dataset:
         """As `Datasets.get`."""
@@ -469,10 +480,11 @@ class AsyncImages:
         include_archived: bool = False,
         limit: int = 100,
         offset: int = 0,
-    ) -> list[wire.Image]:
+        cursor: str | None = None,
+    ) -> ListPage[wire.Image]:
         """As `Images.list`."""
-        call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset)
-        return (await self._transport.send(call)).data
+        call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset, cursor)
+        return await self._transport.send(call)
 
     async def iterate(
         self,
@@ -483,14 +495,14 @@ class AsyncImages:
         include_archived: bool = False,
     ) -> AsyncIterator[wire.Image]:
         """As `Images.iterate`."""
-        offset = 0
+        cursor: str | None = None
         while True:
-            call = calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, offset)
+            call = calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, 0, cursor)
             page = await self._transport.send(call)
-            for image in page.data:
-                yield image
-            offset += len(page.data)
-            if not page.pagination.has_more:
+            for row in page:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
                 return
 
     async def get(self, image_id: str) -> wire.Image:
@@ -520,9 +532,20 @@ class AsyncKeys:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
-    async def list(self) -> list[wire.ApiKey]:
+    async def list(self, *, limit: int = 1000, cursor: str | None = None) -> ListPage[wire.ApiKey]:
         """As `Keys.list`."""
-        return await self._transport.send(calls.list_keys())
+        return await self._transport.send(calls.list_keys(limit, cursor))
+
+    async def iterate(self) -> AsyncIterator[wire.ApiKey]:
+        """As `Keys.iterate`."""
+        cursor: str | None = None
+        while True:
+            page = await self._transport.send(calls.list_keys(1000, cursor))
+            for row in page:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def create(self, name: str, *, role: Role = "member") -> wire.CreatedApiKey:
         """As `Keys.create`."""

@@ -13,7 +13,7 @@ import httpx
 import pydantic
 
 from pictograph import wire
-from pictograph.client.results import SearchResults
+from pictograph.client.results import ListPage, SearchResults
 from pictograph.client.retry import parse_retry_after
 from pictograph.errors import ApiError, ConfigurationError, ServerError, ValidationError, error_class_for
 from pictograph.types import ImageState, Role, TagCategory, TagMatch
@@ -194,8 +194,9 @@ def checked_labels(category: str, labels: Sequence[str]) -> list[str]:
     return list(labels)
 
 
-def list_datasets(limit: int, offset: int) -> Call[wire.Page[wire.Dataset]]:
-    return Call("GET", api("datasets", ""), lambda r: parse(wire.Page[wire.Dataset], r), paging(limit, offset))
+def list_datasets(limit: int, offset: int = 0, cursor: str | None = None) -> Call[ListPage[wire.Dataset]]:
+    query = paging(limit, offset, cursor)
+    return Call("GET", api("datasets", ""), lambda r: listed(parse(wire.Page[wire.Dataset], r)), query)
 
 
 def create_dataset(name: str, description: str | None) -> Call[wire.Dataset]:
@@ -254,13 +255,14 @@ def list_images(
     state: ImageState | None,
     include_archived: bool,
     limit: int,
-    offset: int,
-) -> Call[wire.Page[wire.Image]]:
-    query = [("dataset", dataset), *paging(limit, offset)]
+    offset: int = 0,
+    cursor: str | None = None,
+) -> Call[ListPage[wire.Image]]:
+    query = [("dataset", dataset), *paging(limit, offset, cursor)]
     optional = (("directory_path", folder_path), ("filename", filename), ("state", state))
     query += [(name, str(value)) for name, value in optional if value is not None]
     query += [("include_archived", "true")] if include_archived else []
-    return Call("GET", api("images", ""), lambda r: parse(wire.Page[wire.Image], r), query)
+    return Call("GET", api("images", ""), lambda r: listed(parse(wire.Page[wire.Image], r)), query)
 
 
 def get_image(image_id: str) -> Call[wire.Image]:
@@ -284,8 +286,17 @@ def restore_image(image_id: str) -> Call[wire.Image]:
     return Call("POST", image_path(image_id, "restore"), lambda r: parse(wire.Data[wire.Image], r).data)
 
 
-def list_keys() -> Call[list[wire.ApiKey]]:
-    return Call("GET", f"{wire.KEYS_PREFIX}/", lambda r: parse(wire.ApiKeys, r).api_keys)
+def list_keys(limit: int, cursor: str | None) -> Call[ListPage[wire.ApiKey]]:
+    query = [("limit", str(limit)), *given(("cursor", cursor))]
+    return Call("GET", f"{wire.KEYS_PREFIX}/", lambda r: listed_keys(parse(wire.ApiKeys, r)), query)
+
+
+def listed_keys(answer: wire.ApiKeys) -> ListPage[wire.ApiKey]:
+    return ListPage(answer.api_keys, answer.pagination)
+
+
+def listed(answer: wire.Page[Model]) -> ListPage[Model]:
+    return ListPage(answer.data, answer.pagination)
 
 
 def create_key(name: str, role: Role) -> Call[wire.CreatedApiKey]:
@@ -355,8 +366,8 @@ def missing_filename() -> ValidationError:
     return ValidationError(message, details={"errors": [{"loc": ["filename"], "msg": message}]})
 
 
-def paging(limit: int, offset: int) -> list[tuple[str, str]]:
-    return [("limit", str(limit)), ("offset", str(offset))]
+def paging(limit: int, offset: int, cursor: str | None) -> list[tuple[str, str]]:
+    return [("limit", str(limit)), ("offset", str(offset)), *given(("cursor", cursor))]
 
 
 def parse(model: type[Model], response: httpx.Response) -> Model:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from pictograph.wire import Image, SearchFacts, TagAnswer, TaggedImage
+from pictograph.wire import Image, Pagination, SearchFacts, TagAnswer, TaggedImage
 
 Row = TypeVar("Row")
 
@@ -22,6 +22,8 @@ class SearchResults(list[Row]):
 
     def __init__(self, rows: Iterable[Row], facts: SearchFacts) -> None:
         super().__init__(rows)
+        self.answer = facts
+        """The whole answer, as it came."""
         self.plan = facts.plan
         """`exact`: vectors were compared in SQL. `codes`: short codes in memory, then the best by their vectors."""
         self.plan_reason = facts.plan_reason
@@ -38,6 +40,27 @@ class SearchResults(list[Row]):
         """Milliseconds in the service, without HTTP."""
         self.unknown_tags = facts.unknown_tags
         """Tags asked for besides that are not in the taxonomy: no image can carry them."""
+
+
+class ListPage(list[Row]):
+    """One page of a list: a list like any other, that also says how many there are and where the next page begins.
+
+    images = client.images.list("street")
+    print(f"{len(images)} of {images.total}")
+    if images.has_more:
+        rest = client.images.list("street", cursor=images.next_cursor)
+    """
+
+    def __init__(self, rows: Iterable[Row], pagination: Pagination) -> None:
+        super().__init__(rows)
+        self.pagination = pagination
+        """What the answer says of the page."""
+        self.total = pagination.total
+        """How many there are in all, on whatever page; None where nobody counted."""
+        self.has_more = pagination.has_more
+        """Whether rows follow these."""
+        self.next_cursor = pagination.next_cursor
+        """Where the next page begins; None on the last one."""
 
 
 class TaggedResults(list[TaggedImage]):

@@ -19,7 +19,7 @@ from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.connections import Connections
 from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
 from pictograph.client.local_service import LocalService
-from pictograph.client.results import SearchResults, TaggedResults, UploadReport
+from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
 from pictograph.network import Route
@@ -424,9 +424,22 @@ class Datasets:
         """A new, empty dataset. Raises ConflictError if the name is taken."""
         return self._transport.send(calls.create_dataset(name, description))
 
-    def list(self, *, limit: int = 100, offset: int = 0) -> list[wire.Dataset]:
-        """One page of your datasets, newest first. limit: 1 to 1000."""
-        return self._transport.send(calls.list_datasets(limit, offset)).data
+    def list(self, *, limit: int = 100, offset: int = 0, cursor: str | None = None) -> ListPage[wire.Dataset]:
+        """One page of your datasets, newest first, as a list that also says how many there are: see `ListPage`.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before. offset: not stable while datasets come and go.
+        """
+        return self._transport.send(calls.list_datasets(limit, offset, cursor))
+
+    def iterate(self) -> Iterator[wire.Dataset]:
+        """Every dataset, newest first, page by page; none is skipped or repeated whatever comes or goes meanwhile."""
+        cursor: str | None = None
+        while True:
+            page = self._transport.send(calls.list_datasets(1000, 0, cursor))
+            yield from page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def get(self, dataset: str) -> wire.Dataset:
         """One dataset. Raises NotFoundError."""
@@ -573,14 +586,16 @@ class Images:
         include_archived: bool = False,
         limit: int = 100,
         offset: int = 0,
-    ) -> list[wire.Image]:
-        """One page of a dataset's images, newest first.
+        cursor: str | None = None,
+    ) -> ListPage[wire.Image]:
+        """One page of a dataset's images, newest first, as a list that also says how many there are: see `ListPage`.
 
         folder_path: exactly this folder. state: "failed" tells what could not be processed; each says why in `reason`.
-        limit: 1 to 1000. Raises NotFoundError.
+        limit: 1 to 1000. cursor: `next_cursor` of the page before, with the same filters. offset: not stable while
+        images come and go. Raises NotFoundError.
         """
-        call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset)
-        return self._transport.send(call).data
+        call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset, cursor)
+        return self._transport.send(call)
 
     def iterate(
         self,
@@ -590,14 +605,14 @@ class Images:
         state: ImageState | None = None,
         include_archived: bool = False,
     ) -> Iterator[wire.Image]:
-        """Every image of a dataset, page by page."""
-        offset = 0
+        """Every image of a dataset, newest first, page by page; none is skipped or repeated whatever comes or goes."""
+        cursor: str | None = None
         while True:
-            call = calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, offset)
+            call = calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, 0, cursor)
             page = self._transport.send(call)
-            yield from page.data
-            offset += len(page.data)
-            if not page.pagination.has_more:
+            yield from page
+            cursor = page.next_cursor
+            if cursor is None:
                 return
 
     def get(self, image_id: str) -> wire.Image:
@@ -637,9 +652,22 @@ class Keys:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self) -> list[wire.ApiKey]:
-        """All keys, revoked ones included, without their secrets."""
-        return self._transport.send(calls.list_keys())
+    def list(self, *, limit: int = 1000, cursor: str | None = None) -> ListPage[wire.ApiKey]:
+        """Your keys, oldest first, revoked ones included, without their secrets.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before.
+        """
+        return self._transport.send(calls.list_keys(limit, cursor))
+
+    def iterate(self) -> Iterator[wire.ApiKey]:
+        """Every key, oldest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self._transport.send(calls.list_keys(1000, cursor))
+            yield from page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def create(self, name: str, *, role: Role = "member") -> wire.CreatedApiKey:
         """A new key. Keep its `api_key`: nothing can show it again."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from pictograph.store.names import storable
+from pictograph.store.pages import After
 from pictograph.types import DatasetId, ImageId, TagCategory, TagMatch, Tags
 
 
@@ -22,14 +23,6 @@ class TagHit:
     dataset_id: DatasetId
     tags: Tags
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """The last row of the page before: the next page begins behind it, whatever was added meanwhile."""
-
-    created_at: datetime
-    id: ImageId
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from pictograph.index.tag_facets import Facets
 from pictograph.index.tag_look import place_of
 from pictograph.index.tag_memory import Names, TagMemory
 from pictograph.index.tag_order import Key
-from pictograph.index.tag_query import After, Page, Question
+from pictograph.index.tag_query import Page, Question
+from pictograph.store.pages import After
 from pictograph.types import DatasetId
 
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)

@@ -22,8 +22,9 @@ from pictograph.index.tag_facets import Facets, count_in_rows, count_whole
 from pictograph.index.tag_lists import find_in_lists
 from pictograph.index.tag_look import fetch_rows, look, place_of
 from pictograph.index.tag_memory import TagMemory, catch_up, load_memory
-from pictograph.index.tag_query import After, Page, Question, TagHit, TagPage, groups_of
+from pictograph.index.tag_query import Page, Question, TagHit, TagPage, groups_of
 from pictograph.index.tag_view import carriers_in_memory, count_in_memory, facets_in_memory, page_in_memory
+from pictograph.store.pages import After
 from pictograph.types import DatasetId, TagCategory, TagMatch
 
 logger = logging.getLogger(__name__)

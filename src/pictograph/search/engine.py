@@ -18,10 +18,11 @@ from pictograph.jobs.queue import Backlog
 from pictograph.search.execute import DEFAULT_COSTS, Ask, CodeSearch, Executor, Found, Steps
 from pictograph.search.explain import Explanation, explain
 from pictograph.search.planner import Costs
-from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, cursor_after
+from pictograph.search.query import SimilarQuery, TagQuery, TextQuery
 from pictograph.search.words import WordReaders
 from pictograph.store.datasets import resolve_dataset
 from pictograph.store.names import canonical_folder
+from pictograph.store.pages import After, cursor_after, page_of, question_key, read_after
 from pictograph.types import DatasetId, ImageState, OrganizationId, TagCategory
 
 PENDING_WAIT_S: Final = 10.0
@@ -176,9 +177,14 @@ class SearchEngine:
         return Ask(scope, vector, query.threshold, query.limit, "text", query.exact, query.tags)
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
-        """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown."""
+        """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown.
+
+        Raises ValidationError for a cursor of another question.
+        """
         async with self._database.connection() as connection:
             datasets = await datasets_in(connection, organization, query.dataset)
+            scope = datasets if query.dataset is not None else None  # a dataset that is made meanwhile changes nothing
+            question = question_key("tags", organization, scope, query.filters, query.match, query.folder_path)
             found = await self._tags.find(
                 connection,
                 datasets,
@@ -186,11 +192,11 @@ class SearchEngine:
                 match=query.match,
                 limit=query.limit + 1,  # one more tells whether there is a next page
                 offset=query.offset,
-                after=query.after,
+                after=read_after(query.cursor, question) if query.cursor is not None else query.after,
                 folder_path=query.folder_path,
             )
-        page = found.hits[: query.limit]
-        more = cursor_after(page[-1]) if len(found.hits) > query.limit else None
+        page, last = page_of(found.hits, query.limit)
+        more = cursor_after(After(last.created_at, last.id), question) if last else None
         return TagAnswer(query, page, self._unknown(query.filters), more, found.total)
 
     async def count_tags(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID
 
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.index.tagged import TagFilter
-from pictograph.index.tags import After, TagHit
+from pictograph.index.tags import After
 from pictograph.store.names import canonical_folder
 from pictograph.types import (
     DEFAULT_LIMIT,
@@ -91,7 +87,11 @@ class TagQuery:
     match: TagMatch = "any"
     limit: int = DEFAULT_LIMIT
     offset: int = 0
+    """Rows to pass over, from the cursor if there is one; not stable while images come and go."""
+    cursor: str | None = None
+    """`next_cursor` of the answer before."""
     after: After | None = None
+    """The same place, for who has the row itself."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -159,24 +159,6 @@ def check_match(match: str) -> None:
 def check_limit(limit: int) -> None:
     if not 1 <= limit <= MAX_LIMIT:
         raise wrong_value("limit", f"limit must be between 1 and {MAX_LIMIT} (the most one answer holds), not {limit}.")
-
-
-def cursor_after(hit: TagHit) -> str:
-    """An opaque cursor: the place behind this row."""
-    place = json.dumps([hit.created_at.isoformat(), str(hit.id)])
-    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
-
-
-def parse_cursor(cursor: str) -> After:
-    """The place a cursor names. Raises ValidationError if it is none of ours."""
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        created_at, image = json.loads(base64.urlsafe_b64decode(padded.encode()))
-        return After(datetime.fromisoformat(created_at), ImageId(UUID(image)))
-    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
-        raise wrong_value(
-            "cursor", "This cursor is not one of ours. Pass `next_cursor` of the page before, unchanged."
-        ) from error
 
 
 def wrong_value(field: str, message: str) -> ValidationError:

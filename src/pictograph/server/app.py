@@ -58,6 +58,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             beside(warn_of_old_tags),
             beside(services.codes.keep_fresh),
             every(ADD_UP_EVERY_S, services.scope_counts.add_up),
+            every(ADD_UP_EVERY_S, services.image_counts.add_up),
         ):
             sampler = RecallSampler(services.search.executor, settings.check_one_in, metrics.saw_recall)
             services.search.watch(metrics.saw_search)

@@ -25,6 +25,18 @@ from pictograph.types import TAG_CATEGORIES, ImageState
 JsonRow: TypeAlias = dict[str, Any]
 
 
+def pagination(total: int | None, next_cursor: str | None, *, limit: int, offset: int = 0) -> wire.Pagination:
+    """Where a page lies; totals here are counted, never estimated."""
+    return wire.Pagination(
+        limit=limit,
+        offset=offset,
+        total=total,
+        total_is=None if total is None else "exact",
+        has_more=next_cursor is not None,
+        next_cursor=next_cursor,
+    )
+
+
 def base_url(request: Request, public_url: str | None) -> str:
     """The address the caller used, unless a proxy hides it and the settings name the public one."""
     return (public_url or str(request.base_url)).rstrip("/")

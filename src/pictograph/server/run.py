@@ -141,7 +141,7 @@ async def first_start(settings: Settings, conninfo: str, address: str, fetch: Fe
         organization = await keys.ensure_organization()
         if ours and known.api_key and await keys.identify(known.api_key):
             key: str | None = known.api_key
-        elif ours or not await keys.list(organization):
+        elif ours or not (await keys.list(organization, limit=1)).rows:
             _, key = await keys.create(organization, MACHINE_KEY_NAME, "admin")
         else:
             key = None

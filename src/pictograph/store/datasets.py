@@ -13,22 +13,34 @@ from uuid_utils.compat import uuid7
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
+from pictograph.store.counts import count_by_state
 from pictograph.store.names import checked_dataset_name, checked_text, storable
+from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
 from pictograph.types import DatasetId, ImageState, OrganizationId
 
+# Sums of what triggers noted (store/counts.py): no image is counted.
 SELECT_DATASET: Final = """
 SELECT d.id, d.organization_id, d.name, d.description, d.created_at, d.updated_at,
        n.image_count, n.archived_image_count, n.total_size
-FROM dataset d
+FROM ({datasets}) d
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE archived_at IS NULL) AS image_count,
-           count(*) FILTER (WHERE archived_at IS NOT NULL) AS archived_image_count,
-           coalesce(sum(file_size), 0)::bigint AS total_size
-    FROM image WHERE dataset_id = d.id
+    SELECT coalesce(sum(images) FILTER (WHERE NOT archived), 0)::bigint AS image_count,
+           coalesce(sum(images) FILTER (WHERE archived), 0)::bigint AS archived_image_count,
+           coalesce(sum(bytes), 0)::bigint AS total_size
+    FROM image_count WHERE dataset_id = d.id AND folder_id = 0
 ) n
-WHERE d.organization_id = %(organization)s"""
-BY_ID: Final = SELECT_DATASET + " AND d.id = %(id)s"
-LIST: Final = SELECT_DATASET + " ORDER BY d.created_at DESC, d.id LIMIT %(limit)s OFFSET %(offset)s"
+ORDER BY d.created_at DESC, d.id"""
+BY_ID: Final = SELECT_DATASET.format(
+    datasets="SELECT * FROM dataset WHERE organization_id = %(organization)s AND id = %(id)s"
+)
+LIST: Final = SELECT_DATASET.format(
+    datasets="""
+    SELECT * FROM dataset
+    WHERE organization_id = %(organization)s
+      AND (%(after_time)s::timestamptz IS NULL OR created_at < %(after_time)s
+           OR (created_at = %(after_time)s AND id > %(after_id)s))
+    ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s"""
+)
 COUNT: Final = "SELECT count(*) FROM dataset WHERE organization_id = %s"
 ID_BY_NAME: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND name = %(name)s"
 ID_BY_ID: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND id = %(id)s"
@@ -47,8 +59,6 @@ LOCK: Final = "SELECT id FROM dataset WHERE id = %s FOR UPDATE"
 # Images before folders, which they refer to; search rows, jobs and folders follow by themselves.
 DELETE_IMAGES: Final = "DELETE FROM image WHERE dataset_id = %s"
 DELETE: Final = "DELETE FROM dataset WHERE id = %s"
-PROGRESS: Final = "SELECT state, count(*) FROM image WHERE dataset_id = %s GROUP BY state"
-STATES: Final = "SELECT state, count(*) FROM image GROUP BY state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +125,26 @@ class Datasets:
         async with self._database.connection() as connection:
             return await resolve_dataset(connection, organization, reference)
 
-    async def list(self, organization: OrganizationId, *, limit: int, offset: int) -> tuple[list[Dataset], int]:
-        """One page, newest first, and how many there are in all."""
-        values = {"organization": organization, "limit": limit, "offset": offset}
+    async def list(
+        self, organization: OrganizationId, *, limit: int, offset: int = 0, cursor: str | None = None
+    ) -> Listed[Dataset]:
+        """One page, newest first; datasets that come or go meanwhile make the next one neither skip nor repeat.
+
+        Raises ValidationError for a cursor of another question.
+        """
+        question = question_key("datasets", organization)
+        after = read_after(cursor, question) if cursor is not None else None
+        values = {
+            "organization": organization,
+            "limit": limit + 1,  # one more tells whether others follow
+            "offset": offset,
+            "after_time": after and after.created_at,
+            "after_id": after and after.id,
+        }
         async with self._database.connection() as connection:
-            page = await fetch_all(connection, Dataset, LIST, values)
-            return page, await fetch_value(connection, COUNT, [organization])
+            rows, last = page_of(await fetch_all(connection, Dataset, LIST, values), limit)
+            total = await fetch_value(connection, COUNT, [organization])
+        return Listed(rows, total, cursor_after(After(last.created_at, last.id), question) if last else None)
 
     async def update(
         self, organization: OrganizationId, reference: str, *, name: str | None = None, description: str | None = None
@@ -148,14 +172,12 @@ class Datasets:
     async def progress(self, dataset: DatasetId) -> dict[ImageState, int]:
         """How many images are in each state; every state is a key."""
         async with self._database.connection() as connection:
-            rows = await (await connection.execute(PROGRESS, [dataset])).fetchall()
-        return dict.fromkeys(ImageState, 0) | {ImageState(state): count for state, count in rows}
+            return await count_by_state(connection, dataset)
 
     async def count_states(self) -> dict[ImageState, int]:
-        """Images of all organizations in each state; every state is a key. Reads an index entry for each image."""
+        """Images of all organizations in each state; every state is a key."""
         async with self._database.connection() as connection:
-            rows = await (await connection.execute(STATES)).fetchall()
-        return dict.fromkeys(ImageState, 0) | {ImageState(state): count for state, count in rows}
+            return await count_by_state(connection)
 
 
 def checked_description(description: str | None) -> str | None:

@@ -14,7 +14,9 @@ from uuid_utils.compat import uuid7
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_tuple, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
+from pictograph.store.counts import WHOLE_DATASET, count_images
 from pictograph.store.names import folder_and_ancestors, storable
+from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, Sha256, Tags, empty_tags
 from pictograph.upload.picture import PictureFacts
 
@@ -26,16 +28,23 @@ SELECT {COLUMNS} FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d
 WHERE d.organization_id = %(organization)s"""
 BY_ID: Final = SELECT + " AND i.id = %(id)s"
 BY_PATH: Final = SELECT + " AND i.dataset_id = %(dataset)s AND f.path = %(folder)s AND i.filename = %(filename)s"
-PAGE: Final = (
-    SELECT
-    + """ AND i.dataset_id = %(dataset)s
-  AND (%(folder)s::text IS NULL OR f.path = %(folder)s)
-  AND (%(filename)s::text IS NULL OR i.filename = %(filename)s)
-  AND (%(state)s::text IS NULL OR i.state = %(state)s)
-  AND (%(archived)s OR i.archived_at IS NULL)"""
-)
-LIST: Final = PAGE + " ORDER BY i.created_at DESC, i.id LIMIT %(limit)s OFFSET %(offset)s"
-COUNT: Final = f"SELECT count(*) FROM ({PAGE}) page"
+# What an ImageFilter asks for, each part with an index that gives its rows in order.
+IN_DATASET: Final = " AND i.dataset_id = %(dataset)s"
+IN_FOLDER: Final = " AND i.folder_id = %(folder)s"
+NAMED: Final = " AND i.filename = %(filename)s"
+IN_STATE: Final = " AND i.state = %(state)s"
+SHOWN: Final = " AND i.archived_at IS NULL"
+FIRST_PAGE: Final = "{matching} ORDER BY i.created_at DESC, i.id LIMIT %(limit)s OFFSET %(offset)s"
+# In two parts, each a range of the index: a bulk load makes thousands of images at one moment, and none is read twice.
+NEXT_PAGE: Final = """
+SELECT * FROM (
+    ({matching} AND i.created_at = %(after_time)s AND i.id > %(after_id)s
+     ORDER BY i.id LIMIT %(limit)s + %(offset)s)
+    UNION ALL
+    ({matching} AND i.created_at < %(after_time)s ORDER BY i.created_at DESC, i.id LIMIT %(limit)s + %(offset)s)
+) page
+ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s"""
+COUNT_NAMED: Final = "SELECT count(*) FROM ({matching}) named"
 FOLDER: Final = "SELECT id FROM folder WHERE dataset_id = %s AND path = %s"
 MAKE_FOLDERS: Final = """
 INSERT INTO folder (dataset_id, path) SELECT %s, unnest(%s::text[]) ON CONFLICT (dataset_id, path) DO NOTHING"""
@@ -161,24 +170,51 @@ class Images:
         return found
 
     async def list(
-        self, organization: OrganizationId, dataset: DatasetId, wanted: ImageFilter, *, limit: int, offset: int
-    ) -> tuple[list[Image], int]:
-        """One page, newest first, and how many match in all."""
+        self,
+        organization: OrganizationId,
+        dataset: DatasetId,
+        wanted: ImageFilter,
+        *,
+        limit: int,
+        offset: int = 0,
+        cursor: str | None = None,
+    ) -> Listed[Image]:
+        """One page, newest first; images that come or go meanwhile make the next one neither skip nor repeat.
+
+        offset: rows to pass over, from the cursor if there is one; not stable while the list changes.
+        Raises ValidationError for a cursor of another question.
+        """
+        question = question_key("images", organization, dataset, wanted)
+        after = read_after(cursor, question) if cursor is not None else None
         if wanted.filename is not None and not storable(wanted.filename):
-            return [], 0
-        values = {
-            "organization": organization,
-            "dataset": dataset,
-            "folder": wanted.folder_path,
-            "filename": wanted.filename,
-            "state": wanted.state,
-            "archived": wanted.include_archived,
-            "limit": limit,
-            "offset": offset,
-        }
+            return Listed([], 0, None)
         async with self._database.connection() as connection:
-            page = await fetch_all(connection, Image, LIST, values)
-            return page, await fetch_value(connection, COUNT, values)
+            folder = None
+            if wanted.folder_path is not None:
+                folder = await fetch_value(connection, FOLDER, [dataset, wanted.folder_path])
+                if folder is None:
+                    return Listed([], 0, None)
+            values = {
+                "organization": organization,
+                "dataset": dataset,
+                "folder": folder,
+                "filename": wanted.filename,
+                "state": wanted.state,
+                "limit": limit + 1,  # one more tells whether others follow
+                "offset": offset,
+                "after_time": after and after.created_at,
+                "after_id": after and after.id,
+            }
+            matching = matching_images(wanted)
+            statement = (NEXT_PAGE if after else FIRST_PAGE).format(matching=matching)
+            rows, last = page_of(await fetch_all(connection, Image, statement, values), limit)
+            if wanted.filename is not None:
+                total = await fetch_value(connection, COUNT_NAMED.format(matching=matching), values)
+            else:
+                total = await count_images(
+                    connection, dataset, folder or WHOLE_DATASET, state=wanted.state, archived=wanted.include_archived
+                )
+        return Listed(rows, total, cursor_after(After(last.created_at, last.id), question) if last else None)
 
     async def tagging(self, image: Image) -> Tagging | None:
         """What its tags were decided by; None if it has not been tagged."""
@@ -196,6 +232,18 @@ class Images:
         """Keeps the sweeper away from these bytes for an hour. To be called before they are written."""
         async with self._database.connection() as connection:
             await connection.execute(HOLD_BLOB, [sha256, size_bytes])
+
+
+def matching_images(wanted: ImageFilter) -> str:
+    """The statement that finds them, without order."""
+    parts = (
+        (True, IN_DATASET),
+        (wanted.folder_path is not None, IN_FOLDER),
+        (wanted.filename is not None, NAMED),
+        (wanted.state is not None, IN_STATE),
+        (not wanted.include_archived, SHOWN),
+    )
+    return SELECT + "".join(part for is_asked, part in parts if is_asked)
 
 
 async def fetch_image(connection: Connection, organization: OrganizationId, image: ImageId) -> Image:

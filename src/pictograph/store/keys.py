@@ -18,6 +18,7 @@ from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.store.key_memory import KeyMemory, Row
 from pictograph.store.names import checked_segment
+from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
 from pictograph.types import ROLES, OrganizationId, Role
 
 KEY_PREFIX: Final = "pk_live_"
@@ -34,7 +35,13 @@ CREATE_KEY: Final = f"""
 INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role)
 VALUES (%(id)s, %(organization)s, %(name)s, %(prefix)s, %(hash)s, %(role)s)
 RETURNING {KEY_COLUMNS}"""
-LIST_KEYS: Final = f"SELECT {KEY_COLUMNS} FROM api_key WHERE organization_id = %s ORDER BY created_at, id"
+KEYS_OF: Final = f"SELECT {KEY_COLUMNS} FROM api_key WHERE organization_id = %(organization)s"
+KEY_PAGE: Final = f"""
+{KEYS_OF}
+  AND (%(after_time)s::timestamptz IS NULL OR created_at > %(after_time)s
+       OR (created_at = %(after_time)s AND id > %(after_id)s))
+ORDER BY created_at, id LIMIT %(limit)s"""
+COUNT_KEYS: Final = "SELECT count(*) FROM api_key WHERE organization_id = %s"
 CALLERS: Final = """
 SELECT key_hash, id, organization_id, role FROM api_key WHERE revoked_at IS NULL AND key_hash > %(after)s
 ORDER BY key_hash LIMIT %(limit)s"""
@@ -140,10 +147,20 @@ class Keys:
             raise NotFoundError(f"There is no organization {organization}.")
         return made, secret
 
-    async def list(self, organization: OrganizationId) -> list[ApiKey]:
-        """Oldest first, revoked ones included."""
+    async def list(self, organization: OrganizationId, *, limit: int, cursor: str | None = None) -> Listed[ApiKey]:
+        """One page, oldest first, revoked ones included. Raises ValidationError for a cursor of another question."""
+        question = question_key("api keys", organization)
+        after = read_after(cursor, question) if cursor is not None else None
+        values = {
+            "organization": organization,
+            "limit": limit + 1,  # one more tells whether others follow
+            "after_time": after and after.created_at,
+            "after_id": after and after.id,
+        }
         async with self._database.connection() as connection:
-            return await fetch_all(connection, ApiKey, LIST_KEYS, [organization])
+            rows, last = page_of(await fetch_all(connection, ApiKey, KEY_PAGE, values), limit)
+            total = await fetch_value(connection, COUNT_KEYS, [organization])
+        return Listed(rows, total, cursor_after(After(last.created_at, last.id), question) if last else None)
 
     async def identify(self, secret: str) -> Caller | None:
         """Who holds this secret, or None if nobody does (any more).

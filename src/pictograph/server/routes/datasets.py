@@ -22,12 +22,13 @@ async def list_datasets(
     services: ServicesDep,
     caller: Viewer,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while datasets come and go.")] = 0,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> DatasetPage:
-    """Your datasets, newest first."""
-    rows, total = await services.datasets.list(caller.organization_id, limit=limit, offset=offset)
-    pagination = wire.Pagination(limit=limit, offset=offset, total=total, has_more=offset + len(rows) < total)
-    return DatasetPage(data=[present.dataset(row) for row in rows], pagination=pagination)
+    """Your datasets, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
+    listed = await services.datasets.list(caller.organization_id, limit=limit, offset=offset, cursor=cursor)
+    pagination = present.pagination(listed.total, listed.next_cursor, limit=limit, offset=offset)
+    return DatasetPage(data=[present.dataset(row) for row in listed.rows], pagination=pagination)
 
 
 @router.post("/", status_code=201)

@@ -119,16 +119,19 @@ async def list_images(
     ] = None,
     include_archived: bool = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while images come and go.")] = 0,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> ImagePage:
-    """Images of a dataset, newest first."""
+    """Images of a dataset, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     folder = directory_path if directory_path is not None else folder_path
     wanted = ImageFilter(canonical_folder(folder) if folder is not None else None, filename, state, include_archived)
-    rows, total = await services.images.list(caller.organization_id, dataset_id, wanted, limit=limit, offset=offset)
+    listed = await services.images.list(
+        caller.organization_id, dataset_id, wanted, limit=limit, offset=offset, cursor=cursor
+    )
     base = present.base_url(request, services.settings.public_url)
-    pagination = wire.Pagination(limit=limit, offset=offset, total=total, has_more=offset + len(rows) < total)
-    return ImagePage(data=[present.image(row, base) for row in rows], pagination=pagination)
+    pagination = present.pagination(listed.total, listed.next_cursor, limit=limit, offset=offset)
+    return ImagePage(data=[present.image(row, base) for row in listed.rows], pagination=pagination)
 
 
 @router.get("/{image_id:uuid}/metadata")

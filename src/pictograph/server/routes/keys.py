@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from pictograph import wire
 from pictograph.server import present
@@ -14,10 +15,16 @@ router = APIRouter(prefix=wire.KEYS_PREFIX, tags=["api keys"], route_class=KeyFi
 
 
 @router.get("/")
-async def list_keys(services: ServicesDep, caller: Admin) -> wire.ApiKeys:
-    """Keys of your organization, revoked ones included; without their secrets."""
-    rows = await services.keys.list(caller.organization_id)
-    return wire.ApiKeys(api_keys=[present.api_key(row) for row in rows])
+async def list_keys(
+    services: ServicesDep,
+    caller: Admin,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> wire.ApiKeys:
+    """Keys of your organization, oldest first, revoked ones included; without their secrets."""
+    listed = await services.keys.list(caller.organization_id, limit=limit, cursor=cursor)
+    pagination = present.pagination(listed.total, listed.next_cursor, limit=limit)
+    return wire.ApiKeys(api_keys=[present.api_key(row) for row in listed.rows], pagination=pagination)
 
 
 @router.post("/", status_code=201)

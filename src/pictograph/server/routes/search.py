@@ -12,7 +12,6 @@ from pictograph.search.query import (
     SimilarQuery,
     TagQuery,
     TextQuery,
-    parse_cursor,
     parse_image_id,
     tag_filter,
     wrong_value,
@@ -177,7 +176,7 @@ async def by_tags(
         match=match,
         limit=limit,
         offset=offset,
-        after=parse_cursor(cursor) if cursor else None,
+        cursor=cursor,
     )
     found = await services.search.by_tag(caller.organization_id, query)
     answer = wire.TagAnswer(
@@ -185,13 +184,7 @@ async def by_tags(
         count=len(found.rows),
         filters=wire.TagFilters(**query.filters, dataset_name=dataset_name, folder_path=query.folder_path, match=match),
         unknown_tags=found.unknown_tags,
-        pagination=wire.Pagination(
-            limit=limit,
-            offset=offset,
-            total=found.total,
-            has_more=found.next_cursor is not None,
-            next_cursor=found.next_cursor,
-        ),
+        pagination=present.pagination(found.total, found.next_cursor, limit=limit, offset=offset),
     )
     return present.with_rows(answer, present.tagged_rows(found.rows))
 
