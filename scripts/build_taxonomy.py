@@ -1,4 +1,4 @@
-"""Writes `src/pictograph/tag/taxonomy.json` and the tables of `docs/taxonomy.md` from the tables beside this file.
+"""Writes `src/pictograph/tag/taxonomy.json` and the tables of `docs/taxonomy.md` from the tables in `scripts/taxonomy`.
 
     python scripts/build_taxonomy.py            # write both
     python scripts/build_taxonomy.py --check    # exit 1 if either is not what would be written
@@ -14,13 +14,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from build_taxonomy_attributes import ATTRIBUTES
-from build_taxonomy_classes import CLASS_NAMES
-from build_taxonomy_objects import OBJECTS
-from build_taxonomy_scenes import SCENES
 
 VERSION = "1"
 """Raise it with every change of labels, classes or rules: stored tags of another version are computed anew."""
@@ -60,6 +53,7 @@ NOT_A_CUT_OUT = "border_white < 0.6 ~ 0.05"
 """A condition of every scene judged by classes: a refrigerator on white is a product photo, not a kitchen."""
 
 ROOT = Path(__file__).parent.parent
+TABLES = ROOT / "scripts/taxonomy"
 TAXONOMY_FILE = ROOT / "src/pictograph/tag/taxonomy.json"
 DOCS_FILE = ROOT / "docs/taxonomy.md"
 PREPOSITION = re.compile(r"(at|by|during|in|inside|on|through|under)\b")
@@ -81,14 +75,14 @@ def build() -> dict[str, Any]:
 
 
 def _objects() -> Iterator[dict[str, Any]]:
-    for group, (name, parents, classes, phrases) in _rows(OBJECTS):
+    for group, (name, parents, classes, phrases) in _rows("objects"):
         prompts = [f"a photo of {phrase}." for phrase in _split(phrases, ";")]
         prompts.append(f"a picture that shows {_split(phrases, ';')[0]}.")
         yield _label("objects", group, name, parents, prompts=prompts, classes=_class_indices(classes))
 
 
 def _scenes() -> Iterator[dict[str, Any]]:
-    rows = [(group, [*cells, "-"][:5]) for group, cells in _rows(SCENES)]
+    rows = [(group, [*cells, "-"][:5]) for group, cells in _rows("scenes")]
     classes_of = {cells[0]: cells[2] for _, cells in rows}
     for group, (name, parents, classes, phrases, conditions) in rows:
         prompts = [_scene_prompt(phrase) for phrase in _split(phrases, ";")]
@@ -103,7 +97,7 @@ def _scenes() -> Iterator[dict[str, Any]]:
 
 
 def _attributes() -> Iterator[dict[str, Any]]:
-    for group, (name, parents, rule, phrases) in _rows(ATTRIBUTES):
+    for group, (name, parents, rule, phrases) in _rows("attributes"):
         label = _label("attributes", group, name, parents, prompts=[f"{phrase}." for phrase in _split(phrases, ";")])
         label["conditions"] = [_condition(part) for part in _split(rule, ",")] if rule != "-" else []
         yield label
@@ -112,7 +106,7 @@ def _attributes() -> Iterator[dict[str, Any]]:
 def _rows(table: str) -> Iterator[tuple[str, list[str]]]:
     """(group, cells) of every line of a source table."""
     group = ""
-    for line in table.strip().splitlines():
+    for line in (TABLES / f"{table}.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             group = line.removeprefix("#").strip()
         elif line.strip():
@@ -230,8 +224,14 @@ def _described(label: dict[str, Any]) -> str:
     name = f"**{label['name']}**"
     if label["category"] == "attributes":
         return name
-    shown = "; ".join(CLASS_NAMES[index] for index in classes) if len(classes) <= 3 else f"{len(classes)} classes"
+    shown = "; ".join(_class_names()[index] for index in classes) if len(classes) <= 3 else f"{len(classes)} classes"
     return f"{name} ({shown})"
+
+
+def _class_names() -> list[str]:
+    """The words for the classes of ImageNet-1k, in their usual order."""
+    lines = (TABLES / "imagenet_classes.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.split("\t")[1] for line in lines]
 
 
 def main() -> int:
