@@ -23,6 +23,18 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 MAX_TEXT: Final = 1000
 """Characters of a text to search by; encoders read only the first 64 or 128 tokens of it."""
+MAX_CURSOR: Final = 1000
+"""Characters of a cursor; ours have far fewer."""
+MAX_LABEL: Final = 200
+"""Characters of a tag that is asked for; the taxonomy's have far fewer."""
+MAX_NAMED: Final = 1020
+"""Characters of a name as it is sent: 255 once it is normalised, and each may come in several parts."""
+MAX_FOLDER_SENT: Final = 4096
+"""The same of a folder path, which has 1024 once it is normalised."""
+MAX_DESCRIPTION: Final = 10_000
+"""Characters of a dataset's description."""
+MAX_ENCODER: Final = 1024
+"""Characters of what names an encoder: a name, or a folder on the server."""
 MAX_OFFSET: Final = 1_000_000
 MAX_LIST_OFFSET: Final = 2**62
 """Listing a dataset has no end of its own; this is what the database can count to."""

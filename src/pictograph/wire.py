@@ -7,11 +7,23 @@ Each row has one set of names of ours, with docstrings; the properties below the
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic_core import PydanticCustomError
 
-from pictograph.types import ImageState, Role, TagCategory, TagMatch
+from pictograph.naming import aliases_of, two_values
+from pictograph.types import (
+    MAX_DESCRIPTION,
+    MAX_ENCODER,
+    MAX_FOLDER_SENT,
+    MAX_LABEL,
+    MAX_NAMED,
+    ImageState,
+    Role,
+    TagCategory,
+    TagMatch,
+)
 
 API_PREFIX = "/api/v1/developer"
 KEYS_PREFIX = "/api/v1/api-keys"
@@ -19,6 +31,11 @@ UPLOADS_PREFIX = "/api/v1/uploads"
 
 Item = TypeVar("Item")
 TagObject = dict[Literal["objects", "scenes", "attributes"], list[str]]
+NO_CONTROLS = {"pattern": r"^[^\u0000-\u001f\u007f]*$"}
+NO_SLASHES = {"pattern": r"^[^/\u0000-\u001f\u007f]+$"}
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAMED, json_schema_extra=NO_SLASHES)]
+DatasetReference = Annotated[str, Field(min_length=1, max_length=MAX_NAMED)]
+FolderPath = Annotated[str, Field(max_length=MAX_FOLDER_SENT, json_schema_extra=NO_CONTROLS)]
 WorkflowStatus = Literal["new", "annotate", "review", "complete"]
 
 
@@ -26,6 +43,28 @@ class Wire(BaseModel):
     """Unknown keys are ignored, so that an older SDK reads a newer server."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class Body(BaseModel):
+    """What a request carries: unknown fields are refused, other names of known ones are taken (`naming.SYNONYMS`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    MEANINGLESS: ClassVar[tuple[str, ...]] = ()
+    """Fields that published clients send and that mean nothing here: the answer's `Pictograph-Ignored` names them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def by_declared_names(cls, given: Any) -> Any:
+        """The same with one name for each thing."""
+        if not isinstance(given, dict):
+            return given
+        aliases = aliases_of(cls.model_fields)
+        values = {name: value for name, value in given.items() if name not in aliases}
+        for name, value in given.items():
+            declared = aliases.get(name)
+            if declared and values.setdefault(declared, value) != value:
+                raise PydanticCustomError("two_values", "{why}", {"why": two_values(declared, name)})
+        return values
 
 
 class SearchRow(Wire):
@@ -339,10 +378,11 @@ class ThresholdChange(Wire):
     """Images of your organization whose tags are others now."""
 
 
-class LabelBody(Wire):
+class LabelBody(Body):
     """Body of `POST /tags/reset`."""
 
-    label: str
+    label: Annotated[str, Field(max_length=MAX_LABEL)]
+    """Its name, or `objects/dog`."""
     category: TagCategory | None = None
     """Needed if several categories have the name."""
 
@@ -350,7 +390,8 @@ class LabelBody(Wire):
 class ThresholdBody(LabelBody):
     """Body of `POST /tags/apply`."""
 
-    threshold: float
+    threshold: Annotated[float, Field(allow_inf_nan=False)]
+    """From the label's lowest threshold to 1."""
 
 
 class TagUpdate(Wire):
@@ -403,6 +444,8 @@ class Dataset(Wire):
     """Always False: only images can be archived."""
     storage_class: str = "standard"
     """For the published clients."""
+    images: list[Image] | None = None
+    """Where `include_images` asked for them: the first of its images, newest first."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -529,37 +572,68 @@ class UploadUrl(Wire):
     """Valid for an hour; it needs no key, so treat it as one."""
 
 
-class UploadUrlRequest(Wire):
+class UploadUrlRequest(Body):
     """Body of `POST /images/upload-url`."""
 
-    dataset: str
+    MEANINGLESS: ClassVar[tuple[str, ...]] = ("content_type",)
+
+    dataset: DatasetReference
     """Name or UUID."""
-    filename: str
-    directory_path: str = "/"
-    content_type: str | None = None
-    """Taken for nothing: the format is read from the bytes."""
+    filename: Name
+    """At most 255 characters."""
+    directory_path: FolderPath = "/"
+    """At most 1024 characters."""
+    content_type: Annotated[str, Field(max_length=255)] | None = None
+    """Means nothing: the format is read from the bytes."""
 
 
 class RegisterRequest(UploadUrlRequest):
     """Body of `POST /images/register`, after the bytes were PUT."""
 
+    MEANINGLESS: ClassVar[tuple[str, ...]] = ("content_type", "file_size", "width", "height")
+
     file_size: int | None = None
+    """Means nothing: the bytes are counted."""
     width: int | None = None
+    """Means nothing: the picture is measured."""
     height: int | None = None
+    """Means nothing: the picture is measured."""
 
 
-class DatasetCreate(Wire):
+class DatasetCreate(Body):
     """Body of `POST /datasets/`."""
 
-    name: str
-    description: str | None = None
+    MEANINGLESS: ClassVar[tuple[str, ...]] = ("annotation_types", "classes", "readme")
+
+    name: Name
+    """Unique in its organization; at most 255 characters, no slash."""
+    description: Annotated[str, Field(max_length=MAX_DESCRIPTION)] | None = None
+    """Free text."""
+    annotation_types: Annotated[list[str], Field(max_length=100)] | None = None
+    """Means nothing: this service does not annotate."""
+    classes: Annotated[list[dict[str, Any]], Field(max_length=10_000)] | None = None
+    """Means nothing: this service does not annotate."""
+    readme: str | None = None
+    """Means nothing: `description` is kept."""
 
 
-class DatasetUpdate(Wire):
+class DatasetUpdate(Body):
     """Body of `PATCH /datasets/{dataset}`: only what changes."""
 
-    new_name: str | None = None
-    description: str | None = None
+    MEANINGLESS: ClassVar[tuple[str, ...]] = ("annotation_types", "classes", "classes_base", "readme")
+
+    new_name: Name | None = None
+    """At most 255 characters, no slash."""
+    description: Annotated[str, Field(max_length=MAX_DESCRIPTION)] | None = None
+    """Free text."""
+    annotation_types: Annotated[list[str], Field(max_length=100)] | None = None
+    """Means nothing: this service does not annotate."""
+    classes: Annotated[list[dict[str, Any]], Field(max_length=10_000)] | None = None
+    """Means nothing: this service does not annotate."""
+    classes_base: Annotated[list[dict[str, Any]], Field(max_length=10_000)] | None = None
+    """Means nothing: this service does not annotate."""
+    readme: str | None = None
+    """Means nothing: `description` is kept."""
 
 
 class ApiKey(Wire):
@@ -668,10 +742,10 @@ class Reindex(Wire):
     """Some of your new failures."""
 
 
-class ReindexStart(Wire):
+class ReindexStart(Body):
     """What to move the library to."""
 
-    encoder: str
+    encoder: Annotated[str, Field(min_length=1, max_length=MAX_ENCODER)]
     """As for `pictograph serve --encoder`: a name, or a folder on the server."""
     pace: float = Field(1.0, gt=0, le=1)
     """Share of the time that its workers work."""

@@ -364,12 +364,6 @@ def test_both_names_of_the_folder_parameter_are_read(raw: Raw, planted: dict[str
         )
 
 
-def test_unknown_parameters_and_keys_are_ignored(raw: Raw, planted: dict[str, str]) -> None:
-    query = {"image_id": planted["reference.jpg"], "from_the_future": "1"}
-    assert raw.api("GET", "/search/similar", params=query).json()["count"] == 2
-    assert raw.api("POST", "/datasets/", json={"name": "x", "annotation_types": ["bbox"]}).status_code == 201
-
-
 def test_a_published_clients_query_is_understood_as_it_is_sent(raw: Raw, planted: dict[str, str]) -> None:
     query = "limit=100&offset=0&objects=car&objects=red+truck&scenes=outdoor&attributes=a%26b&dataset_name=my-dataset"
     answer = raw.api("GET", f"/search/by-tags?{query}").json()

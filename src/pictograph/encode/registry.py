@@ -69,13 +69,24 @@ def models_folder() -> Path:
 
 def _model_folder(name: str) -> Path:
     """The folder that `name` means. A hub's name, `google/siglip2-...`, is looked for by its last part too."""
-    as_path = Path(name).expanduser()
+    try:
+        as_path = Path(name).expanduser()
+    except RuntimeError as error:  # ~somebody, who does not exist
+        raise _unknown(name) from error
     by_name = models_folder() / Path(ALIASES.get(name, name)).name
     is_path = as_path.name != name
     for folder in (as_path, by_name) if is_path else (by_name, as_path):
-        if name and folder.is_dir():
+        if name and _is_folder(folder):
             return folder
     raise _unknown(name)
+
+
+def _is_folder(path: Path) -> bool:
+    """False also for what no path can be, and for what may not be looked at."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name of 300 characters; a NUL within
+        return False
 
 
 def _unknown(name: str) -> ConfigurationError:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response, Security
-from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 
 from pictograph.errors import AuthError, ForbiddenError
+from pictograph.server.strict import Handler, Strict
 from pictograph.services import Services
 from pictograph.store.keys import Caller
 from pictograph.types import Role
 
 API_KEY_HEADER = "X-API-Key"
 API_KEY = APIKeyHeader(name=API_KEY_HEADER, auto_error=False, description="`pk_live_` and 64 hexadecimal digits.")
-
-Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def services_of(request: Request) -> Services:
@@ -76,7 +74,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-class KeyFirst(APIRoute):
+class KeyFirst(Strict):
     """A route that refuses a caller before it reads the body; FastAPI alone would parse the body first."""
 
     def get_route_handler(self) -> Handler:
@@ -93,5 +91,5 @@ class KeyFirst(APIRoute):
         return handle_known_callers
 
     def reader(self) -> Handler:
-        """What reads the body and calls the endpoint: FastAPI's own handler."""
+        """What reads names and body and calls the endpoint."""
         return super().get_route_handler()

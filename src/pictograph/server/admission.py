@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request, Response
 
 from pictograph.errors import RateLimitError
-from pictograph.server.access import Handler, KeyFirst
+from pictograph.server.access import KeyFirst
+from pictograph.server.strict import Handler
 
 LONGEST_WAIT_S: Final = 10.0
 """For a turn, once the body is here: well below a client's timeout, so that it hears a 429 and not silence."""
 RETRY_AFTER_S: Final = 1.0
-MOST_FILES: Final = 4
-MOST_FIELDS: Final = 20
-MOST_FIELD_BYTES: Final = 64 * 1024
-"""Of a form: one file and three short fields are used, the rest is room for other clients."""
 
 
 class Admission:
@@ -73,20 +70,6 @@ def admission_of(request: Request) -> Admission:
     return admission
 
 
-class SmallForm(Request):
-    """A request whose form has few parts."""
-
-    def form(
-        self,
-        *,
-        max_files: float = MOST_FILES,
-        max_fields: float = MOST_FIELDS,
-        max_part_size: int = MOST_FIELD_BYTES,
-    ) -> Any:
-        """As Starlette's, with bounds that fit an upload."""
-        return super().form(max_files=max_files, max_fields=max_fields, max_part_size=max_part_size)
-
-
 class UploadForm(KeyFirst):
     """A route for a form with a file: the key first, then a place, and only then the body."""
 
@@ -96,6 +79,6 @@ class UploadForm(KeyFirst):
 
         async def handle_admitted(request: Request) -> Response:
             with admission_of(request).place():
-                return await read_and_handle(SmallForm(request.scope, request.receive))
+                return await read_and_handle(request)
 
         return handle_admitted

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from pictograph.search.sampling import RecallSampler
 from pictograph.server.admission import Admission
@@ -27,9 +28,25 @@ logger = logging.getLogger(__name__)
 SWEEP_EVERY_S: Final = 600.0
 REINDEX_EVERY_S: Final = 1.0
 ADD_UP_EVERY_S: Final = 30.0
+ROUTERS: Final = (
+    search.router,
+    tags.router,
+    datasets.router,
+    images.router,
+    keys.router,
+    reindex.router,
+    health.router,
+    images.forms,
+    images.uploads,
+)
 DESCRIPTION: Final = (
     "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."
 )
+
+
+def all_routes() -> list[APIRoute]:
+    """Every route of the service, whatever router it is in."""
+    return [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 
 
 def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Services], None] | None = None) -> FastAPI:
@@ -82,10 +99,8 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         redirect_slashes=False,  # the published clients do not follow redirects
         responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
     )
-    for module in (search, tags, datasets, images, keys, reindex, health):
-        app.include_router(module.router)
-    app.include_router(images.forms)
-    app.include_router(images.uploads)
+    for router in ROUTERS:
+        app.include_router(router)
     install_error_handlers(app)
     app.state.metrics = metrics
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from pictograph.errors import ApiError, PictographError, ServerError, SlowSender, ValidationError, error_class_for
+from pictograph.naming import aliases_of, unknown_name
+from pictograph.server.strict import body_model
 
 logger = logging.getLogger(__name__)
+
+OF_THEMSELVES: Final = ("extra_forbidden", "two_values")
+"""Errors whose message names the field."""
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -29,7 +37,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_wrong_value(request: Request, error: RequestValidationError) -> JSONResponse:
-        return answer(request, wrong_values(error))
+        return answer(request, wrong_values(error, body_model_of(request)))
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -59,17 +67,45 @@ def answer(request: Request, error: ApiError) -> JSONResponse:
     return JSONResponse(content, status_code=error.status_code, headers=headers)
 
 
-def wrong_values(error: RequestValidationError) -> ValidationError:
-    """`limit: Input should be less than or equal to 500 (got '501')`, for each wrong value."""
-    errors = [{"loc": [str(part) for part in item["loc"]], "msg": item["msg"]} for item in error.errors()]
-    message = "; ".join(describe_value(item) for item in error.errors())
+def body_model_of(request: Request) -> type[BaseModel] | None:
+    """What the request's body should have been, if the route reads one."""
+    route = request.scope.get("route")
+    return body_model(route.dependant) if isinstance(route, APIRoute) else None
+
+
+def wrong_values(error: RequestValidationError, model: type[BaseModel] | None = None) -> ValidationError:
+    """`limit: Input should be less than or equal to 500 (got '501')`, for each wrong value. model: of the body."""
+    found = list(error.errors())
+    errors = [{"loc": [str(part) for part in item["loc"]], "msg": said_of(item, model)} for item in found]
+    message = "; ".join(describe_value(item, model) for item in found)
     return ValidationError(printable(message), details={"errors": errors})
 
 
-def describe_value(item: dict[str, Any]) -> str:
+def describe_value(item: dict[str, Any], model: type[BaseModel] | None) -> str:
+    if item["type"] in OF_THEMSELVES:
+        return said_of(item, model)
     where = ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0])
     got = "" if item["type"] in ("missing", "json_invalid") else f" (got {str(item['input'])[:100]!r})"
     return f"{where}: {item['msg']}{got}"
+
+
+def said_of(item: dict[str, Any], model: type[BaseModel] | None) -> str:
+    """What is wrong; of a field that does not exist also what was probably meant."""
+    if item["type"] != "extra_forbidden":
+        return printable(str(item["msg"]))
+    *inside, name = item["loc"][1:]
+    known = fields_at(model, inside)
+    return printable(unknown_name("field", str(name), known, aliases_of(known)))
+
+
+def fields_at(model: type[BaseModel] | None, inside: Sequence[Any]) -> list[str]:
+    """The fields of the model, or of one within it."""
+    for part in inside:
+        if model is not None and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            parts = [annotation, *get_args(annotation)]
+            model = next((kind for kind in parts if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
 
 
 def printable(text: str) -> str:

@@ -14,7 +14,6 @@ from pictograph.errors import SlowSender, TooLarge
 
 FORM_OVERHEAD_BYTES: Final = 1_000_000
 """What a multipart form may have around the file."""
-JSON_BYTES: Final = 10_000_000
 SILENCE_S: Final = 30.0
 """How long a sender may send nothing before its body is there: else whoever stalls holds an upload's place for ever."""
 
@@ -60,7 +59,7 @@ class BodyLimit:
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
-        self._limit = max(max_bytes + FORM_OVERHEAD_BYTES, JSON_BYTES)
+        self._limit = max_bytes + FORM_OVERHEAD_BYTES
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,23 +68,27 @@ class BodyLimit:
             return
         declared = Headers(scope=scope).get("content-length", "")
         seen, is_here = 0, False
+        state = scope.setdefault("state", {})
 
         async def receive_bounded() -> Message:
             nonlocal seen, is_here
-            if declared.isdigit() and int(declared) > self._limit:
-                raise self._too_large()
+            limit = state.get("body_limit", self._limit)  # a route may take less
+            if declared.isdigit() and int(declared) > limit:
+                raise self._too_large(limit)
             if is_here:  # then this waits for the caller to hang up, however long that takes
                 return await receive()
             message = await unless_silent(receive)
             seen += len(message.get("body", b""))
             is_here = not message.get("more_body", False)
-            if seen > self._limit:
-                raise self._too_large()
+            if seen > limit:
+                raise self._too_large(limit)
             return message
 
         await self._app(scope, receive_bounded, send)
 
-    def _too_large(self) -> TooLarge:
+    def _too_large(self, limit: int) -> TooLarge:
+        if limit < self._limit:
+            return TooLarge(f"The body is larger than this route takes: JSON may have at most {limit} bytes.")
         return TooLarge(
             f"The request is larger than the server takes: a file may have at most {self._max_bytes} bytes "
             "(setting max_bytes)."

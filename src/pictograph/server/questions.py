@@ -10,16 +10,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, NotRequired, get_args, get_origin
-from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends as DependsOn
-from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from pictograph.server.access import Handler
+from pictograph.server.strict import Handler, Names, Strict, check_path, pairs_of
 
 JSON: Final = "application/json"
 NOTHING: Final[Mapping[str, Any]] = {}
@@ -55,7 +53,7 @@ class Step:
         return await self.function(**arguments)
 
 
-class Question(APIRoute):
+class Question(Strict):
     """A GET route whose endpoint, and all it depends on, is async and takes query parameters and the request only."""
 
     def get_route_handler(self) -> Handler:
@@ -63,13 +61,14 @@ class Question(APIRoute):
         fields: dict[str, Any] = {}
         last = step_of(self.endpoint, fields)
         first = {name: step for name, step in last.of_steps.items() if not step.asks}
-        lists = frozenset(name for name, field in fields.items() if is_list(field))
+        names = self.query_names
         query: TypeAdapter[Any] = TypeAdapter(TypedDict("Query", fields))  # type: ignore[operator]
         answer: TypeAdapter[Any] = TypeAdapter(self.response_model)
 
         async def handle(request: Request) -> Response:
             known = {name: await step.run(request, NOTHING) for name, step in first.items()}
-            given = last_or_all(request.scope["query_string"], lists)
+            check_path(request.scope)
+            given = by_name(request.scope["query_string"], names)
             try:
                 values = query.validate_python(given)
             except ValidationError as error:
@@ -101,16 +100,11 @@ def step_of(function: Callable[..., Any], fields: dict[str, Any]) -> Step:
     return Step(function, tuple(of_request), of_query, of_steps)
 
 
-def is_list(field: Any) -> bool:
-    """Whether a query parameter may be repeated: its type is a list, perhaps an optional or a required one."""
-    return get_origin(field) is list or any(is_list(part) for part in get_args(field) if not isinstance(part, str))
-
-
-def last_or_all(query: bytes, lists: frozenset[str]) -> dict[str, Any]:
-    """The query's values: of a list all that were given, of anything else the last one."""
+def by_name(query: bytes, names: Names) -> dict[str, Any]:
+    """The query's values: of a list all that were given, of anything else the one."""
     given: dict[str, Any] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name in lists:
+    for name, value in names.read(pairs_of(query)):
+        if name in names.lists:
             given.setdefault(name, []).append(value)
         else:
             given[name] = value

@@ -60,3 +60,9 @@ def test_naming_the_encoders_loads_no_runtime() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000, "a\x00b", "~nobody-of-that-name/x"])
+def test_a_name_that_no_folder_can_have_is_no_encoder(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="There is no encoder"):
+        load_encoder(name)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import Admin, IdempotencyKey, KeyFirst, Member, ServicesDep, Viewer
-from pictograph.types import MAX_LIST_OFFSET
+from pictograph.store.images import ImageFilter
+from pictograph.types import MAX_LIST_OFFSET, DatasetId
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/datasets", tags=["datasets"], route_class=KeyFirst)
 
@@ -24,8 +26,11 @@ async def list_datasets(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while datasets come and go.")] = 0,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    archived: Annotated[bool, Query(description="Only archived ones: datasets are never archived, so none.")] = False,
 ) -> DatasetPage:
     """Your datasets, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
+    if archived:
+        return DatasetPage(data=[], pagination=present.pagination(0, None, limit=limit, offset=offset))
     listed = await services.datasets.list(caller.organization_id, limit=limit, offset=offset, cursor=cursor)
     pagination = present.pagination(listed.total, listed.next_cursor, limit=limit, offset=offset)
     return DatasetPage(data=[present.dataset(row) for row in listed.rows], pagination=pagination)
@@ -41,9 +46,24 @@ async def create_dataset(
 
 
 @router.get("/{dataset}")
-async def get_dataset(services: ServicesDep, caller: Viewer, dataset: str) -> OneDataset:
-    """One dataset, by name or UUID."""
-    return OneDataset(data=present.dataset(await services.datasets.get(caller.organization_id, dataset)))
+async def get_dataset(
+    request: Request,
+    services: ServicesDep,
+    caller: Viewer,
+    dataset: str,
+    include_images: Annotated[bool, Query(description="Whether `images` has the first of its images.")] = False,
+    images_limit: Annotated[int, Query(ge=1, le=10_000, description="Most of them.")] = 100,
+    images_offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET)] = 0,
+) -> OneDataset:
+    """One dataset, by name or UUID. `GET /images/` lists its images page by page."""
+    shown = present.dataset(await services.datasets.get(caller.organization_id, dataset))
+    if not include_images:
+        return OneDataset(data=shown)
+    listed = await services.images.list(
+        caller.organization_id, DatasetId(UUID(shown.id)), ImageFilter(), limit=images_limit, offset=images_offset
+    )
+    base = present.base_url(request, services.settings.public_url)
+    return OneDataset(data=shown.model_copy(update={"images": [present.image(row, base) for row in listed.rows]}))
 
 
 @router.patch("/{dataset}")

@@ -9,9 +9,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pictograph import wire
 from pictograph.errors import PictographError, Unavailable
 from pictograph.server.access import services_of
+from pictograph.server.strict import Strict
 from pictograph.version import __version__
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=Strict)
 
 
 @router.get("/health")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from tempfile import SpooledTemporaryFile
-from typing import Annotated, Any, BinaryIO, Final, cast
+from typing import Annotated, Any, BinaryIO, Final, Literal, cast
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
@@ -15,6 +15,7 @@ from pictograph.errors import ValidationError
 from pictograph.server import present
 from pictograph.server.access import IdempotencyKey, KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import UploadForm, admission_of
+from pictograph.server.strict import Strict
 from pictograph.services import Services
 from pictograph.store.blobs import Parts
 from pictograph.store.images import Image, ImageFilter, Place, Tagging
@@ -24,7 +25,7 @@ from pictograph.types import MAX_LIST_OFFSET, ImageId, ImageState
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/images", tags=["images"], route_class=KeyFirst)
 forms = APIRouter(prefix=router.prefix, tags=["images"], route_class=UploadForm)
-uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"])
+uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"], route_class=Strict)
 
 OneImage = wire.Data[wire.Image]
 ImagePage = wire.Page[wire.Image]
@@ -112,20 +113,34 @@ async def list_images(
     caller: Viewer,
     dataset: Annotated[str, Query(description="Name or UUID.")],
     directory_path: Annotated[str | None, Query(description="Exactly this folder.")] = None,
-    folder_path: Annotated[str | None, Query(description="`directory_path`, as older clients call it.")] = None,
     filename: Annotated[str | None, Query(description="Exactly this name.")] = None,
     state: Annotated[
         ImageState | None, Query(description="`failed` tells what could not be processed, and why.")
     ] = None,
     include_archived: bool = False,
+    status: Annotated[
+        wire.WorkflowStatus | None, Query(description="Every image is `new`: another one finds nothing.")
+    ] = None,
+    split: Annotated[
+        Literal["train", "val", "test"] | None, Query(description="No image has a split: any one finds nothing.")
+    ] = None,
+    min_confidence_lt: Annotated[
+        float | None,
+        Query(
+            allow_inf_nan=False, description="No image has annotations whose confidence could be less: finds nothing."
+        ),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while images come and go.")] = 0,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> ImagePage:
     """Images of a dataset, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
-    folder = directory_path if directory_path is not None else folder_path
-    wanted = ImageFilter(canonical_folder(folder) if folder is not None else None, filename, state, include_archived)
+    if status not in (None, "new") or split is not None or min_confidence_lt is not None:
+        return ImagePage(data=[], pagination=present.pagination(0, None, limit=limit, offset=offset))
+    wanted = ImageFilter(
+        canonical_folder(directory_path) if directory_path is not None else None, filename, state, include_archived
+    )
     listed = await services.images.list(
         caller.organization_id, dataset_id, wanted, limit=limit, offset=offset, cursor=cursor
     )

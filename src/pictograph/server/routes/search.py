@@ -63,15 +63,13 @@ async def similar(
         str | None,
         Query(description="Folder to search, with all below it. Absent: the reference's own; `/`: the dataset."),
     ] = None,
-    folder_path: Annotated[str | None, Query(description="`directory_path`, as older clients call it.")] = None,
     exact: Exact = False,
 ) -> Response:
     """Images that look like a reference image, by falling similarity; the reference itself is left out.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
     """
-    folder = directory_path if directory_path is not None else folder_path
-    query = SimilarQuery(parse_image_id(image_id), threshold, limit, folder, exact, tags)
+    query = SimilarQuery(parse_image_id(image_id), threshold, limit, directory_path, exact, tags)
     found = await services.search.by_similarity(caller.organization_id, query)
     answer = wire.SimilarAnswer(
         results=[],
