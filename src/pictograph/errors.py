@@ -14,6 +14,7 @@ PictographError
 │   │   ├── BadImage                these bytes are not a picture we can read
 │   │   ├── UnsupportedFormat 415
 │   │   └── TooLarge          413   bytes or pixels above the limit
+│   │       └── HeadTooLarge  431   headers, or (414) the address of a request above the limit
 │   ├── RateLimitError        429   carries `retry_after_s`
 │   └── ServerError           5xx
 │       ├── EmbeddingPending  503   the reference image is still in the queue
@@ -184,6 +185,13 @@ class TooLarge(ValidationError):
 
     code = "too_large"
     status = 413
+
+
+class HeadTooLarge(TooLarge):
+    """The headers of a request, or (414) its address, are larger than the server reads."""
+
+    code = "head_too_large"
+    status = 431
 
 
 class RateLimitError(ApiError):

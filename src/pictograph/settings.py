@@ -60,6 +60,10 @@ class Settings:
     max_waiting_uploads: int = setting(
         64, "Uploads that arrive or wait beside those; more are told to come back (429) before their bytes are read."
     )
+    max_client_connections: int = setting(
+        2_000,
+        "Connections of clients at once, fewer where the limit of open files is lower; beyond, idle ones are closed.",
+    )
     max_connections: int = setting(10, "Database connections of the server process.")
     code_bytes: int = setting(
         1_073_741_824,

@@ -41,6 +41,7 @@ def test_the_drawing_of_the_tree_names_every_class_with_its_status() -> None:
         (errors.EmbeddingPending, 503, True), (errors.Unavailable, 503, True), (errors.BlobMissing, 503, True),
         (errors.SlowSender, 408, True), (errors.StorageFull, 507, False), (errors.DatabaseAway, 503, True),
         (errors.DatabaseRefused, 503, False), (errors.WriteConflict, 503, True),
+        (errors.HeadTooLarge, 431, False),
     ],
 )  # fmt: skip
 def test_each_class_has_the_status_and_the_retry_that_are_documented(

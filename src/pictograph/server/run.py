@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import uvicorn
@@ -23,7 +24,9 @@ from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path, read_config, write_config
 from pictograph.models.choose import Choice
 from pictograph.server.app import create_app
+from pictograph.server.connections import Connections, raise_file_limit
 from pictograph.server.encoder_choice import Fetch, settle_encoder
+from pictograph.server.protocol import GuardedProtocol
 from pictograph.services import open_space, open_worker, running_database
 from pictograph.settings import AUTO, Settings
 from pictograph.store.keys import Keys
@@ -31,6 +34,8 @@ from pictograph.store.keys import Keys
 logger = logging.getLogger(__name__)
 
 Opened = TypeVar("Opened")
+MOST_DISCARDED_BYTES: Final = 128_000_000
+"""Of a refused body, which is thrown away as it comes in so that the connection stays usable."""
 MACHINE_KEY_NAME: Final = "this machine"
 
 
@@ -55,6 +60,7 @@ def serve(
     exit_with_parent: also stop when standard input closes. Raises ConfigurationError if it cannot start.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # also during the start: in order
+    raise_file_limit()
     listener = bind(settings.host, settings.port)
     address = address_of(settings.host, listener)
     with listener, running_database(settings) as conninfo:
@@ -114,8 +120,13 @@ def address_of(host: str, listener: socket.socket) -> str:
 
 
 def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
+    """How requests are read: by `GuardedProtocol`."""
+    guard = Connections(settings.max_client_connections)
+    most_discarded = max(MOST_DISCARDED_BYTES, 2 * settings.max_bytes)
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http=partial(GuardedProtocol, guard=guard, most_discarded=most_discarded),  # type: ignore[arg-type]
+        ws="none",
         log_config=None,
         access_log=settings.log_level == "debug",
         server_header=False,

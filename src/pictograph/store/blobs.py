@@ -17,7 +17,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from pictograph.errors import BlobMissing, ConfigurationError, Unavailable
 from pictograph.types import Sha256
 
-PART_BYTES: Final = 4_194_304
+PART_BYTES: Final = 262_144
 """What is in memory at once of a blob that is handed on."""
 
 
