@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pictograph.client.directory import pictures_below
+from pictograph.client.walk import pictures_below
 from pictograph.errors import ConfigurationError
 
 WORDNET_NAME = re.compile(r"(n\d{8})(?:_(.*))?")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from pictograph.errors import BadImage, UnsupportedFormat
@@ -65,6 +67,11 @@ _OTHER_STARTS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\x76\x2f\x31\x01", "an OpenEXR picture"),
     (0, b"#?RADIANCE", "a Radiance HDR picture"),
     (0, b"DDS ", "a DDS texture"),
+    (0, b"gimp xcf", "a GIMP picture"),
+    (0, b"BPG\xfb", "a BPG picture"),
+    (0, b"FLIF", "a FLIF picture"),
+    (0, b"\x01\xda\0", "an SGI picture"),
+    (0, b"\x01\xda\x01", "an SGI picture"),
     (0, b"II\xbc", "JPEG XR"),
     (0, b"\x93NUMPY", "a NumPy array"),
     (0, b"\x89HDF", "an HDF5 file"),
@@ -88,6 +95,14 @@ _OTHER_STARTS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"version https://git-lfs", "a Git LFS pointer, not the file it points to (run `git lfs pull`)"),
 )
 
+_OTHER_PICTURES: Final = (
+    "JPEG XL", "JPEG 2000", "JPEG XR", "a camera RAW file", "a Photoshop PSD", "a Windows icon", "a Windows cursor",
+    "a QOI picture", "an OpenEXR picture", "a Radiance HDR picture", "a DDS texture", "a FITS file", "a DICOM file",
+    "an SVG drawing", "a Netpbm picture", "a GIMP picture", "a BPG picture", "a FLIF picture", "an SGI picture",
+)  # fmt: skip
+"""How the names of pictures begin that we do not read."""
+_NETPBM: Final = re.compile(rb"P[1-6fF]\s+(#[^\n]*\s+)*\d+\s+\d+\s|P7\s+(#[^\n]*\s+)*WIDTH\s")
+
 _TEXT_STARTS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"<svg", "an SVG drawing"),
     (b"<!doctype svg", "an SVG drawing"),
@@ -107,6 +122,28 @@ def sniff_format(start: bytes) -> PictureFormat:
     if found is None:
         raise unsupported(looks_like(start))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a file is, told from its first bytes."""
+
+    name: str
+    """A `PictureFormat`, or what a person calls it: "a PDF", "JPEG 2000"."""
+    is_picture: bool
+    readable: bool
+    """True for a picture that we read."""
+
+
+def kind_of(start: bytes) -> Kind:
+    """What a file is; where `sniff_format` refuses, this says whether it is a picture all the same."""
+    if not start:
+        return Kind("an empty file", is_picture=False, readable=False)
+    try:
+        return Kind(sniff_format(start), is_picture=True, readable=True)
+    except UnsupportedFormat as refused:
+        name = str(refused.details["looks_like"])
+        return Kind(name, is_picture=name.startswith(_OTHER_PICTURES), readable=False)
 
 
 def content_type_of(picture_format: PictureFormat, start: bytes) -> str:
@@ -129,6 +166,8 @@ def looks_like(start: bytes) -> str:
     for offset, magic, name in _OTHER_STARTS:
         if start[offset : offset + len(magic)] == magic:
             return name
+    if _NETPBM.match(start):
+        return "a Netpbm picture (PPM, PGM, PBM or the like)"
     return _container_name(start) or _text_name(start) or _shapeless_name(start)
 
 

@@ -95,6 +95,31 @@ def test_a_partly_failed_upload_is_exit_code_1_and_says_why(command: Command, ph
     assert "bad.jpg" in out
 
 
+def test_files_left_aside_are_counted_and_named_and_what_cannot_be_read_is_exit_code_1(
+    command: Command, photos: Path
+) -> None:
+    photos = photos / "photos"  # beside the home of this test
+    photos.mkdir()
+    (photos / "0001").write_bytes(picture_bytes(1))
+    for number in range(30):
+        (photos / f"notes-{number:02}.txt").write_text("a note")
+    (photos / "f.jp2").write_bytes(b"\0\0\0\x0cjP  \r\n\x87\n")
+    report = parsed(command("upload", photos, "--dataset", "street", "--json"))
+    assert (report["attempted"], report["uploaded"]) == (1, 1)
+    assert len(report["left_aside"]) == 31
+    assert {"path": str(photos / "f.jp2"), "kind": "unsupported", "reason": "JPEG 2000"} in report["left_aside"]
+    code, out, _ = command("upload", photos, "--dataset", "street")
+    assert code == 0
+    assert "1 are pictures of a kind that is not read, 30 are no pictures" in out
+    assert "JPEG 2000" in out
+    assert "and 11 more: --json names every one" in out
+    (photos / "gone.jpg").symlink_to(photos / "nowhere.jpg")
+    code, out, _ = command("upload", photos, "--dataset", "street")
+    assert code == 1
+    assert "1 are links to nothing" in out
+    assert "gone.jpg" in out
+
+
 def test_unknown_tags_are_named_beside_the_answer(command: Command, street: Dataset) -> None:
     code, out, err = command("search", "tags", "--object", "unicorn", "--json")
     assert (code, json.loads(out)["results"], json.loads(out)["pagination"]["total"]) == (0, [], 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -11,8 +12,10 @@ from rich.markup import escape
 from pictograph.cli.connection import connected
 from pictograph.cli.output import EXIT_FAILED, Json, console, print_json, print_table, progress_bar
 from pictograph.client import Client
-from pictograph.client.results import UploadReport
+from pictograph.client.results import LEFT_ASIDE_WORDS, UploadReport, counted
 from pictograph.wire import Progress
+
+MOST_ROWS: Final = 20
 
 
 def upload(
@@ -25,7 +28,13 @@ def upload(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until every image can be found.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Upload a directory of pictures. Run it again after an interruption: what is there already is skipped."""
+    """Upload a directory of pictures. Run it again after an interruption: what is there already is skipped.
+
+    A picture is told by its first bytes, whatever its name. Folders that are links are looked through. What is left
+    aside is counted and named; with --json, every file is. Exit code 1: something was refused, or could not be read.
+
+    Example: pictograph upload ~/photos/street --dataset street
+    """
     with connected(context) as client:
         report = send(client, directory, dataset, folder, flat=flat, workers=workers)
         counts = wait_until_processed(client, dataset) if wait else None
@@ -33,7 +42,7 @@ def upload(
         print_json(summary(report, counts))
     else:
         print_report(report, counts)
-    if report.failures or (counts and counts.failed):
+    if not report.success or (counts and counts.failed):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -64,6 +73,7 @@ def summary(report: UploadReport, counts: Progress | None) -> dict[str, object]:
         "uploaded": len(report.uploaded),
         "skipped": len(report.skipped),
         "failures": [{"path": str(f.path), "code": f.code, "reason": f.reason} for f in report.failures],
+        "left_aside": [{"path": str(it.path), "kind": it.kind, "reason": it.reason} for it in report.left_aside],
         "progress": counts.model_dump(mode="json") if counts else None,
     }
 
@@ -74,10 +84,22 @@ def print_report(report: UploadReport, counts: Progress | None) -> None:
         f"[bold]{len(report.failures)}[/] refused, in dataset [bold]{escape(report.dataset_name)}[/]."
     )
     if report.failures:
-        print_table("Refused", ("file", "why"), ((f.path, f.reason) for f in report.failures))
+        print_some("Refused", [(f.path, f.reason) for f in report.failures])
+    if report.left_aside:
+        console.print(f"Left aside: {counted(report.left_aside)}.", markup=False, highlight=False, soft_wrap=True)
+        order = list(LEFT_ASIDE_WORDS)
+        left_aside = sorted(report.left_aside, key=lambda item: order.index(item.kind))
+        print_some("Left aside", [(it.path, f"{it.kind.replace('_', ' ')}: {it.reason}") for it in left_aside])
     if counts:
         console.print(
             f"In the dataset: {counts.tagged} tagged, {counts.embedded} embedded only, {counts.failed} failed."
         )
     if counts and counts.failed:
         console.print(f"[dim]pictograph images list {escape(report.dataset_name)} --state failed  says why[/]")
+
+
+def print_some(title: str, rows: Sequence[tuple[Path, str]]) -> None:
+    """A table of files that is cut where it would be too long to read, and says so."""
+    print_table(title, ("file", "why"), rows[:MOST_ROWS])
+    if len(rows) > MOST_ROWS:
+        console.print(f"  and {len(rows) - MOST_ROWS} more: --json names every one", highlight=False)

@@ -17,11 +17,12 @@ from pictograph import wire
 from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.connections import AsyncConnections
-from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
+from pictograph.client.directory import Progress, pending_files, settle
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
+from pictograph.client.walk import LocalFile, local_files
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
 from pictograph.types import (
     DEFAULT_LIMIT,
@@ -430,14 +431,14 @@ class AsyncImages:
         progress: Progress | None = None,
     ) -> UploadReport:
         """As `Images.upload_from_directory`."""
-        files = await asyncio.to_thread(
+        found = await asyncio.to_thread(
             local_files, Path(directory), folder_path, preserve_structure=preserve_structure
         )
         if create_if_missing:
             await self._ensure_dataset(dataset_name)
-        report = UploadReport(dataset_name, attempted=len(files))
+        report = UploadReport(dataset_name, attempted=len(found.files), left_aside=found.left_aside)
         existing = await self._existing(dataset_name) if skip_existing else set()
-        waiting = iter(pending_files(files, existing, report, progress))
+        waiting = iter(pending_files(found.files, existing, report, progress))
 
         async def upload_the_rest() -> None:
             for file in waiting:

@@ -1,61 +1,17 @@
-"""Which files of a local directory are uploaded, and where to."""
+"""What becomes of the files of a local directory: which are sent, and what the report says of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from pictograph.client.results import UploadFailure, UploadReport
+from pictograph.client.walk import LocalFile
 from pictograph.errors import ApiError, ConflictError, PictographError, ValidationError
 from pictograph.wire import Image
 
-SUFFIXES: Final = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff"),
-        *("heic", "heif", "hif", "avif"),
-    )
-)
-"""The server looks at the bytes; the suffix only decides which files of a directory are worth sending."""
-
 Progress = Callable[[int, int, str], None]
 """Called after each file with how many are done, how many there are, and the file's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """One file and where it goes."""
-
-    path: Path
-    folder_path: str
-    filename: str
-
-
-def local_files(directory: Path, folder_path: str, *, preserve_structure: bool) -> list[LocalFile]:
-    """Pictures below `directory`, sorted, without hidden ones. Raises ValidationError if there is none."""
-    if not directory.is_dir():
-        raise ValidationError(f"{directory} is not a directory.")
-    files = [
-        LocalFile(path, target_folder(path, directory, folder_path, preserve_structure), path.name)
-        for path in pictures_below(directory)
-    ]
-    if not files:
-        raise ValidationError(f"{directory} has no pictures: no file below it ends in {', '.join(sorted(SUFFIXES))}.")
-    return files
-
-
-def pictures_below(directory: Path) -> Iterator[Path]:
-    for path in sorted(directory.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            yield path
-
-
-def target_folder(path: Path, directory: Path, folder_path: str, preserve_structure: bool) -> str:
-    below = path.parent.relative_to(directory).parts if preserve_structure else ()
-    return "/" + "/".join([part for part in folder_path.split("/") if part] + list(below))
 
 
 def pending_files(

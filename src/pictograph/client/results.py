@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, Literal, TypeVar
 
 from pictograph.wire import Image, Pagination, SearchFacts, TagAnswer, TaggedImage
 
@@ -95,9 +96,48 @@ class UploadFailure:
     """Stable: `bad_image`, `too_large`, ..."""
 
 
-@dataclass(slots=True)
+LeftAsideKind = Literal["not_a_picture", "unsupported", "unreadable", "broken_link", "hidden", "special", "seen"]
+LEFT_ASIDE_WORDS: Final[dict[LeftAsideKind, str]] = {
+    "unreadable": "cannot be read",
+    "broken_link": "are links to nothing",
+    "unsupported": "are pictures of a kind that is not read",
+    "not_a_picture": "are no pictures",
+    "hidden": "are hidden",
+    "special": "are no files",
+    "seen": "are links to a folder that is looked through under another name",
+}
+"""Each kind as the end of "3 of them ...", the worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAside:
+    """One file or folder of a directory that was not sent."""
+
+    path: Path
+    """The local file or folder; a hidden or unreadable folder stands for all below it."""
+    kind: LeftAsideKind
+    """`not_a_picture`; `unsupported`: a picture of a kind that the service does not read; `unreadable`; `broken_link`;
+    `hidden`: its name begins with a dot; `special`: a pipe, a socket, a device; `seen`: a link to a folder that is
+    looked through under another name, or that lies above."""
+    reason: str
+    """What it looks like, or what the disk said."""
+
+
+def counted(left_aside: Sequence[LeftAside]) -> str:
+    """`2 cannot be read, 3 are no pictures`."""
+    counts = Counter(item.kind for item in left_aside)
+    return ", ".join(f"{counts[kind]} {words}" for kind, words in LEFT_ASIDE_WORDS.items() if counts[kind])
+
+
+def listed(left_aside: Sequence[LeftAside], most: int = 5) -> str:
+    """`a.txt (plain text), b.jp2 (JPEG 2000) and 3 more`."""
+    more = f" and {len(left_aside) - most} more" if len(left_aside) > most else ""
+    return ", ".join(f"{item.path} ({item.reason})" for item in left_aside[:most]) + more
+
+
+@dataclass(slots=True, repr=False)
 class UploadReport:
-    """What became of each file of a directory."""
+    """What became of each file of a directory. Shows itself as counts; its lists hold every file."""
 
     dataset_name: str
     attempted: int = 0
@@ -108,6 +148,18 @@ class UploadReport:
     """Files that were there already, by folder and name."""
     failures: list[UploadFailure] = field(default_factory=list)
     """Files that were not taken, and why; none of them stops the others."""
+    left_aside: list[LeftAside] = field(default_factory=list)
+    """Files and folders below the directory that were not sent, and why."""
+
+    def __repr__(self) -> str:
+        lists = {item.name: getattr(self, item.name) for item in fields(self)}
+        shown = (f"{name}={len(it) if isinstance(it, list) else repr(it)}" for name, it in lists.items())
+        return f"UploadReport({', '.join(shown)}, success={self.success})"
+
+    @property
+    def unreadable(self) -> list[LeftAside]:
+        """What the local disk did not give: it may hold pictures that are not in the dataset now."""
+        return [item for item in self.left_aside if item.kind in ("unreadable", "broken_link")]
 
     @property
     def done(self) -> int:
@@ -116,5 +168,5 @@ class UploadReport:
 
     @property
     def success(self) -> bool:
-        """True if every file is in the dataset now."""
-        return not self.failures
+        """True if every file was read, and every picture of a kind that the service reads is in the dataset now."""
+        return not self.failures and not self.unreadable

@@ -17,10 +17,11 @@ from pictograph import wire
 from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.connections import Connections
-from pictograph.client.directory import LocalFile, Progress, local_files, pending_files, settle
+from pictograph.client.directory import Progress, pending_files, settle
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
+from pictograph.client.walk import LocalFile, local_files
 from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
 from pictograph.network import Route
 from pictograph.types import (
@@ -521,18 +522,20 @@ class Images:
     ) -> UploadReport:
         """Uploads every picture below a directory; run it again to go on where it stopped.
 
+        A picture is told by its first bytes, whatever its name. Folders that are links are looked through, each once.
+        What is left aside (no picture, a kind that is not read, hidden, unreadable) is in the report's `left_aside`.
         preserve_structure: sub-directories become folders. skip_existing: a file whose folder and name are taken is
         skipped. workers: uploads at a time. progress: called after each file, in this thread, with how many are done,
         how many there are, and the name. A file that is refused is in the report's `failures` and stops nothing else.
         A server that is busy (429) is waited for, up to ten minutes for a file.
         Raises ValidationError (no such directory, no pictures), AuthError, ConnectionFailed, ...
         """
-        files = local_files(Path(directory), folder_path, preserve_structure=preserve_structure)
+        found = local_files(Path(directory), folder_path, preserve_structure=preserve_structure)
         if create_if_missing:
             self._ensure_dataset(dataset_name)
-        report = UploadReport(dataset_name, attempted=len(files))
+        report = UploadReport(dataset_name, attempted=len(found.files), left_aside=found.left_aside)
         existing = self._existing(dataset_name) if skip_existing else set()
-        waiting = pending_files(files, existing, report, progress)
+        waiting = pending_files(found.files, existing, report, progress)
         for file, outcome in self._upload_all(dataset_name, waiting, workers):
             settle(report, file, outcome, skip_existing=skip_existing, progress=progress)
         return report

@@ -1,78 +1,15 @@
-"""Which files of a directory are uploaded, where to, and what the report says."""
+"""What the report of a directory's upload says of each file."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from pictograph import AuthError, ConflictError, TooLarge, ValidationError
-from pictograph.client.directory import SUFFIXES, LocalFile, local_files, pending_files, settle
-from pictograph.client.results import UploadReport
-
-
-def made(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-    return root
-
-
-def found(root: Path, folder: str = "/", *, preserve: bool = True) -> list[tuple[str, str]]:
-    return [(file.folder_path, file.filename) for file in local_files(root, folder, preserve_structure=preserve)]
-
-
-def test_pictures_are_found_at_every_depth_sorted(tmp_path: Path) -> None:
-    made(tmp_path, "b.jpg", "a.png", "cars/red/c.webp", "cars/d.HEIC")
-    assert found(tmp_path) == [("/", "a.png"), ("/", "b.jpg"), ("/cars", "d.HEIC"), ("/cars/red", "c.webp")]
-
-
-def test_a_target_folder_comes_before_the_structure(tmp_path: Path) -> None:
-    made(tmp_path, "a.jpg", "cars/b.jpg")
-    for folder in ("/day/1", "day/1/", "//day//1"):
-        assert found(tmp_path, folder) == [("/day/1", "a.jpg"), ("/day/1/cars", "b.jpg")]
-
-
-def test_without_structure_all_go_to_the_target_folder(tmp_path: Path) -> None:
-    made(tmp_path, "a.jpg", "cars/b.jpg")
-    assert found(tmp_path, "/x", preserve=False) == [("/x", "a.jpg"), ("/x", "b.jpg")]
-
-
-def test_hidden_files_other_files_and_folders_named_like_pictures_are_left_out(tmp_path: Path) -> None:
-    made(tmp_path, "a.jpg", ".hidden.jpg", ".git/b.jpg", "notes.txt", "folder.jpg/inside.txt", "noext", "c.jpg.part")
-    assert found(tmp_path) == [("/", "a.jpg")]
-
-
-def test_the_directory_itself_may_be_hidden(tmp_path: Path) -> None:
-    assert found(made(tmp_path / ".photos", "a.jpg")) == [("/", "a.jpg")]
-
-
-def test_a_broken_link_and_a_loop_of_links_do_not_disturb(tmp_path: Path) -> None:
-    made(tmp_path, "a.jpg", "sub/b.jpg")
-    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    (tmp_path / "sub" / "up").symlink_to(tmp_path)
-    assert found(tmp_path) == [("/", "a.jpg"), ("/sub", "b.jpg")]
-
-
-def test_a_pipe_named_like_a_picture_is_not_waited_for(tmp_path: Path) -> None:
-    made(tmp_path, "a.jpg")
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert found(tmp_path) == [("/", "a.jpg")]
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "heic", "heif", "avif"])
-def test_every_format_that_the_server_reads_is_sent(suffix: str) -> None:
-    assert f".{suffix}" in SUFFIXES
-
-
-def test_no_directory_and_no_pictures_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="is not a directory"):
-        local_files(tmp_path / "nowhere", "/", preserve_structure=True)
-    with pytest.raises(ValidationError, match=r"no pictures.*\.jpg"):
-        local_files(made(tmp_path, "notes.txt"), "/", preserve_structure=True)
-
+from pictograph import AuthError, ConflictError, TooLarge
+from pictograph.client.directory import pending_files, settle
+from pictograph.client.results import LeftAside, UploadReport
+from pictograph.client.walk import LocalFile
 
 FILE = LocalFile(Path("a.jpg"), "/", "a.jpg")
 
@@ -113,3 +50,20 @@ def test_what_is_wrong_with_one_file_is_noted_and_what_is_wrong_with_all_is_rais
     ]  # fmt: skip
     with pytest.raises(AuthError):
         settle(report, FILE, AuthError("no key"), skip_existing=True, progress=None)
+
+
+def test_a_file_that_the_disk_does_not_give_is_no_success_and_one_that_is_no_picture_is() -> None:
+    report = UploadReport("x", left_aside=[LeftAside(Path("notes.txt"), "not_a_picture", "plain text")])
+    assert report.success
+    assert report.unreadable == []
+    for kind in ("unreadable", "broken_link"):
+        report = UploadReport("x", left_aside=[LeftAside(Path("a"), kind, "Permission denied")])  # type: ignore[arg-type]
+        assert not report.success
+        assert len(report.unreadable) == 1
+
+
+def test_a_report_shows_itself_as_counts_however_many_files_it_holds() -> None:
+    report = UploadReport("x", attempted=5000, skipped=[Path(f"a/{number}.jpg") for number in range(5000)])
+    assert len(repr(report)) < 300
+    assert "dataset_name='x', attempted=5000, uploaded=0, skipped=5000, failures=0" in str(report)
+    assert "success=True" in str(report)
