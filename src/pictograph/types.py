@@ -47,9 +47,12 @@ Tags: TypeAlias = dict[TagCategory, list[str]]
 TagMatch: TypeAlias = Literal["any", "all"]
 """How the tags inside one category combine; across categories they are always AND'd."""
 
-Role: TypeAlias = Literal["viewer", "member", "admin", "owner"]
-ROLES: Final[tuple[Role, ...]] = ("viewer", "member", "admin", "owner")
-"""Rising: each may do what those before it may. Viewers read, members upload, admins delete datasets and make keys."""
+Role: TypeAlias = Literal["viewer", "member", "admin", "owner", "installation"]
+ROLES: Final[tuple[Role, ...]] = ("viewer", "member", "admin", "owner", "installation")
+"""Rising: each may do what those before it may. Viewers read, members upload, admins delete datasets and make keys,
+owners are out of the admins' reach; `installation` acts on what all organizations share: encoder, thresholds."""
+OrganizationRole: TypeAlias = Literal["viewer", "member", "admin", "owner"]
+"""The roles that the published clients know: in their answers a key with role `installation` is an `owner`."""
 
 
 class ImageState(StrEnum):

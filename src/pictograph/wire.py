@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, computed_field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pictograph.naming import aliases_of, two_values
@@ -20,6 +20,7 @@ from pictograph.types import (
     MAX_LABEL,
     MAX_NAMED,
     ImageState,
+    OrganizationRole,
     Role,
     TagCategory,
     TagMatch,
@@ -645,15 +646,23 @@ class ApiKey(Wire):
     """What it is for, in words."""
     key_prefix: str
     """Its first 12 characters, to tell keys apart."""
-    role: Role
-    """`viewer` reads, `member` uploads, `admin` deletes datasets and makes keys."""
+    role: OrganizationRole
+    """`viewer` reads, `member` uploads, `admin` deletes datasets and makes keys, which an `owner`'s are safe from."""
+    installation: bool = False
+    """True if it may act on the whole installation too (encoder, thresholds): its role is `installation`."""
     is_active: bool
-    """False once it is revoked."""
+    """False once it is revoked or its time is over."""
     rate_limit: int = 0
     """Requests an hour; 0 = no limit."""
     created_at: datetime
     last_used_at: datetime | None = None
     """To the minute."""
+    expires_at: datetime | None = None
+    """When it stops working; None: never."""
+    created_by: str | None = None
+    """Id of the key that made it; None if the service itself did."""
+    revoked_by: str | None = None
+    """Id of the key that revoked it."""
 
 
 class ApiKeys(Wire):
@@ -672,9 +681,13 @@ class CreatedApiKey(Wire):
     """The secret: `pk_live_` and 64 hexadecimal digits."""
     key_prefix: str
     name: str
-    role: Role
+    role: OrganizationRole
+    installation: bool = False
+    """True if it may act on the whole installation too (encoder, thresholds)."""
     rate_limit: int = 0
     created_at: datetime
+    expires_at: datetime | None = None
+    """When it stops working; None: never."""
 
 
 class ApiKeyCreate(Wire):
@@ -682,6 +695,12 @@ class ApiKeyCreate(Wire):
 
     name: str
     role: Role = "member"
+    expires_at: AwareDatetime | None = None
+    """When it is to stop working, with a time zone: `2027-01-01T00:00:00Z`. Absent: never."""
+    organization_id: str | None = None
+    """Your own organization's id or name, which is also what is meant when it is absent."""
+    rate_limit: Literal[0] | None = None
+    """0 or absent: this service counts no requests per hour, so it promises no such limit."""
 
 
 class Health(Wire):

@@ -104,6 +104,38 @@ def test_a_later_migration_is_applied_alone(database_url: str, monkeypatch: pyte
     assert query(database_url, "SELECT count(*) FROM later") == [(0,)]
 
 
+KEYS_BEFORE = """
+INSERT INTO organization (id, name) VALUES (gen_random_uuid(), 'default'), (gen_random_uuid(), 'theirs');
+INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role, created_at, revoked_at)
+SELECT gen_random_uuid(), o.id, k.name, 'pk_live_abcd', sha256(k.name::bytea), k.role,
+       timestamptz '2026-01-01' + k.day * interval '1 day', CASE WHEN k.gone THEN now() END
+FROM organization o, (VALUES {keys}) AS k(name, role, day, gone) WHERE o.name = 'default';
+INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role)
+SELECT gen_random_uuid(), id, 'this machine', 'pk_live_abcd', 'x', 'owner' FROM organization WHERE name = 'theirs'"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "operators"),
+    [
+        ("('this machine', 'admin', 3, false), ('old', 'owner', 1, false)", ["this machine"]),
+        ("('this machine', 'admin', 1, true), ('old', 'admin', 2, false), ('new', 'owner', 3, false)", ["old"]),
+        ("('reader', 'viewer', 1, false), ('writer', 'member', 2, false)", []),
+    ],
+)
+def test_a_library_from_before_the_role_installation_gives_it_to_the_key_of_its_machine(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch, keys: str, operators: list[str]
+) -> None:
+    chain = packaged_migrations()
+    number = next(migration.number for migration in chain if migration.name == "installation_role")
+    with monkeypatch.context() as before:
+        before.setattr(module, "packaged_migrations", lambda: chain[: number - 1])
+        migrate(empty_database)
+    execute(empty_database, KEYS_BEFORE.format(keys=keys))
+    migrate(empty_database)
+    found = query(empty_database, "SELECT name FROM api_key WHERE role = 'installation' ORDER BY name")
+    assert [name for (name,) in found] == operators
+
+
 @pytest.mark.parametrize("version", ["0.4.4", "0.7.0", "0.8.0", "0.8.3", "0.8"])
 def test_a_pgvector_that_loses_index_entries_is_refused_with_the_fix(version: str) -> None:
     with pytest.raises(ConfigurationError, match=r"0\.8\.4.*ALTER EXTENSION vector UPDATE") as caught:

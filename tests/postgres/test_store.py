@@ -28,7 +28,7 @@ from pictograph.store import key_memory
 from pictograph.store.blobs import BlobMissing, BlobStore, original_name
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Image, ImageFilter, Images, Place, Upload, insert_image
-from pictograph.store.keys import Keys, new_secret
+from pictograph.store.keys import Caller, Keys, new_secret
 from pictograph.store.names import MAX_FOLDER_PATH, MAX_NAME, canonical_folder, folder_and_ancestors
 from pictograph.store.tickets import Tickets
 from pictograph.types import DatasetId, ImageId, ImageState, Sha256
@@ -563,21 +563,43 @@ async def test_last_used_moves_at_most_once_a_minute(garden: Garden) -> None:
     assert await last_used() > first
 
 
+async def operator(garden: Garden) -> Caller:
+    """Who may revoke any key of the garden."""
+    keys = Keys(garden.database)
+    _, secret = await keys.create(garden.organization, "operator", "installation")
+    caller = await keys.identify(secret)
+    assert caller is not None
+    return caller
+
+
 async def test_a_revoked_key_stops_working_at_once_and_stays_listed(garden: Garden) -> None:
     keys = Keys(garden.database)
     key, secret = await keys.create(garden.organization, "ci", "admin")
-    await keys.revoke(garden.organization, key.id)
+    caller = await operator(garden)
+    await keys.revoke(caller, key.id)
     assert await keys.identify(secret) is None
-    assert [row.revoked_at is not None for row in (await keys.list(garden.organization, limit=9)).rows] == [True]
+    (listed,) = [row for row in (await keys.list(garden.organization, limit=9)).rows if row.id == key.id]
+    assert (listed.revoked_at is not None, listed.revoked_by, listed.works) == (True, caller.key_id, False)
     with pytest.raises(NotFoundError):
-        await keys.revoke(garden.organization, key.id)
+        await keys.revoke(caller, key.id)
+
+
+async def test_of_two_installation_keys_that_revoke_each_other_at_once_one_stays(garden: Garden) -> None:
+    keys = Keys(garden.database)
+    one, other = await operator(garden), await operator(garden)
+    outcomes = await asyncio.gather(
+        keys.revoke(one, other.key_id), keys.revoke(other, one.key_id), return_exceptions=True
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["AuthError", "NoneType"]
+    assert await keys.has_installation_key()
+    assert len([row for row in (await keys.list(garden.organization, limit=9)).rows if row.works]) == 1
 
 
 async def test_a_remembered_holder_is_forgotten_when_the_key_is_revoked(garden: Garden) -> None:
     keys = Keys(garden.database)
     key, secret = await keys.create(garden.organization, "ci", "admin")
     assert await keys.identify(secret) == await keys.identify(secret) is not None
-    await keys.revoke(garden.organization, key.id)
+    await keys.revoke(await operator(garden), key.id)
     assert await keys.identify(secret) is None
 
 
@@ -587,7 +609,7 @@ async def test_a_key_that_another_server_revoked_works_for_a_moment_at_most(
     ours, other = Keys(garden.database), Keys(garden.database)
     key, secret = await ours.create(garden.organization, "ci", "admin")
     assert await ours.identify(secret)
-    await other.revoke(garden.organization, key.id)
+    await other.revoke(await operator(garden), key.id)
     assert key_memory.TRUE_FOR_S < 1
     monkeypatch.setattr(key_memory, "TRUE_FOR_S", 0.0)
     assert await ours.identify(secret) is None
@@ -669,7 +691,7 @@ async def test_a_key_of_another_organization_can_neither_be_seen_nor_revoked(gar
     others = await Garden.open(garden.database, "others")
     assert (await keys.list(others.organization, limit=9)).rows == []
     with pytest.raises(NotFoundError):
-        await keys.revoke(others.organization, key.id)
+        await keys.revoke(await operator(others), key.id)
     assert await keys.identify(secret)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from pictograph import AuthError, Client, ForbiddenError, NotFoundError, ValidationError
-from pictograph.types import OrganizationId
+from pictograph import AuthError, Client, ConflictError, ForbiddenError, NotFoundError, ValidationError
+from pictograph.store import key_memory
+from pictograph.types import OrganizationId, Role
 from pictograph.wire import API_PREFIX, KEYS_PREFIX, Dataset
 from support.pictures import picture_bytes
 from support.raw import Raw
@@ -25,8 +27,9 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("viewer", lambda c: c.search.tags()),
     ("viewer", lambda c: c.tags.taxonomy()),
     ("viewer", lambda c: c.tags.preview("dog", threshold=0.3)),
-    ("admin", lambda c: c.tags.apply("dog", threshold=0.5)),
-    ("admin", lambda c: c.tags.reset("dog")),
+    ("installation", lambda c: c.tags.apply("dog", threshold=0.5)),
+    ("installation", lambda c: c.tags.reset("dog")),
+    ("admin", lambda c: c.reindex.status()),
     ("member", lambda c: c.datasets.create(uuid4().hex)),
     ("member", lambda c: c.datasets.describe("street", "x")),
     ("member", lambda c: c.images.upload("street", picture_bytes(1), filename=uuid4().hex)),
@@ -34,7 +37,7 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("admin", lambda c: c.keys.create("x", role="viewer")),
     ("admin", lambda c: c.datasets.delete(c.datasets.create(uuid4().hex).id)),
 ]
-ROLES = ["viewer", "member", "admin"]
+ROLES = ["viewer", "member", "admin", "owner", "installation"]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -87,6 +90,82 @@ def test_a_key_is_shown_once_works_and_stops_working_when_revoked(service: Servi
         client.keys.revoke(made.key_id)
 
 
+@pytest.mark.parametrize("above", ["owner", "installation"])
+def test_nobody_revokes_a_key_above_their_own_role(
+    service: Service, organization: OrganizationId, client: Client, above: Role
+) -> None:
+    made = service.client(organization, "installation").keys.create("above", role=above)
+    with pytest.raises(ForbiddenError, match=above):
+        client.keys.revoke(made.key_id)
+    with client_of(service.address, made.api_key) as theirs:
+        theirs.datasets.list()
+        service.client(organization, above).keys.revoke(made.key_id)
+        with pytest.raises(AuthError):
+            theirs.datasets.list()
+
+
+def test_the_key_one_asks_with_cannot_be_revoked_by_itself(service: Service, organization: OrganizationId) -> None:
+    for role in ("admin", "owner", "installation"):
+        client = service.client(organization, role)  # type: ignore[arg-type]
+        own = max(client.keys.list(), key=lambda key: key.created_at)
+        with pytest.raises(ConflictError, match="lock you out"):
+            client.keys.revoke(own.id)
+        assert client.datasets.list() == []
+
+
+def test_published_clients_read_the_role_installation_as_owner(
+    service: Service, organization: OrganizationId, raw_as: Any
+) -> None:
+    raw = raw_as("installation")
+    made = raw("POST", f"{KEYS_PREFIX}/", json={"name": "x", "role": "installation"}).json()
+    assert (made["role"], made["installation"]) == ("owner", True)
+    listed = raw("GET", f"{KEYS_PREFIX}/").json()["api_keys"]
+    assert {key["role"] for key in listed} == {"owner"}
+    assert all(key["installation"] for key in listed)
+    assert listed[-1]["created_by"] == listed[0]["id"]
+
+
+def test_a_key_ends_at_its_time_and_says_so(service: Service, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    made = client.keys.create("guest", role="viewer", expires_at=ends)
+    assert made.expires_at == ends
+    assert {key.id: key.expires_at for key in client.keys.list()}[made.key_id] == ends
+    with client_of(service.address, made.api_key) as guest:
+        assert guest.datasets.list() == []
+
+        async def hurry() -> None:
+            async with service.services.database.connection() as connection:
+                await connection.execute("UPDATE api_key SET expires_at = now() WHERE id = %s", [made.key_id])
+
+        service.run(hurry())
+        monkeypatch.setattr(key_memory, "TRUE_FOR_S", 0.0)
+        with pytest.raises(AuthError, match="expired"):
+            guest.datasets.list()
+    assert {key.id: key.is_active for key in client.keys.list()}[made.key_id] is False
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("expires_at", "2020-01-01T00:00:00Z"),
+        ("expires_at", "2099-01-01T00:00:00"),
+        ("expires_at", "soon"),
+        ("rate_limit", 100),
+        ("organization_id", str(uuid4())),
+        ("organization_id", "somebody else"),
+    ],
+)
+def test_what_a_new_key_cannot_have_is_refused_by_name(raw: Raw, field: str, value: Any) -> None:
+    before = len(raw("GET", f"{KEYS_PREFIX}/").json()["api_keys"])
+    answer = raw("POST", f"{KEYS_PREFIX}/", json={"name": "x", field: value})
+    assert answer.status_code == 422
+    assert field in answer.json()["detail"]
+    assert answer.json()["error"]["details"]["errors"][0]["loc"][-1] == field
+    assert len(raw("GET", f"{KEYS_PREFIX}/").json()["api_keys"]) == before
+    if field == "organization_id":
+        assert raw("GET", f"{KEYS_PREFIX}/", params={field: value}).status_code == 422
+
+
 def test_a_key_of_another_organization_cannot_be_revoked(service: Service, client: Client) -> None:
     made = client.keys.create("ci")
     with pytest.raises(NotFoundError):
@@ -129,7 +208,8 @@ def test_a_key_of_odd_bytes_is_merely_wrong(raw_as: Any) -> None:
 
 
 def test_the_keys_route_has_the_published_clients_envelope(raw: Raw) -> None:
-    made = raw("POST", f"{KEYS_PREFIX}/", json={"name": "x", "role": "viewer", "organization_id": str(uuid4())})
+    own = raw("GET", f"{KEYS_PREFIX}/").json()["api_keys"][0]["organization_id"]
+    made = raw("POST", f"{KEYS_PREFIX}/", json={"name": "x", "role": "viewer", "organization_id": own})
     assert made.status_code == 201
     created = {"api_key", "key_id", "key_prefix", "name", "role", "rate_limit", "created_at"}
     assert created <= made.json().keys()

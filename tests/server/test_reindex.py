@@ -11,6 +11,8 @@ from pictograph import Client, ConflictError, ForbiddenError, ValidationError
 from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import fail_images
 from pictograph.jobs.queue import Queue
+from pictograph.services import start_reindex
+from pictograph.types import Role
 from pictograph.wire import Reindex
 from support.pictures import picture_bytes
 from support.services import Service, running_service
@@ -28,7 +30,7 @@ def wait_for_switch(client: Client, encoder: str, timeout_s: float = 90) -> Rein
 
 def test_the_library_moves_to_another_encoder_and_back_while_it_is_used(database_url: str, tmp_path: Path) -> None:
     with running_service(database_url, tmp_path / "data", workers=1) as service:
-        client = service.client()
+        client = service.client(role="installation")
         client.datasets.create("street")
         for seed in range(8):
             client.images.upload("street", picture_bytes(seed), filename=f"{seed}.jpg")
@@ -53,7 +55,9 @@ def test_the_library_moves_to_another_encoder_and_back_while_it_is_used(database
         assert client.search.by_text("a red truck", dataset_name="street")
         client.images.upload("street", picture_bytes(101), filename="after.jpg")
 
-        client.reindex.start("noop")
+        with pytest.raises(ValidationError, match="for tests"):
+            client.reindex.start("noop")
+        service.run(start_reindex(service.services.reindex, "noop", 1.0))
         wait_for_switch(client, "noop")
         assert len(client.search.by_similarity(reference, threshold=0)) == 9
         with pytest.raises(ValidationError, match="no text side"):
@@ -63,18 +67,39 @@ def test_the_library_moves_to_another_encoder_and_back_while_it_is_used(database
 
 def test_a_wrong_start_is_refused_and_says_why(service: Service) -> None:
     organization = service.organization()
-    client = service.client(organization)
+    client = service.client(organization, "installation")
     with pytest.raises(ValidationError, match="There is no encoder 'siglip9'") as refused:
         client.reindex.start("siglip9")
     assert refused.value.field_errors[0]["loc"] == ["encoder"]
     with pytest.raises(ValidationError, match="pace"):
         client.reindex.start("offline", pace=1.5)
-    with pytest.raises(ConflictError, match="noop already"):
-        client.reindex.start("noop")
+    for name in ("noop", " NoOp "):
+        with pytest.raises(ValidationError, match="for tests") as refused:
+            client.reindex.start(name)
+        assert refused.value.status_code == 422
+        assert refused.value.field_errors[0]["loc"] == ["encoder"]
     with pytest.raises(ConflictError, match="No reindex"):
         client.reindex.cancel()
     with pytest.raises(ForbiddenError):
         service.client(organization, "member").reindex.status()
+
+
+@pytest.mark.parametrize("role", ["admin", "owner"])
+def test_no_role_of_an_organization_reaches_what_all_of_them_share(service: Service, role: Role) -> None:
+    client = service.client(role=role)
+    before = client.reindex.status()
+    for act in (
+        lambda: client.reindex.start("offline"),
+        client.reindex.accept_failures,
+        client.reindex.cancel,
+        client.reindex.forget_previous,
+        lambda: client.tags.apply("dog", threshold=0.9),
+        lambda: client.tags.reset("dog"),
+        client.tags.update,
+    ):
+        with pytest.raises(ForbiddenError, match="role installation"):
+            act()
+    assert client.reindex.status() == before
 
 
 def test_failed_images_are_processed_once_more_when_asked(database_url: str, tmp_path: Path) -> None:

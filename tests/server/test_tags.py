@@ -33,7 +33,7 @@ def tagged(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("tags")
     options = {"workers": 1, "encoder": "offline"}
     with fresh_database(postgres, template) as url, running_service(url, folder, **options) as service:
-        client = service.client()
+        client = service.client(role="installation")
         for name in ("animals", "flowers"):
             client.images.upload_from_directory("photos", PHOTOS / name, folder_path=f"/{name}")
         client.datasets.wait_until_processed("photos", timeout=100)
@@ -42,7 +42,7 @@ def tagged(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def client(tagged: tuple[Service, Client]) -> Iterator[Client]:
-    """An admin's client; the thresholds are put back afterwards."""
+    """The installation's client; the thresholds are put back afterwards."""
     _, client = tagged
     yield client
     for label in client.tags.taxonomy().labels:
@@ -140,7 +140,7 @@ def test_the_taxonomy_says_what_each_label_is_and_what_the_tagger_can_judge(clie
 
 
 def test_where_the_encoder_brings_no_tagger_nothing_is_judged_and_nothing_updated(service: Service) -> None:
-    client = service.client()
+    client = service.client(role="installation")
     taxonomy = client.tags.taxonomy()
     assert taxonomy.tagger is None
     assert not any(label.is_judged for label in taxonomy.labels)
@@ -364,11 +364,12 @@ def test_the_command_fails_as_every_other(command: Command, arguments: tuple[str
     assert "Traceback" not in err
 
 
-def test_a_member_may_look_but_not_change(tagged: tuple[Service, Client], command: Command) -> None:
+def test_members_and_admins_may_look_but_not_change(tagged: tuple[Service, Client], command: Command) -> None:
     service, _ = tagged
-    member = service.key(service.organization(), "member")
-    assert command("--api-key", member, "tags", "preview", "--label", "bird", "--threshold", "0.9")[0] == 0
-    for arguments in (("apply", "--label", "bird", "--threshold", "0.9", "--yes"), ("update",)):
-        code, _, err = command("--api-key", member, "tags", *arguments)
-        assert code == 3
-        assert "admin" in err
+    for role in ("member", "admin"):
+        key = service.key(service.organization(), role)
+        assert command("--api-key", key, "tags", "preview", "--label", "bird", "--threshold", "0.9")[0] == 0
+        for arguments in (("apply", "--label", "bird", "--threshold", "0.9", "--yes"), ("update",)):
+            code, _, err = command("--api-key", key, "tags", *arguments)
+            assert code == 3
+            assert "installation" in err

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -10,10 +11,10 @@ from rich.markup import escape
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, console, print_json
 from pictograph.cli.pages import All, Cursor, Limit, page_or_all, show_page
+from pictograph.types import Role
+from pictograph.wire import ApiKey, CreatedApiKey
 
 app = typer.Typer(no_args_is_help=True, help="API keys of your organization; needs an admin key.")
-
-GivenRole = Literal["viewer", "member", "admin"]
 
 
 @app.command("list")
@@ -32,14 +33,15 @@ def list_keys(
         (
             r.name,
             r.key_prefix + "...",
-            r.role,
-            "yes" if r.is_active else "revoked",
+            role_of(r),
+            "yes" if r.is_active else "revoked" if r.revoked_by or not is_over(r) else "expired",
+            f"{r.expires_at:%Y-%m-%d %H:%M}" if r.expires_at else "never",
             f"{r.last_used_at:%Y-%m-%d %H:%M}" if r.last_used_at else "never",
             r.id,
         )
         for r in rows
     )
-    show_page(rows, "API keys", ("name", "key", "role", "works", "last used", "id"), cells, as_json=as_json)
+    show_page(rows, "API keys", ("name", "key", "role", "works", "ends", "last used", "id"), cells, as_json=as_json)
 
 
 @app.command()
@@ -47,20 +49,33 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What it is for, in words.")],
     role: Annotated[
-        GivenRole,
-        typer.Option("--role", "-r", help="viewer reads, member uploads, admin deletes datasets and makes keys."),
+        Role,
+        typer.Option(
+            "--role",
+            "-r",
+            help="viewer reads, member uploads, admin deletes datasets and makes keys, owner is out of the admins' "
+            "reach, installation also changes encoder and thresholds. At most your own.",
+        ),
     ] = "member",
+    expires: Annotated[
+        datetime | None,
+        typer.Option(
+            "--expires", help="When it stops working, in UTC. Default: never.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"]
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key. It is shown this once."""
     with connected(context) as client:
-        made = client.keys.create(name, role=role)
+        made = client.keys.create(name, role=role, expires_at=expires.replace(tzinfo=UTC) if expires else None)
     if as_json:
         print_json(made)
         return
     console.print(f"[bold]{made.api_key}[/]", soft_wrap=True)
     console.print(
-        f"Keep it now: it is not shown again. Name {escape(repr(made.name))}, role {made.role}, id {made.key_id}."
+        f"Keep it now: it is not shown again. Name {escape(repr(made.name))}, role {role_of(made)}, "
+        f"{f'works until {made.expires_at:%Y-%m-%d %H:%M} UTC' if made.expires_at else 'works until it is revoked'}, "
+        f"id {made.key_id}."
     )
 
 
@@ -70,3 +85,12 @@ def revoke(context: typer.Context, key_id: Annotated[str, typer.Argument(help="I
     with connected(context) as client:
         client.keys.revoke(key_id)
     console.print(f"Revoked {key_id}.")
+
+
+def role_of(key: ApiKey | CreatedApiKey) -> str:
+    """The role as it was asked for; on the wire, `installation` is an owner with one thing more."""
+    return "installation" if key.installation else key.role
+
+
+def is_over(key: ApiKey) -> bool:
+    return key.expires_at is not None and key.expires_at <= datetime.now(UTC)

@@ -67,7 +67,7 @@ def serve(
 ) -> None:
     """Run the service: database, HTTP API and workers. Ctrl-C stops it; nothing accepted is ever lost.
 
-    The first start writes the address and an admin key to ~/.pictograph/config.toml, where the SDK and this command
+    The first start writes the address and a key to ~/.pictograph/config.toml, where the SDK and this command
     find them.
     """
     settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})

@@ -169,7 +169,8 @@ def apply(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Set a label's threshold and change all tags that hang on it, for the whole installation; needs an admin key.
+    """Set a label's threshold and change all tags that hang on it, for the whole installation; needs role
+    installation.
 
     Example: pictograph tags apply --label dog --threshold 0.31
     """
@@ -239,7 +240,7 @@ def print_change(change: ThresholdChange, *, as_json: bool) -> None:
 
 @app.command()
 def update(context: typer.Context, as_json: Json = False) -> None:
-    """Bring tags that an older version gave to the running one; no picture is read again. Needs an admin key.
+    """Bring tags that an older version gave to the running one; no picture is read again. Needs role installation.
 
     It may be interrupted and called again: it goes on where it stopped.
     """

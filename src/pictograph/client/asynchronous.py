@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -548,9 +549,11 @@ class AsyncKeys:
             if cursor is None:
                 return
 
-    async def create(self, name: str, *, role: Role = "member") -> wire.CreatedApiKey:
+    async def create(
+        self, name: str, *, role: Role = "member", expires_at: datetime | None = None
+    ) -> wire.CreatedApiKey:
         """As `Keys.create`."""
-        return await self._transport.send(calls.create_key(name, role))
+        return await self._transport.send(calls.create_key(name, role, expires_at))
 
     async def revoke(self, key_id: str) -> None:
         """As `Keys.revoke`."""

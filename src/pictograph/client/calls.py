@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -299,10 +300,19 @@ def listed(answer: wire.Page[Model]) -> ListPage[Model]:
     return ListPage(answer.data, answer.pagination)
 
 
-def create_key(name: str, role: Role) -> Call[wire.CreatedApiKey]:
-    return Call(
-        "POST", f"{wire.KEYS_PREFIX}/", lambda r: parse(wire.CreatedApiKey, r), json={"name": name, "role": role}
-    )
+def create_key(name: str, role: Role, expires_at: datetime | None) -> Call[wire.CreatedApiKey]:
+    body = {"name": name, "role": role}
+    if expires_at is not None:
+        body["expires_at"] = with_time_zone("expires_at", expires_at).isoformat()
+    return Call("POST", f"{wire.KEYS_PREFIX}/", lambda r: parse(wire.CreatedApiKey, r), json=body)
+
+
+def with_time_zone(field: str, moment: datetime) -> datetime:
+    """The moment. Raises ValidationError for one that means another moment on another machine."""
+    if moment.tzinfo is None:
+        message = f"{field} must have a time zone, as in {moment.isoformat()}+00:00."
+        raise ValidationError(message, details={"errors": [{"loc": [field], "msg": message}]})
+    return moment
 
 
 def revoke_key(key_id: str) -> Call[None]:

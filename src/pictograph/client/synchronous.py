@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -361,7 +362,10 @@ class Search:
 
 
 class Tags:
-    """The taxonomy of automatic tags, and the thresholds that decide who gets them; admin keys may change these."""
+    """The taxonomy of automatic tags, and the thresholds that decide who gets them.
+
+    A key with role installation may change these: they hold for every organization.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -672,17 +676,23 @@ class Keys:
             if cursor is None:
                 return
 
-    def create(self, name: str, *, role: Role = "member") -> wire.CreatedApiKey:
-        """A new key. Keep its `api_key`: nothing can show it again."""
-        return self._transport.send(calls.create_key(name, role))
+    def create(self, name: str, *, role: Role = "member", expires_at: datetime | None = None) -> wire.CreatedApiKey:
+        """A new key. Keep its `api_key`: nothing can show it again.
+
+        role: at most your own. expires_at: with a time zone; None never ends. Raises ForbiddenError, ValidationError.
+        """
+        return self._transport.send(calls.create_key(name, role, expires_at))
 
     def revoke(self, key_id: str) -> None:
-        """The key stops working at once. Raises NotFoundError."""
+        """The key stops working at once.
+
+        Raises NotFoundError, ForbiddenError (its role is above yours), ConflictError (it is the key you ask with).
+        """
         self._transport.send(calls.revoke_key(key_id))
 
 
 class Reindex:
-    """Moves the library to another encoder while searches go on. For the whole installation: needs an admin key."""
+    """Moves the library to another encoder while searches go on. Needs a key with role installation."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

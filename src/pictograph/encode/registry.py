@@ -135,6 +135,14 @@ def _checkpoint_loader(name: str, *, words_only: bool) -> Loader:
     return load
 
 
+FOR_TESTS: Final = frozenset({"noop"})
+
+
+def is_for_tests(name: str) -> bool:
+    """True for an encoder that stands for one in tests and benchmarks, however its name is written."""
+    return name.strip().lower() in FOR_TESTS
+
+
 ENCODERS: Final[Mapping[str, Loader]] = {"offline": _load_offline, "noop": _load_noop}
 
 

@@ -34,6 +34,10 @@ async def identify(request: Request, secret: Annotated[str | None, Security(API_
     caller = await services_of(request).keys.identify(secret)
     if caller is None:
         raise AuthError(f"The API key {secret.strip()[:12]}... is unknown or was revoked.")
+    if caller.has_expired:
+        raise AuthError(
+            f"The API key {secret.strip()[:12]}... has expired: its time ended at {caller.expires_at}. Make a new one."
+        )
     request.state.caller = caller
     return caller
 
@@ -54,7 +58,7 @@ def needs(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
     return check
 
 
-reads, writes, administers = needs("viewer"), needs("member"), needs("admin")
+reads, writes, administers, runs = needs("viewer"), needs("member"), needs("admin"), needs("installation")
 
 
 async def services_dependency(request: Request) -> Services:
@@ -66,6 +70,8 @@ ServicesDep = Annotated[Services, Depends(services_dependency)]
 Viewer = Annotated[Caller, Depends(reads)]
 Member = Annotated[Caller, Depends(writes)]
 Admin = Annotated[Caller, Depends(administers)]
+Operator = Annotated[Caller, Depends(runs)]
+"""Who may act on the whole installation, which all organizations share."""
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -78,10 +84,10 @@ class KeyFirst(Strict):
     """A route that refuses a caller before it reads the body; FastAPI alone would parse the body first."""
 
     def get_route_handler(self) -> Handler:
-        """`reader`, behind the checks that the endpoint declares as `Viewer`, `Member` or `Admin`."""
+        """`reader`, behind the checks that the endpoint declares as `Viewer`, `Member`, `Admin` or `Operator`."""
         read_and_handle = self.reader()
         declared = {dependency.call for dependency in self.dependant.dependencies}
-        checks = [check for check in (reads, writes, administers) if check in declared]
+        checks = [check for check in (reads, writes, administers, runs) if check in declared]
 
         async def handle_known_callers(request: Request) -> Response:
             for check in checks:

@@ -20,7 +20,7 @@ from pictograph.search.explain import Explanation
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.images import Image, Tagging
 from pictograph.store.keys import ApiKey
-from pictograph.types import TAG_CATEGORIES, ImageState
+from pictograph.types import TAG_CATEGORIES, ImageState, Role
 
 JsonRow: TypeAlias = dict[str, Any]
 
@@ -216,8 +216,16 @@ def api_key(row: ApiKey) -> wire.ApiKey:
         organization_id=str(row.organization_id),
         name=row.name,
         key_prefix=row.key_prefix,
-        role=row.role,
-        is_active=row.revoked_at is None,
+        **role(row.role),
+        is_active=row.works,
         created_at=row.created_at,
         last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        created_by=str(row.created_by) if row.created_by else None,
+        revoked_by=str(row.revoked_by) if row.revoked_by else None,
     )
+
+
+def role(role: Role) -> dict[str, Any]:
+    """The role as published clients can read it, and beside it what they do not know of."""
+    return {"role": "owner", "installation": True} if role == "installation" else {"role": role}

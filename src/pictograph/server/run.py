@@ -136,7 +136,7 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
 
 
 async def first_start(settings: Settings, conninfo: str, address: str, fetch: Fetch) -> tuple[Settings, Start]:
-    """Settles the encoder, makes the organization and, where this machine has no working key, an admin key.
+    """Settles the encoder, makes the organization and, where this machine has no working key, one for all acts.
 
     The config file names one service, the one whose data folder it carries. A service with another data folder leaves
     it alone as long as that folder exists, and answers with a key of its own once, at its first start.
@@ -150,10 +150,10 @@ async def first_start(settings: Settings, conninfo: str, address: str, fetch: Fe
         space = await open_space(settings, database)  # a wrong encoder is said before anything runs
         keys = Keys(database)
         organization = await keys.ensure_organization()
-        if ours and known.api_key and await keys.identify(known.api_key):
+        if ours and known.api_key and await still_serves(keys, known.api_key):
             key: str | None = known.api_key
         elif ours or not (await keys.list(organization, limit=1)).rows:
-            _, key = await keys.create(organization, MACHINE_KEY_NAME, "admin")
+            _, key = await keys.create(organization, MACHINE_KEY_NAME, "installation")
         else:
             key = None
     finally:
@@ -164,6 +164,14 @@ async def first_start(settings: Settings, conninfo: str, address: str, fetch: Fe
     else:
         logger.warning("%s belongs to the service in %s and stays as it is", config_path(), known.data_dir)
     return settings, Start(address, config, space.encoder, choice)
+
+
+async def still_serves(keys: Keys, secret: str) -> bool:
+    """Whether this machine can go on with the key it has: it works, and the installation has one that may do all."""
+    caller = await keys.identify(secret)
+    if caller is None or caller.has_expired:
+        return False
+    return caller.role == "installation" or await keys.has_installation_key()
 
 
 def keep_config(config: LocalConfig) -> None:

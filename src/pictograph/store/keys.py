@@ -6,8 +6,9 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Database
 from pictograph.db.rows import fetch_all, fetch_one, fetch_value
-from pictograph.errors import NotFoundError, ValidationError
+from pictograph.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, ValidationError
 from pictograph.store.key_memory import KeyMemory, Row
 from pictograph.store.names import checked_segment
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
@@ -30,10 +31,11 @@ TOUCH_EVERY_S: Final = 60.0
 CREATE_ORGANIZATION: Final = "INSERT INTO organization (id, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
 ORGANIZATION_BY_NAME: Final = "SELECT id FROM organization WHERE name = %s"
 ORGANIZATION: Final = "SELECT id, name, created_at FROM organization WHERE id = %s"
-KEY_COLUMNS: Final = "id, organization_id, name, key_prefix, role, created_at, last_used_at, revoked_at"
+KEY_COLUMNS: Final = """
+id, organization_id, name, key_prefix, role, created_at, last_used_at, expires_at, revoked_at, created_by, revoked_by"""
 CREATE_KEY: Final = f"""
-INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role)
-VALUES (%(id)s, %(organization)s, %(name)s, %(prefix)s, %(hash)s, %(role)s)
+INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role, expires_at, created_by)
+VALUES (%(id)s, %(organization)s, %(name)s, %(prefix)s, %(hash)s, %(role)s, %(expires_at)s, %(created_by)s)
 RETURNING {KEY_COLUMNS}"""
 KEYS_OF: Final = f"SELECT {KEY_COLUMNS} FROM api_key WHERE organization_id = %(organization)s"
 KEY_PAGE: Final = f"""
@@ -43,14 +45,23 @@ KEY_PAGE: Final = f"""
 ORDER BY created_at, id LIMIT %(limit)s"""
 COUNT_KEYS: Final = "SELECT count(*) FROM api_key WHERE organization_id = %s"
 CALLERS: Final = """
-SELECT key_hash, id, organization_id, role FROM api_key WHERE revoked_at IS NULL AND key_hash > %(after)s
+SELECT key_hash, id, organization_id, role, expires_at FROM api_key WHERE revoked_at IS NULL AND key_hash > %(after)s
 ORDER BY key_hash LIMIT %(limit)s"""
 TOUCH: Final = """
 UPDATE api_key SET last_used_at = now()
 WHERE id = %s AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')"""
-REVOKE_KEY: Final = """
-UPDATE api_key SET revoked_at = now() WHERE id = %(id)s AND organization_id = %(organization)s AND revoked_at IS NULL
-RETURNING id"""
+# Rows of one role are locked together, so that of two keys that revoke each other one stays.
+LOCK_WORKING: Final = """
+SELECT id, role FROM api_key
+WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+  AND (role = 'installation' OR organization_id = %(organization)s)
+ORDER BY id FOR UPDATE"""
+REVOKABLE: Final = """
+SELECT role FROM api_key WHERE id = %(id)s AND organization_id = %(organization)s AND revoked_at IS NULL"""
+REVOKE_KEY: Final = "UPDATE api_key SET revoked_at = now(), revoked_by = %(by)s WHERE id = %(id)s"
+HAS_INSTALLATION_KEY: Final = """
+SELECT EXISTS (SELECT FROM api_key WHERE role = 'installation' AND revoked_at IS NULL
+               AND (expires_at IS NULL OR expires_at > now()))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +71,16 @@ class Caller:
     key_id: UUID
     organization_id: OrganizationId
     role: Role
+    expires_at: datetime | None = None
 
     def may(self, role: Role) -> bool:
         """True if the caller's role is at least `role`."""
         return ROLES.index(self.role) >= ROLES.index(role)
+
+    @property
+    def has_expired(self) -> bool:
+        """True once the key's time is over."""
+        return is_over(self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +103,20 @@ class ApiKey:
     role: Role
     created_at: datetime
     last_used_at: datetime | None
+    expires_at: datetime | None
     revoked_at: datetime | None
+    created_by: UUID | None
+    """The key that made it; None if the service itself did, or before it was noted."""
+    revoked_by: UUID | None
+
+    @property
+    def works(self) -> bool:
+        """False once it is revoked or its time is over."""
+        return self.revoked_at is None and not is_over(self.expires_at)
+
+
+def is_over(expires_at: datetime | None) -> bool:
+    return expires_at is not None and expires_at <= datetime.now(UTC)
 
 
 def new_secret() -> str:
@@ -101,7 +131,7 @@ def hash_of(secret: str) -> bytes:
 
 def caller_of(row: Row) -> Caller:
     """From a row of `CALLERS`, behind the hash."""
-    return Caller(row[0], OrganizationId(row[1]), row[2])
+    return Caller(row[0], OrganizationId(row[1]), row[2], row[3])
 
 
 class Keys:
@@ -127,10 +157,28 @@ class Keys:
             raise NotFoundError(f"There is no organization {organization}.")
         return found
 
-    async def create(self, organization: OrganizationId, name: str, role: Role) -> tuple[ApiKey, str]:
-        """A new key and its secret, which nothing can show again."""
+    async def require_own(self, organization: OrganizationId, named: str | None) -> None:
+        """Raises ValidationError unless `named`, an id or a name, is this organization, or None."""
+        own = await self.organization(organization)
+        if named is not None and named.lower() not in (str(own.id), own.name.lower()):
+            message = f"organization_id must be your own, {own.id}: a key is made and listed by its own organization."
+            raise ValidationError(message, details={"errors": [{"loc": ["organization_id"], "msg": message}]})
+
+    async def create(
+        self,
+        organization: OrganizationId,
+        name: str,
+        role: Role,
+        *,
+        expires_at: datetime | None = None,
+        by: UUID | None = None,
+    ) -> tuple[ApiKey, str]:
+        """A new key and its secret, which nothing can show again. by: the key that asks for it."""
         if role not in ROLES:
             raise ValidationError(f"role is one of {', '.join(ROLES)}, not {role!r}.")
+        if is_over(expires_at):
+            message = f"expires_at must be in the future, not {expires_at}."
+            raise ValidationError(message, details={"errors": [{"loc": ["expires_at"], "msg": message}]})
         secret = new_secret()
         values = {
             "id": uuid7(),
@@ -139,8 +187,10 @@ class Keys:
             "prefix": secret[:12],
             "hash": hash_of(secret),
             "role": role,
+            "expires_at": expires_at,
+            "created_by": by,
         }
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             made = await fetch_one(connection, ApiKey, CREATE_KEY, values)
         self._memory.has_changed()
         if made is None:
@@ -163,7 +213,7 @@ class Keys:
         return Listed(rows, total, cursor_after(After(last.created_at, last.id), question) if last else None)
 
     async def identify(self, secret: str) -> Caller | None:
-        """Who holds this secret, or None if nobody does (any more).
+        """Who holds this secret, or None if nobody does (any more). One whose time is over is told, not hidden.
 
         From memory, see `KeyMemory`: a key that `revoke` revoked here does not work any more, one that another server
         revoked works for half a second at most. What cannot be a key is refused without a look.
@@ -184,10 +234,46 @@ class Keys:
         async with self._recognizing.connection() as connection:
             await connection.execute(TOUCH, [key_id])
 
-    async def revoke(self, organization: OrganizationId, key_id: UUID) -> None:
-        """The key stops working at once. Raises NotFoundError."""
-        async with self._database.connection() as connection:
-            revoked = await fetch_value(connection, REVOKE_KEY, {"id": key_id, "organization": organization})
+    async def revoke(self, caller: Caller, key_id: UUID) -> None:
+        """The key of the caller's organization stops working at once.
+
+        Raises NotFoundError, ForbiddenError (its role is above the caller's), ConflictError (it is the caller's own, or
+        the last that may act on the whole installation).
+        """
+        asked = {"id": key_id, "organization": caller.organization_id, "by": caller.key_id}
+        async with self._database.transaction() as connection:
+            working = await (await connection.execute(LOCK_WORKING.encode(), asked)).fetchall()
+            role = await fetch_value(connection, REVOKABLE, asked)
+            if role is None:
+                raise NotFoundError(f"There is no working API key {key_id}.")
+            if caller.key_id not in [key for key, _ in working]:
+                raise AuthError("Your own API key was revoked just now, so it revokes no other.")
+            require_revokable(caller, key_id, role, [key for key, held in working if held == "installation"])
+            await connection.execute(REVOKE_KEY, asked)
         self._memory.has_changed()
-        if revoked is None:
-            raise NotFoundError(f"There is no working API key {key_id}.")
+
+    async def has_installation_key(self) -> bool:
+        """Whether any working key may act on the whole installation."""
+        async with self._database.connection() as connection:
+            return bool(await fetch_value(connection, HAS_INSTALLATION_KEY))
+
+
+def require_revokable(caller: Caller, key_id: UUID, role: Role, of_installation: Sequence[UUID]) -> None:
+    """Raises ForbiddenError or ConflictError for a key that this caller should not revoke.
+
+    of_installation: the working keys that may act on the whole installation.
+    """
+    if not caller.may(role):
+        raise ForbiddenError(
+            f"This key has role {role}: only a key with role {role} or higher revokes it; yours is {caller.role}."
+        )
+    if key_id == caller.key_id:
+        raise ConflictError(
+            "This is the key you are asking with: revoking it would lock you out. Make another one, and revoke this "
+            "one with that."
+        )
+    if role == "installation" and not set(of_installation) - {key_id}:
+        raise ConflictError(
+            "This is the last working key with role installation: without it nobody could change the encoder or a "
+            "threshold. Make another one first."
+        )

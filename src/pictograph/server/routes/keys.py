@@ -20,8 +20,10 @@ async def list_keys(
     caller: Admin,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    organization_id: Annotated[str | None, Query(description="Your own; published clients send it.")] = None,
 ) -> wire.ApiKeys:
     """Keys of your organization, oldest first, revoked ones included; without their secrets."""
+    await services.keys.require_own(caller.organization_id, organization_id)
     listed = await services.keys.list(caller.organization_id, limit=limit, cursor=cursor)
     pagination = present.pagination(listed.total, listed.next_cursor, limit=limit)
     return wire.ApiKeys(api_keys=[present.api_key(row) for row in listed.rows], pagination=pagination)
@@ -31,19 +33,23 @@ async def list_keys(
 async def create_key(services: ServicesDep, caller: Admin, body: wire.ApiKeyCreate) -> wire.CreatedApiKey:
     """A new key. Its secret is in this answer and nowhere else."""
     require_role(caller, body.role)
-    key, secret = await services.keys.create(caller.organization_id, body.name, body.role)
+    await services.keys.require_own(caller.organization_id, body.organization_id)
+    key, secret = await services.keys.create(
+        caller.organization_id, body.name, body.role, expires_at=body.expires_at, by=caller.key_id
+    )
     return wire.CreatedApiKey(
         key_id=str(key.id),
         api_key=secret,
         key_prefix=key.key_prefix,
         name=key.name,
-        role=key.role,
+        **present.role(key.role),
+        expires_at=key.expires_at,
         created_at=key.created_at,
     )
 
 
 @router.delete("/{key_id}")
 async def revoke_key(services: ServicesDep, caller: Admin, key_id: UUID) -> dict[str, str]:
-    """The key stops working at once."""
-    await services.keys.revoke(caller.organization_id, key_id)
+    """The key stops working at once. 403 for a key above your own, 409 for the one you ask with."""
+    await services.keys.revoke(caller, key_id)
     return {"revoked": str(key_id)}

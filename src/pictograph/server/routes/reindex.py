@@ -1,4 +1,4 @@
-"""`/reindex`: move the library to another encoder while it is searched. For the whole installation, so for admins."""
+"""`/reindex`: move the library to another encoder while it is searched. Needs role installation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 
 from pictograph import wire
 from pictograph.server import present
-from pictograph.server.access import Admin, KeyFirst, ServicesDep
-from pictograph.services import Services, start_reindex
+from pictograph.server.access import Admin, KeyFirst, Operator, ServicesDep
+from pictograph.services import Services, require_real_encoder, start_reindex
 from pictograph.store.keys import Caller
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/reindex", tags=["reindex"], route_class=KeyFirst)
@@ -21,29 +21,30 @@ async def status(request: Request, services: ServicesDep, caller: Admin) -> wire
 
 @router.post("/", status_code=202)
 async def start(
-    request: Request, services: ServicesDep, caller: Admin, body: wire.ReindexStart
+    request: Request, services: ServicesDep, caller: Operator, body: wire.ReindexStart
 ) -> wire.Data[wire.Reindex]:
     """Begin, go on at another pace, or try what failed once more. 409 if it is on its way elsewhere."""
+    require_real_encoder(body.encoder)
     await start_reindex(services.reindex, body.encoder, body.pace)
     return await shown(request, services, caller)
 
 
 @router.post("/accept-failures")
-async def accept_failures(request: Request, services: ServicesDep, caller: Admin) -> wire.Data[wire.Reindex]:
+async def accept_failures(request: Request, services: ServicesDep, caller: Operator) -> wire.Data[wire.Reindex]:
     """Let it end although some images are lost to searches by it."""
     await services.reindex.accept_failures()
     return await shown(request, services, caller)
 
 
 @router.delete("/")
-async def cancel(request: Request, services: ServicesDep, caller: Admin) -> wire.Data[wire.Reindex]:
+async def cancel(request: Request, services: ServicesDep, caller: Operator) -> wire.Data[wire.Reindex]:
     """End it; the library stays as it is, and what was encoded is kept for a later start."""
     await services.reindex.cancel()
     return await shown(request, services, caller)
 
 
 @router.delete("/previous")
-async def forget_previous(services: ServicesDep, _: Admin) -> wire.Data[wire.ForgottenSpaces]:
+async def forget_previous(services: ServicesDep, _: Operator) -> wire.Data[wire.ForgottenSpaces]:
     """Delete what encoders that are not in use made of the library. Then there is no way back to them."""
     return wire.Data(data=wire.ForgottenSpaces(spaces=await services.reindex.forget_previous()))
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pictograph import wire
 from pictograph.index.retag import parse_place
 from pictograph.server import present_tags as present
-from pictograph.server.access import Admin, KeyFirst, ServicesDep, Viewer, administers, reads
+from pictograph.server.access import KeyFirst, Operator, ServicesDep, Viewer, reads, runs
 from pictograph.types import TagCategory
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/tags", tags=["tags"], route_class=KeyFirst)
@@ -43,7 +43,7 @@ async def preview(
 
 
 @router.post("/apply")
-async def apply(services: ServicesDep, caller: Admin, body: wire.ThresholdBody) -> wire.ThresholdChange:
+async def apply(services: ServicesDep, caller: Operator, body: wire.ThresholdBody) -> wire.ThresholdChange:
     """Sets a label's threshold and changes the tags that hang on it, for the whole installation, all or nothing."""
     applied = await services.thresholds.apply(
         caller.organization_id, body.label, body.threshold, category=body.category
@@ -52,13 +52,13 @@ async def apply(services: ServicesDep, caller: Admin, body: wire.ThresholdBody) 
 
 
 @router.post("/reset")
-async def reset(services: ServicesDep, caller: Admin, body: wire.LabelBody) -> wire.ThresholdChange:
+async def reset(services: ServicesDep, caller: Operator, body: wire.LabelBody) -> wire.ThresholdChange:
     """As `apply`, back to the taxonomy's own threshold."""
     applied = await services.thresholds.apply(caller.organization_id, body.label, None, category=body.category)
     return present.threshold_change(applied)
 
 
-@router.post("/update", dependencies=[Depends(administers)])
+@router.post("/update", dependencies=[Depends(runs)])
 async def update(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=20_000, description="Most contents to tag anew by this call.")] = 2000,
