@@ -22,12 +22,13 @@ from pictograph.db.pool import Connection, Database
 from pictograph.encode.batching import encode_isolating, joined
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray
 from pictograph.errors import WorkerLost
-from pictograph.index.spaces import SpaceRules, lock_rules
+from pictograph.index.spaces import SpaceRules, lock_rules, share_rules
 from pictograph.index.writer import (
     Encoding,
     fail_images,
     finish_images,
     known_encodings,
+    lock_waiting,
     remove_from_index,
     save_encodings,
 )
@@ -105,27 +106,36 @@ class Intake:
 
     async def archive(self, image: ImageId) -> None:
         """Takes the image out of every search; everything is kept."""
-        async with self._database.writing() as connection:
+
+        async def step(connection: Connection) -> None:
             if await archive_image(connection, image):
                 await remove_from_index(connection, image)
 
+        await self._database.write(step)
+
     async def restore(self, image: ImageId) -> None:
         """Brings an archived image back; its encoding is known, so this takes no forward pass."""
-        async with self._database.writing() as connection:
+
+        async def step(connection: Connection) -> None:
             if await restore_image(connection, image):
                 await enqueue(connection, image)
 
+        await self._database.write(step)
+
     async def retry_failed(self, dataset: DatasetId) -> int:
         """Queues the dataset's failed images once more; how many."""
-        async with self._database.writing() as connection:
+
+        async def step(connection: Connection) -> int:
+            await share_rules(connection)
             images = await forgive_failed_images(connection, dataset)
             await enqueue_all(connection, images)
-        return len(images)
+            return len(images)
+
+        return await self._database.write(step)
 
     async def delete(self, image: ImageId) -> None:
         """Removes the image for good; its bytes go with the next sweep if nothing else has them."""
-        async with self._database.writing() as connection:
-            await delete_image(connection, image)
+        await self._database.write(lambda connection: delete_image(connection, image))
 
     async def sweep(self, grace: timedelta = SWEEP_GRACE) -> int:
         """Deletes the bytes that no image and no upload refers to; how many files went."""
@@ -151,11 +161,13 @@ class Intake:
         await self._blobs.put(sha256, data)
 
     async def _accept(self, organization: OrganizationId, upload: Upload) -> Image:
-        async with self._database.writing() as connection:
+        async def step(connection: Connection) -> Image:
             image, is_new = await insert_image(connection, upload)
             if is_new:
                 await enqueue(connection, image)
             return await fetch_image(connection, organization, image)
+
+        return await self._database.write(step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +216,18 @@ class Processor:
         outcomes = dict(zip((job.sha256 for job in new), await self._encode(new), strict=True))
         encodings = [outcome for outcome in outcomes.values() if isinstance(outcome, Encoding)]
         failures = [(job, error) for job in new if isinstance(error := outcomes[job.sha256], BaseException)]
-        async with self._database.writing() as connection:
+        done = [*known, *(encoding.sha256 for encoding in encodings)]
+
+        async def step(connection: Connection) -> None:
             space = await lock_rules(connection, self._model.space)
+            await lock_waiting(connection, space.id, [job.sha256 for job in claim.jobs])  # all at once: store/locks.py
             assigner = self._rules.assigner(space.thresholds)
             await save_encodings(connection, space.id, [tagged(encoding, assigner) for encoding in encodings])
-            done = [*known, *(encoding.sha256 for encoding in encodings)]
             await finish_images(connection, space, claim.id, done)
             for job, error in failures:
                 await self._retry_or_fail(connection, space, claim, job, error)
+
+        await self._database.write(step)
 
     async def _encode(self, jobs: Sequence[Job]) -> list[Encoding | Exception]:
         """One outcome per job, in order."""

@@ -198,17 +198,17 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    async def write(self, step: Callable[[Connection], Awaitable[Result]]) -> Result:
+    async def write(self, step: Callable[[Connection], Awaitable[Result]], *, keep_plans: bool = True) -> Result:
         """What `step` gives, which writes inside one transaction: all of it is committed at the end, or none.
 
         step: begun anew, up to six times, where the database ended it in favour of other writers (deadlock,
-        serialization failure); so it changes nothing outside the database that may not be done twice. Raises
-        WriteConflict after the last time.
+        serialization failure); so it changes nothing outside the database that may not be done twice. keep_plans: as
+        `KEEP_PLANS`; False where each statement is worth a plan of its own. Raises WriteConflict after the last time.
         """
         attempt = 0
         while True:
             try:
-                async with self.writing() as connection:
+                async with self.writing() if keep_plans else self.transaction() as connection:
                     return await step(connection)
             except WriteConflict:
                 attempt += 1

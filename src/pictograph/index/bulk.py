@@ -34,7 +34,10 @@ FOLDERS: Final = "SELECT id, path FROM folder WHERE dataset_id = %s AND path = A
 FOLDERS_ELSEWHERE: Final = """
 SELECT given.id FROM unnest(%s::bigint[]) AS given (id)
 WHERE NOT EXISTS (SELECT FROM folder WHERE folder.id = given.id AND folder.dataset_id = %s) LIMIT 1"""
-HOLD_KNOWN_BLOBS: Final = "UPDATE blob SET touched_at = now() WHERE sha256 = ANY(%b) RETURNING sha256"
+# In the order of the hashes, so that two that load the same bytes do not wait for each other in a circle.
+HOLD_KNOWN_BLOBS: Final = """
+UPDATE blob SET touched_at = now()
+WHERE sha256 IN (SELECT sha256 FROM blob WHERE sha256 = ANY(%b) ORDER BY sha256 FOR NO KEY UPDATE) RETURNING sha256"""
 PLACE_KNOWN: Final = """
 WITH done AS (
     UPDATE image SET state = CASE WHEN e.tags IS NULL THEN 'embedded' ELSE 'tagged' END,

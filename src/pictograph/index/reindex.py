@@ -19,6 +19,7 @@ from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import ConflictError
 from pictograph.index.spaces import ACTIVE, BUILDING, PREVIOUS, Space, names, register
 from pictograph.jobs.queue import enqueue_in
+from pictograph.store.locks import keep_datasets
 from pictograph.types import ImageId, OrganizationId, SpaceId
 
 CHUNK: Final = 10_000
@@ -52,6 +53,7 @@ SELECT (SELECT count(*) FROM image),
        (SELECT count(*) FROM image i JOIN encoding e ON e.space_id = %(space)s AND e.sha256 = i.sha256),
        (SELECT count(*) FROM failure WHERE space_id = %(space)s)"""
 # Results that are being written wait (`lock_rules`), and so do changes of thresholds; uploads and searches do not.
+LOCK_SPACES: Final = "SELECT id FROM space ORDER BY id FOR NO KEY UPDATE"
 LOCK_LIVE: Final = "SELECT id FROM space WHERE active OR building ORDER BY id FOR NO KEY UPDATE"
 DEACTIVATE: Final = "UPDATE space SET active = false WHERE active"
 ACTIVATE: Final = """
@@ -115,7 +117,9 @@ class Reindex:
         pace: share of the time, above 0 up to 1, that its workers work. Raises ConflictError if the library has this
         encoder already, or is on its way to a third one.
         """
-        async with self._database.transaction() as connection:
+
+        async def step(connection: Connection) -> Space:
+            await connection.execute(LOCK_SPACES)  # before the jobs: store/locks.py
             await connection.execute(WAIT_FOR_UPLOADS)
             active, building = await fetch_one(connection, Space, ACTIVE), await fetch_one(connection, Space, BUILDING)
             if active is not None and names(active, spec):
@@ -128,7 +132,9 @@ class Reindex:
             space = await register(connection, spec, source)
             await connection.execute(START, [pace, space.id])
             await connection.execute(RETRY_FAILURES, [space.id])
-        return space
+            return space
+
+        return await self._database.write(step, keep_plans=False)
 
     async def advance(self) -> Space | None:
         """Queues what the new space lacks, or, if that is nothing, switches to it; the new active space then."""
@@ -144,8 +150,10 @@ class Reindex:
         return await self._switch(building) if waiting == 0 else None
 
     async def _switch(self, to: Space) -> Space | None:
-        async with self._database.transaction() as connection:
+
+        async def step(connection: Connection) -> Space | None:
             await connection.execute(LOCK_LIVE)
+            await keep_datasets(connection)
             if not await is_complete(connection, to.id):
                 return None
             await connection.execute(DEACTIVATE)
@@ -153,6 +161,8 @@ class Reindex:
             await connection.execute(SHOW, {"space": to.id})
             await connection.execute(FORGET_JOBS)
             return await fetch_one(connection, Space, ACTIVE)
+
+        return await self._database.write(step, keep_plans=False)
 
     async def accept_failures(self) -> None:
         """Lets the switch happen although it loses images. Raises ConflictError if no reindex runs."""
@@ -162,15 +172,22 @@ class Reindex:
 
     async def cancel(self) -> None:
         """Ends the reindex; the library stays as it is. Raises ConflictError if none runs."""
-        async with self._database.transaction() as connection:
+
+        async def step(connection: Connection) -> None:
             if not await fetch_column(connection, CANCEL):
                 raise ConflictError("No reindex is running. (One that has switched is undone by going back.)")
             await connection.execute(FORGET_JOBS)
 
+        await self._database.write(step, keep_plans=False)
+
     async def forget_previous(self) -> int:
         """Deletes what every space that is not in use holds; how many spaces. Then there is no way back."""
-        async with self._database.connection() as connection:
+
+        async def step(connection: Connection) -> int:
+            await connection.execute(LOCK_SPACES)
             return (await connection.execute(FORGET)).rowcount
+
+        return await self._database.write(step, keep_plans=False)
 
     async def progress(self, organization: OrganizationId) -> Progress:
         """How it stands. organization: whose failed images are named."""

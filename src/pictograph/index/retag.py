@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pictograph.db.pool import Database
+from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_tuple, fetch_value
 from pictograph.errors import ConflictError
 from pictograph.index.assigned import write_scores
@@ -18,6 +18,7 @@ from pictograph.index.labels import wrong_value
 from pictograph.index.rescore import Kept, rescored
 from pictograph.index.rules import active_rules, library_moved, lock_active_rules
 from pictograph.index.spaces import Space, Spaces
+from pictograph.store.locks import keep_datasets
 from pictograph.tag.assign import Assigner
 from pictograph.tag.measures import MEASURE_NAMES
 from pictograph.tag.protocol import Tagger
@@ -136,10 +137,14 @@ class Retag:
         if not kept:
             return None, 0
         items = await asyncio.to_thread(rescored, kept, tagger, Assigner(self._taxonomy, rules.thresholds))
-        async with self._database.transaction() as connection:
+
+        async def step(connection: Connection) -> tuple[bytes | None, int]:
             if await lock_active_rules(connection) != rules:  # a threshold changed meanwhile: once more
                 return values["after"], 0
+            await keep_datasets(connection)
             return kept[-1].sha256, await write_scores(connection, rules.id, tagger.version, items)
+
+        return await self._database.write(step, keep_plans=False)
 
 
 def asked(space: SpaceId, tagger: Tagger) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pictograph.errors import ConflictError
 from pictograph.index.spaces import SpaceRules
 
 RULES: Final = "SELECT id, active, thresholds FROM space WHERE active"
-# The space that is being filled, too: its workers lock images, in an order of their own, while they write.
+# The space that is being filled, too: its workers lock images while they write.
 LOCK_RULES: Final = """
 SELECT id, active, thresholds FROM space WHERE active OR building ORDER BY id FOR NO KEY UPDATE"""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pictograph.db.pool import Connection, Database
-from pictograph.db.rows import fetch_all, fetch_one
+from pictograph.db.rows import fetch_all, fetch_column, fetch_one
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import SpaceMismatch
 from pictograph.types import SpaceId
@@ -30,6 +30,7 @@ SELECT {COLUMNS} FROM space WHERE NOT active AND activated_at IS NOT NULL ORDER 
 ACTIVATE_FIRST: Final = """
 UPDATE space SET active = true, activated_at = now() WHERE id = %s AND NOT EXISTS (SELECT FROM space WHERE active)"""
 LOCK: Final = "LOCK TABLE space IN SHARE ROW EXCLUSIVE MODE"
+SHARE_LIVE: Final = "SELECT id FROM space WHERE active OR building ORDER BY id FOR SHARE"
 RULES: Final = "SELECT id, active, thresholds FROM space WHERE id = %s FOR SHARE"
 
 
@@ -101,13 +102,17 @@ class Spaces:
         source: what loads this encoder again. Raises SpaceMismatch if the data was embedded by another encoder: their
         vectors cannot be mixed.
         """
-        async with self._database.transaction() as connection:
+
+        async def step(connection: Connection) -> Space | None:
             await connection.execute(LOCK)
             active = await fetch_one(connection, Space, ACTIVE)
             if active is None:
                 space = await register(connection, spec, source)
                 await connection.execute(ACTIVATE_FIRST, [space.id])
                 active = await fetch_one(connection, Space, ACTIVE)
+            return active
+
+        active = await self._database.write(step)
         if active is None or not names(active, spec):
             raise other_encoder(active, spec, source)
         return active
@@ -136,6 +141,11 @@ async def register(connection: Connection, spec: EncoderSpec, source: str) -> Sp
     if space is None:
         raise SpaceMismatch(f"The space of {spec.name} vanished while it was opened.")
     return space
+
+
+async def share_rules(connection: Connection) -> None:
+    """No space is switched and no threshold changed until the transaction ends; results may still be written."""
+    await fetch_column(connection, SHARE_LIVE)
 
 
 async def lock_rules(connection: Connection, space: SpaceId) -> SpaceRules:

@@ -21,6 +21,7 @@ from pictograph.index.labels import checked_threshold, find_label
 from pictograph.index.rules import active_rules, lock_active_rules
 from pictograph.index.tags import datasets_of
 from pictograph.store.datasets import resolve_dataset
+from pictograph.store.locks import keep_datasets
 from pictograph.tag.assign import Assigner
 from pictograph.tag.taxonomy import Label, Taxonomy
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, SpaceId, TagCategory, Tags
@@ -151,8 +152,10 @@ class Thresholds:
         is missed. Doing it twice changes nothing more. Raises NotFoundError, ValidationError.
         """
         label, after = self._asked(name, threshold, category)
-        async with self._database.transaction() as connection:
+
+        async def step(connection: Connection) -> Applied:
             rules = await lock_active_rules(connection)
+            await keep_datasets(connection)
             datasets = await datasets_of(connection, organization)
             before = rules.thresholds.get(label.key, label.threshold)
             thresholds = without(rules.thresholds, label) | ({label.key: after} if after != label.threshold else {})
@@ -163,7 +166,9 @@ class Thresholds:
                 decided = await asyncio.to_thread(reassigned, chunk, assigner)
                 changed = [Retagged(old.sha256, tags, old.scores) for old, tags in decided if tags != old.tags]
                 images += await write_tags(connection, rules.id, changed, datasets)
-        return Applied(label, before, after, images)
+            return Applied(label, before, after, images)
+
+        return await self._database.write(step, keep_plans=False)
 
     def _asked(self, name: str, threshold: float | None, category: TagCategory | None) -> tuple[Label, float]:
         label = find_label(self._taxonomy, name, category)

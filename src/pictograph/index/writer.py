@@ -15,19 +15,25 @@ from pictograph.db.rows import fetch_column
 from pictograph.encode.evidence import packed
 from pictograph.encode.protocol import FloatArray
 from pictograph.index.spaces import SpaceRules
+from pictograph.store.locks import lock_images
 from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
 
 KNOWN: Final = "SELECT sha256 FROM encoding WHERE space_id = %s AND sha256 = ANY(%b)"
 SAVE: Final = """
 INSERT INTO encoding (space_id, sha256, vector, tagger, tags, tag_scores, measures, evidence)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (space_id, sha256) DO NOTHING"""
+SELECT %s, %s, %s, %s, %s, %s, %s, %s WHERE EXISTS (SELECT FROM image WHERE sha256 = %s)
+ON CONFLICT (space_id, sha256) DO NOTHING"""
+WAITING: Final = "SELECT image_id FROM job WHERE space_id = %s AND sha256 = ANY(%b)"
 # Every waiting job of the same bytes ends here too: the encoding serves all of them. A job that another worker claimed
-# meanwhile (our lease ran out) is left to that worker. Images are locked before embeddings are written, so that an
-# image archived at the same time is seen either before or after, never in between.
+# meanwhile (our lease ran out) is left to that worker. Images are locked before (store/locks.py), so that an image
+# archived at the same time is seen either before or after, never in between, and that one deleted is not written for.
+# A job whose encoding is not there (the bytes were deleted for good and came again) stays, and is claimed once more.
 FINISH: Final = """
 WITH ended AS (
     DELETE FROM job
-    WHERE space_id = %(space)s AND sha256 = ANY(%(sha256s)s) AND (claim = %(claim)s OR claim IS NULL)
+    WHERE space_id = %(space)s AND image_id = ANY(%(images)s) AND sha256 = ANY(%(sha256s)s)
+      AND (claim = %(claim)s OR claim IS NULL)
+      AND EXISTS (SELECT FROM encoding e WHERE e.space_id = %(space)s AND e.sha256 = job.sha256)
     RETURNING image_id
 ), forgiven AS (
     DELETE FROM failure USING ended WHERE failure.image_id = ended.image_id AND failure.space_id = %(space)s
@@ -58,7 +64,8 @@ FINISH_BUILDING: Final = FINISH.format(done=UNSEEN)
 FAIL: Final = """
 WITH ended AS (
     DELETE FROM job
-    WHERE space_id = %(space)s AND sha256 = %(sha256)s AND (claim = %(claim)s OR claim IS NULL) RETURNING image_id
+    WHERE space_id = %(space)s AND image_id = ANY(%(images)s) AND sha256 = %(sha256)s
+      AND (claim = %(claim)s OR claim IS NULL) RETURNING image_id
 ), noted AS (
     INSERT INTO failure (image_id, space_id, reason) SELECT image_id, %(space)s, %(reason)s FROM ended
     ON CONFLICT (image_id, space_id) DO UPDATE SET reason = excluded.reason, created_at = now()
@@ -91,9 +98,14 @@ async def known_encodings(connection: Connection, space: SpaceId, sha256s: Seque
 
 
 async def save_encodings(connection: Connection, space: SpaceId, encodings: Sequence[Encoding]) -> None:
-    """Keeps new encodings; ones that are there already stay as they are."""
+    """Keeps new encodings of bytes that images have; ones that are there already stay as they are.
+
+    The caller holds the images (`lock_waiting`): what belongs to none is not kept, so that deleted is deleted.
+    """
     async with connection.cursor() as cursor:
-        await cursor.executemany(SAVE, [encoding_values(space, encoding) for encoding in encodings])
+        await cursor.executemany(
+            SAVE, [encoding_values(space, encoding) for encoding in sorted(encodings, key=lambda one: one.sha256)]
+        )
 
 
 def encoding_values(space: SpaceId, encoding: Encoding) -> list[object]:
@@ -108,12 +120,19 @@ def encoding_values(space: SpaceId, encoding: Encoding) -> list[object]:
         Jsonb(encoding.tag_scores) if encoding.tag_scores is not None else None,
         encoding.measures.tolist() if encoding.measures is not None else None,
         packed(encoding.evidence) if encoding.evidence is not None and encoding.evidence.size else None,
+        encoding.sha256,
     ]
+
+
+async def lock_waiting(connection: Connection, space: SpaceId, sha256s: Sequence[Sha256]) -> Sequence[ImageId]:
+    """The images that wait in the space with these bytes; they stay as they are until the transaction ends."""
+    return await lock_images(connection, await fetch_column(connection, WAITING, [space, list(sha256s)]))
 
 
 async def finish_images(connection: Connection, space: SpaceRules, claim: UUID, sha256s: Sequence[Sha256]) -> int:
     """Makes every image with these bytes findable in the space and ends its job there; how many there were."""
-    values = {"space": space.id, "claim": claim, "sha256s": list(sha256s)}
+    images = await lock_waiting(connection, space.id, sha256s)
+    values = {"space": space.id, "claim": claim, "sha256s": list(sha256s), "images": list(images)}
     statement = FINISH_ACTIVE if space.active else FINISH_BUILDING
     # Not prepared, so that it is planned for these images and the tables of this moment, whatever else keeps its plans.
     cursor = await connection.execute(statement.encode(), values, prepare=False)
@@ -123,7 +142,14 @@ async def finish_images(connection: Connection, space: SpaceRules, claim: UUID, 
 
 async def fail_images(connection: Connection, space: SpaceRules, claim: UUID, sha256: Sha256, reason: str) -> None:
     """Gives up every image with these bytes, with the reason a person will read."""
-    values = {"space": space.id, "active": space.active, "claim": claim, "sha256": sha256, "reason": reason}
+    values = {
+        "space": space.id,
+        "active": space.active,
+        "claim": claim,
+        "sha256": sha256,
+        "reason": reason,
+        "images": list(await lock_waiting(connection, space.id, [sha256])),
+    }
     await connection.execute(FAIL, values)
 
 

@@ -22,7 +22,9 @@ WAKE: Final = f"SELECT pg_notify('{CHANNEL}', '')"
 ENQUEUE: Final = f"""
 WITH queued AS (
     INSERT INTO job (image_id, space_id, sha256)
-    SELECT image.id, space.id, sha256 FROM image, space WHERE image.id = ANY(%(images)s) AND {{spaces}}
+    SELECT image.id, space.id, sha256
+    FROM (SELECT id, sha256 FROM image WHERE id = ANY(%(images)s) ORDER BY id FOR KEY SHARE) image, space
+    WHERE {{spaces}}
     ON CONFLICT (image_id, space_id) {{conflict}}
 )
 {WAKE}"""
@@ -60,7 +62,9 @@ UPDATE job SET ready_at = now() + %(lease)s WHERE (image_id, space_id) IN (
 RETRY: Final = (
     "UPDATE job SET claim = NULL, ready_at = now() + %(delay)s WHERE image_id = %(image)s AND claim = %(claim)s"
 )
-RELEASE: Final = "UPDATE job SET claim = NULL, ready_at = now(), attempts = attempts - 1 WHERE claim = %s"
+RELEASE: Final = """
+UPDATE job SET claim = NULL, ready_at = now(), attempts = attempts - 1 WHERE (image_id, space_id) IN (
+    SELECT image_id, space_id FROM job WHERE claim = %s FOR UPDATE SKIP LOCKED)"""
 HURRY: Final = """
 UPDATE job SET priority = %s, ready_at = least(ready_at, now())
 WHERE image_id = %s AND claim IS NULL AND attempts = 0"""
@@ -111,12 +115,13 @@ class Queue:
 
     async def _claim(self, statement: str, limit: int) -> Claim:
         claim = uuid4()
-        async with self._database.connection() as connection:
-            try:
-                values = {"space": self._space, "claim": claim, "limit": limit, "lease": self.lease}
-                jobs = await fetch_all(connection, Job, statement, values)
-            except psycopg.errors.UniqueViolation:  # another worker took the same bytes this very moment
-                jobs = []
+        values = {"space": self._space, "claim": claim, "limit": limit, "lease": self.lease}
+        try:  # two that claim the same bytes, in another order, may wait for each other: then one begins anew
+            jobs = await self._database.write(
+                lambda connection: fetch_all(connection, Job, statement, values), keep_plans=False
+            )
+        except psycopg.errors.UniqueViolation:  # another worker took the same bytes this very moment
+            jobs = []
         return Claim(claim, jobs)
 
     async def heartbeat(self, claim: Claim) -> None:

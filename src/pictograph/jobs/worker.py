@@ -97,13 +97,12 @@ class Worker:
         try:
             yield
         except (asyncio.CancelledError, PictographError):  # asked to stop, or the database failed: no fault of theirs
+            await ended(heartbeat)  # which may hold the rows that are to be released
             with contextlib.suppress(PictographError):  # then the lease gives them back
                 await asyncio.shield(self._queue.release(claim))
             raise
         finally:
-            heartbeat.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await heartbeat
+            await ended(heartbeat)
 
     async def _beat(self, claim: Claim) -> None:
         while True:
@@ -130,3 +129,10 @@ class Worker:
                 self._news += 1
                 async with self._wake:
                     self._wake.notify_all()
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancels the task and waits for its end."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -14,6 +14,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
 from pictograph.store.counts import count_by_state
+from pictograph.store.locks import keep_dataset_to_ourselves
 from pictograph.store.names import checked_dataset_name, checked_text, storable
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
 from pictograph.types import DatasetId, ImageState, OrganizationId
@@ -54,8 +55,6 @@ UPDATE: Final = """
 UPDATE dataset
 SET name = coalesce(%(name)s, name), description = coalesce(%(description)s, description), updated_at = now()
 WHERE id = %(id)s"""
-# From here on nothing new can refer to it: an upload that comes later waits, and then finds it gone.
-LOCK: Final = "SELECT id FROM dataset WHERE id = %s FOR UPDATE"
 # Images before folders, which they refer to; search rows, jobs and folders follow by themselves.
 DELETE_IMAGES: Final = "DELETE FROM image WHERE dataset_id = %s"
 DELETE: Final = "DELETE FROM dataset WHERE id = %s"
@@ -162,12 +161,15 @@ class Datasets:
 
     async def delete(self, organization: OrganizationId, reference: str) -> DeletedDataset:
         """The dataset, its images and their search rows. Blobs that nothing else uses are swept later."""
-        async with self._database.writing() as connection:
-            await connection.execute(LOCK, [await resolve_dataset(connection, organization, reference)])
+
+        async def step(connection: Connection) -> DeletedDataset:
+            await keep_dataset_to_ourselves(connection, await resolve_dataset(connection, organization, reference))
             dataset = await fetch_dataset(connection, organization, reference)
             images = await connection.execute(DELETE_IMAGES, [dataset.id])
             await connection.execute(DELETE, [dataset.id])
-        return DeletedDataset(dataset.id, dataset.name, images.rowcount)
+            return DeletedDataset(dataset.id, dataset.name, images.rowcount)
+
+        return await self._database.write(step)
 
     async def progress(self, dataset: DatasetId) -> dict[ImageState, int]:
         """How many images are in each state; every state is a key."""

@@ -15,6 +15,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_tuple, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
 from pictograph.store.counts import WHOLE_DATASET, count_images
+from pictograph.store.locks import lock_images
 from pictograph.store.names import folder_and_ancestors, storable
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, Sha256, Tags, empty_tags
@@ -66,7 +67,8 @@ WHERE id = %s AND archived_at IS NOT NULL"""
 DELETE: Final = "DELETE FROM image WHERE id = %s"
 FORGIVE: Final = """
 UPDATE image SET state = 'received', reason = NULL, updated_at = now()
-WHERE dataset_id = %s AND state = 'failed' AND archived_at IS NULL RETURNING id"""
+WHERE id = ANY(%s) AND state = 'failed' AND archived_at IS NULL RETURNING id"""
+FAILED: Final = "SELECT id FROM image WHERE dataset_id = %s AND state = 'failed' AND archived_at IS NULL"
 TAGGING: Final = """
 SELECT e.tagger, e.tag_scores AS scores FROM encoding e JOIN space s ON s.id = e.space_id AND s.active
 WHERE e.sha256 = %s AND e.tagger IS NOT NULL"""
@@ -318,7 +320,8 @@ async def restore_image(connection: Connection, image: ImageId) -> bool:
 
 async def forgive_failed_images(connection: Connection, dataset: DatasetId) -> Sequence[ImageId]:
     """Shows the failed images of the dataset as ones that are still to be processed; which they are."""
-    return await fetch_column(connection, FORGIVE, [dataset])
+    failed = await lock_images(connection, await fetch_column(connection, FAILED, [dataset]))
+    return await fetch_column(connection, FORGIVE, [list(failed)])
 
 
 async def delete_image(connection: Connection, image: ImageId) -> None:
