@@ -12,6 +12,7 @@ PictographError
 │   │   └── SpaceMismatch           two models' vectors would be compared
 │   ├── ValidationError       422   (and 400) a value is wrong; the message names it and the fix
 │   │   ├── BadImage                these bytes are not a picture we can read
+│   │   │   └── TooCostly           decoding them takes more memory or time than one picture may
 │   │   ├── UnsupportedFormat 415
 │   │   └── TooLarge          413   bytes or pixels above the limit
 │   │       └── HeadTooLarge  431   headers, or (414) the address of a request above the limit
@@ -171,6 +172,12 @@ class BadImage(ValidationError):
     """These bytes are not a picture we can read."""
 
     code = "bad_image"
+
+
+class TooCostly(BadImage):
+    """Decoding this picture takes more memory or time than one picture may; the message names the setting."""
+
+    code = "too_costly"
 
 
 class UnsupportedFormat(ValidationError):

@@ -1,7 +1,8 @@
 """The write path on one screen: what happens to an upload, and what a worker does with it later.
 
 Intake      bytes -> checked -> blob kept -> [image row + job: ONE transaction]
-Processor   claim -> blob -> decode -> encode -> judge -> [tags + encoding + search rows + job done: ONE transaction]
+Processor   claim -> blob -> decode, in a process of its own -> encode -> judge
+            -> [tags + encoding + search rows + job done: ONE transaction]
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -21,7 +22,7 @@ import numpy as np
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.batching import encode_isolating, joined
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray
-from pictograph.errors import WorkerLost
+from pictograph.errors import BadImage, StorageFull, Unavailable, WorkerLost
 from pictograph.index.spaces import SpaceRules, lock_rules, share_rules
 from pictograph.index.writer import (
     Encoding,
@@ -32,12 +33,14 @@ from pictograph.index.writer import (
     remove_from_index,
     save_encodings,
 )
+from pictograph.jobs.budget import ByteBudget
 from pictograph.jobs.queue import Claim, Job, enqueue, enqueue_all, retry_later
 from pictograph.jobs.retry import MAX_ATTEMPTS, delay_before_retry
 from pictograph.store.blobs import BlobStore
 from pictograph.store.images import (
     Image,
     Images,
+    PictureSize,
     Place,
     Upload,
     archive_image,
@@ -45,16 +48,21 @@ from pictograph.store.images import (
     fetch_image,
     forget_unused_blobs,
     forgive_failed_images,
+    forgotten_blobs,
     insert_image,
+    picture_sizes,
     restore_image,
 )
+from pictograph.store.thumbnails import delete_thumbnails, keep_thumbnails, missing_thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tag.assign import Assigner
 from pictograph.tag.measures import measure_picture
 from pictograph.tag.protocol import Tagger
 from pictograph.tag.taxonomy import Taxonomy
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, SpaceId
-from pictograph.upload.decode import decode_picture
+from pictograph.upload.bounded.estimate import estimated_bytes
+from pictograph.upload.bounded.pool import PictureReaders
+from pictograph.upload.bounded.wanted import Wanted, took_too_long
 from pictograph.upload.facts import read_facts
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.picture import PictureFacts
@@ -177,6 +185,8 @@ class Ready:
     prepared: FloatArray
     measures: FloatArray
     """float32 (M,): see tag/measures.py."""
+    thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+    """Those that were not kept yet, by their longer side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,18 +203,28 @@ class Processor:
     """The half of the write path that the worker does."""
 
     def __init__(
-        self, database: Database, blobs: BlobStore, model: Model, limits: PictureLimits, *, threads: int
+        self,
+        database: Database,
+        blobs: BlobStore,
+        model: Model,
+        readers: PictureReaders,
+        *,
+        threads: int,
+        memory_bytes: int,
     ) -> None:
+        """memory_bytes: of all files and pictures in flight together; a picture that needs more goes alone."""
         self._database = database
         self._blobs = blobs
         self._model = model
-        self._limits = limits
+        self._readers = readers
+        self._memory = ByteBudget(memory_bytes)
         self._rules = TagRules(model.taxonomy)
         self._decoders = ThreadPoolExecutor(threads, "decode")
         self._forward = ThreadPoolExecutor(1, "forward")
 
     def close(self) -> None:
-        """Ends the threads."""
+        """Ends the threads and the decoding processes."""
+        self._readers.close()
         self._decoders.shutdown()
         self._forward.shutdown()
 
@@ -212,8 +232,9 @@ class Processor:
         """Makes every image of the claim findable, or records why not. A bad picture fails only itself."""
         async with self._database.connection() as connection:
             known = await known_encodings(connection, self._model.space, [job.sha256 for job in claim.jobs])
-        new = [job for job in claim.jobs if job.sha256 not in known]
-        outcomes = dict(zip((job.sha256 for job in new), await self._encode(new), strict=True))
+            new = [job for job in claim.jobs if job.sha256 not in known]
+            sizes = await picture_sizes(connection, [job.image_id for job in new])
+        outcomes = dict(zip((job.sha256 for job in new), await self._encode(new, sizes), strict=True))
         encodings = [outcome for outcome in outcomes.values() if isinstance(outcome, Encoding)]
         failures = [(job, error) for job in new if isinstance(error := outcomes[job.sha256], BaseException)]
         done = [*known, *(encoding.sha256 for encoding in encodings)]
@@ -228,30 +249,67 @@ class Processor:
                 await self._retry_or_fail(connection, space, claim, job, error)
 
         await self._database.write(step)
+        await self._drop_orphans([encoding.sha256 for encoding in encodings])
 
-    async def _encode(self, jobs: Sequence[Job]) -> list[Encoding | Exception]:
+    async def _encode(self, jobs: Sequence[Job], sizes: Mapping[ImageId, PictureSize]) -> list[Encoding | Exception]:
         """One outcome per job, in order."""
         if not jobs:
             return []
-        prepared = await asyncio.gather(*(self._prepare(job) for job in jobs))
+        prepared = await asyncio.gather(*(self._prepare(job, sizes.get(job.image_id)) for job in jobs))
         ready = [(job.sha256, item) for job, item in zip(jobs, prepared, strict=True) if isinstance(item, Ready)]
         loop = asyncio.get_running_loop()
         encoded = iter(await loop.run_in_executor(self._forward, self._encode_and_judge, ready))
         return [next(encoded) if isinstance(item, Ready) else item for item in prepared]
 
-    async def _prepare(self, job: Job) -> Ready | Exception:
+    async def _prepare(self, job: Job, size: PictureSize | None) -> Ready | Exception:
         try:
             if job.attempts > MAX_ATTEMPTS:
                 raise WorkerLost(f"The worker ended {MAX_ATTEMPTS} times while it processed this image.")
-            data = await self._blobs.get(job.sha256)
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, self._decode, data)
+            ready = await self._decoded(job.sha256, size)
+            await self._keep_thumbnails(job.sha256, ready.thumbnails)
+            return ready
         except Exception as error:  # noqa: BLE001 - the per-job edge: whatever it is, it fails this picture alone
             return error
 
-    def _decode(self, data: bytes) -> Ready:
-        side_px = max(WORKING_SIDE_PX, self._model.encoder.spec.input_px)
-        picture = decode_picture(data, at_least_px=side_px, limits=self._limits)
-        return Ready(self._model.encoder.prepare(picture), measure_picture(picture))
+    async def _decoded(self, sha256: Sha256, size: PictureSize | None) -> Ready:
+        """Within what such a picture mostly takes; then, if that is not enough, within all that one may take."""
+        most = self._readers.budget.memory_bytes
+        usual = min(most, estimated_bytes(size.content_type, size.size_bytes, size.pixels)) if size else most
+        wanted = Wanted(
+            max(WORKING_SIDE_PX, self._model.encoder.spec.input_px),
+            tuple(await missing_thumbnails(self._blobs, sha256)),
+        )
+        try:
+            return await self._read(sha256, wanted, usual)
+        except BadImage as error:  # short of memory, decoders call a picture broken
+            if usual == most or took_too_long(error):
+                raise
+        return await self._read(sha256, wanted, most)
+
+    async def _read(self, sha256: Sha256, wanted: Wanted, memory_bytes: int) -> Ready:
+        async with self._memory.hold(memory_bytes):
+            data = await self._blobs.get(sha256)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._decoders, self._decode, data, wanted, memory_bytes)
+
+    def _decode(self, data: bytes, wanted: Wanted, memory_bytes: int) -> Ready:
+        made = self._readers.read(data, wanted, memory_bytes=memory_bytes)
+        if made.picture is None:
+            raise ValueError("pixels were wanted")
+        return Ready(self._model.encoder.prepare(made.picture), measure_picture(made.picture), made.thumbnails)
+
+    async def _keep_thumbnails(self, sha256: Sha256, thumbnails: Mapping[int, bytes]) -> None:
+        try:
+            await keep_thumbnails(self._blobs, sha256, thumbnails)
+        except (Unavailable, StorageFull) as error:
+            logger.warning("A thumbnail could not be kept and will be made when it is asked for: %s", error)
+
+    async def _drop_orphans(self, sha256s: Sequence[Sha256]) -> None:
+        """Thumbnails of pictures that were deleted for good while they were processed."""
+        async with self._database.connection() as connection:
+            gone = await forgotten_blobs(connection, sha256s)
+        for sha256 in gone:
+            await delete_thumbnails(self._blobs, sha256)
 
     def _encode_and_judge(self, ready: Sequence[tuple[Sha256, Ready]]) -> list[Encoding | Exception]:
         results = encode_isolating(self._model.encoder, [item.prepared for _, item in ready], max(1, len(ready)))

@@ -44,6 +44,8 @@ from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
 from pictograph.types import TAG_CATEGORIES, TagCategory
+from pictograph.upload.bounded.pool import PictureReaders
+from pictograph.upload.bounded.wanted import DecodeBudget
 from pictograph.upload.limits import PictureLimits
 
 logger = logging.getLogger(__name__)
@@ -110,6 +112,8 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
         words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
         closing.callback(words.close)
         blobs = BlobStore.open(settings.blob_location)
+        thumbnails = Thumbnails(blobs, PictureReaders(limits_of(settings), budget_of(settings), processes=1))
+        closing.callback(thumbnails.close)
         images, tickets = Images(database), Tickets(database)
         search = SearchEngine(database, backlog, spaces, words, label_test(taxonomy), codes=code_search(codes))
         yield Services(
@@ -119,7 +123,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             keys=Keys(database, recognizing),
             datasets=Datasets(database),
             images=images,
-            thumbnails=Thumbnails(blobs, limits_of(settings)),
+            thumbnails=thumbnails,
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
@@ -181,7 +185,10 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceW
         tagger = await tagger_of(database, space.id, encoder, taxonomy)
         model = Model(encoder, tagger, taxonomy, space.id)
         blobs = BlobStore.open(settings.blob_location)
-        processor = Processor(database, blobs, model, limits_of(settings), threads=settings.threads)
+        readers = PictureReaders(limits_of(settings), budget_of(settings), processes=settings.threads)
+        processor = Processor(
+            database, blobs, model, readers, threads=settings.threads, memory_bytes=settings.picture_bytes
+        )
         queue = Queue(database, space.id, timedelta(seconds=settings.lease_s))
         try:
             worker = Worker(database, queue, processor.process, batch=settings.worker_batch, lanes=WORKER_LANES)
@@ -274,3 +281,8 @@ def label_test(taxonomy: Taxonomy) -> Callable[[TagCategory, str], bool]:
 def limits_of(settings: Settings) -> PictureLimits:
     """What one file may cost."""
     return PictureLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+
+
+def budget_of(settings: Settings) -> DecodeBudget:
+    """What decoding one picture may take."""
+    return DecodeBudget(memory_bytes=settings.decode_memory_bytes, seconds=settings.decode_seconds)

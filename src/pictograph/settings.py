@@ -15,6 +15,8 @@ from pictograph.localconfig import home
 ENV_PREFIX: Final = "PICTOGRAPH_"
 DEFAULT_PORT: Final = 8765
 AUTO: Final = "auto"
+LEAST_WORKER_MEMORY_BYTES: Final = 1_000_000_000
+MEMORY_BYTES_A_THREAD: Final = 96_000_000
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
@@ -51,11 +53,27 @@ class Settings:
     workers: int = setting(1, "Worker processes to run here; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")
     worker_threads: int = setting(0, "Threads for decoding and for the network, each; 0 = the processor's cores.")
+    worker_memory_bytes: int = setting(
+        0,
+        "Memory for files and pictures that a worker has in flight, those in its decoding processes included; a "
+        "picture that needs more goes alone. The model comes on top. 0 = 1 GB, or 96 MB for each thread where that is "
+        "more.",
+        unit="bytes",
+    )
+    decode_memory_bytes: int = setting(
+        2_000_000_000,
+        "Memory that decoding one picture may take, in a process of its own; what needs more fails, by name.",
+        unit="bytes",
+    )
+    decode_seconds: float = setting(
+        15.0,
+        "Processor time that decoding one picture may take, and three times as long on the clock; what needs more "
+        "fails, by name.",
+        unit="seconds",
+    )
     lease_s: float = setting(60.0, "How long a claimed image waits for a worker that died.", unit="seconds")
     max_bytes: int = setting(100_000_000, "Largest file taken.", unit="bytes")
-    max_pixels: int = setting(
-        100_000_000, "Largest picture taken, width x height; decoding needs 4 bytes each.", unit="pixels"
-    )
+    max_pixels: int = setting(100_000_000, "Largest picture taken, width x height.", unit="pixels")
     max_uploads: int = setting(16, "Uploads read into memory at the same time; more wait.")
     max_waiting_uploads: int = setting(
         64, "Uploads that arrive or wait beside those; more are told to come back (429) before their bytes are read."
@@ -92,10 +110,27 @@ class Settings:
 
     def check(self) -> None:
         """Raises ConfigurationError for values that cannot work."""
-        for name in ("worker_batch", "max_bytes", "max_pixels", "max_uploads", "max_connections", "lease_s"):
+        for name in (
+            "worker_batch",
+            "max_bytes",
+            "max_pixels",
+            "max_uploads",
+            "max_connections",
+            "lease_s",
+            "decode_memory_bytes",
+            "decode_seconds",
+        ):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigurationError(f"{name} must be above 0, not {getattr(self, name)}.")
-        for name in ("port", "workers", "worker_threads", "max_waiting_uploads", "check_one_in", "code_bytes"):
+        for name in (
+            "port",
+            "workers",
+            "worker_threads",
+            "max_waiting_uploads",
+            "check_one_in",
+            "code_bytes",
+            "worker_memory_bytes",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name} must not be negative, as {getattr(self, name)} is.")
         if self.port > 65_535:
@@ -112,6 +147,11 @@ class Settings:
     def blob_location(self) -> str | Path:
         """`blob_url` with its default filled in."""
         return self.blob_url or self.data_folder / "blobs"
+
+    @property
+    def picture_bytes(self) -> int:
+        """`worker_memory_bytes` with its default filled in."""
+        return self.worker_memory_bytes or max(LEAST_WORKER_MEMORY_BYTES, MEMORY_BYTES_A_THREAD * self.threads)
 
     @property
     def threads(self) -> int:

@@ -36,7 +36,8 @@ def test_the_drawing_of_the_tree_names_every_class_with_its_status() -> None:
     [
         (errors.AuthError, 401, False), (errors.ForbiddenError, 403, False), (errors.NotFoundError, 404, False),
         (errors.ConflictError, 409, False), (errors.EmbeddingFailed, 409, False), (errors.SpaceMismatch, 409, False),
-        (errors.ValidationError, 422, False), (errors.BadImage, 422, False), (errors.UnsupportedFormat, 415, False),
+        (errors.ValidationError, 422, False), (errors.BadImage, 422, False), (errors.TooCostly, 422, False),
+        (errors.UnsupportedFormat, 415, False),
         (errors.TooLarge, 413, False), (errors.RateLimitError, 429, True), (errors.ServerError, 500, True),
         (errors.EmbeddingPending, 503, True), (errors.Unavailable, 503, True), (errors.BlobMissing, 503, True),
         (errors.SlowSender, 408, True), (errors.StorageFull, 507, False), (errors.DatabaseAway, 503, True),

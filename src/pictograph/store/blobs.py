@@ -17,6 +17,8 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from pictograph.errors import BlobMissing, ConfigurationError, Unavailable
 from pictograph.types import Sha256
 
+DERIVED_KINDS: Final = ("thumbnail",)
+"""What is kept beside a blob and goes with it (store/thumbnails.py)."""
 PART_BYTES: Final = 262_144
 """What is in memory at once of a blob that is handed on."""
 
@@ -98,13 +100,19 @@ class BlobStore:
 
     async def delete(self, sha256: Sha256) -> None:
         """Removes the bytes and all that was made from them; nothing happens if they are gone already."""
-        names = [original_name(sha256), derived_name("thumbnail", sha256)]
-        for name in names:
-            try:
-                with blob_errors(name):
-                    await obstore.delete_async(self._store, name)
-            except BlobMissing:
-                continue
+        await self._delete(original_name(sha256))
+        for kind in DERIVED_KINDS:
+            await self.delete_derived(kind, sha256)
+
+    async def delete_derived(self, kind: str, sha256: Sha256) -> None:
+        """Removes what was kept by `put_derived`; nothing happens if there is none."""
+        await self._delete(derived_name(kind, sha256))
+
+    async def has_derived(self, kind: str, sha256: Sha256) -> bool:
+        """Whether `get_derived` would give something."""
+        name = derived_name(kind, sha256)
+        with blob_errors(name):
+            return await self._size_of(name) is not None
 
     async def get_derived(self, kind: str, sha256: Sha256) -> bytes | None:
         """What was kept by `put_derived`, or None."""
@@ -118,6 +126,13 @@ class BlobStore:
         name = derived_name(kind, sha256)
         with blob_errors(name):
             await obstore.put_async(self._store, name, data)
+
+    async def _delete(self, name: str) -> None:
+        try:
+            with blob_errors(name):
+                await obstore.delete_async(self._store, name)
+        except BlobMissing:
+            return
 
     async def _read(self, name: str) -> bytes:
         with blob_errors(name):

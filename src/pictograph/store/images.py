@@ -51,6 +51,9 @@ MAKE_FOLDERS: Final = """
 INSERT INTO folder (dataset_id, path) SELECT %s, unnest(%s::text[]) ON CONFLICT (dataset_id, path) DO NOTHING"""
 HOLD_BLOB: Final = """
 INSERT INTO blob (sha256, size_bytes) VALUES (%s, %s) ON CONFLICT (sha256) DO UPDATE SET touched_at = now()"""
+SIZES: Final = """
+SELECT id, content_type, file_size AS size_bytes, width::bigint * height AS pixels FROM image WHERE id = ANY(%s)"""
+KNOWN_BLOBS: Final = "SELECT sha256 FROM blob WHERE sha256 = ANY(%b)"
 INSERT: Final = """
 INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, image_auto_tags,
                    idempotency_key)
@@ -89,6 +92,16 @@ class Place:
     dataset_id: DatasetId
     folder_path: str
     filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSize:
+    """What is known of a picture before it is decoded again."""
+
+    id: ImageId
+    content_type: str
+    size_bytes: int
+    pixels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +273,18 @@ async def forget_unused_blobs(connection: Connection, grace: timedelta, limit: i
     """Forgets blobs that nothing refers to. The caller deletes their bytes before it commits: until then, an upload of
     the same bytes waits in `hold_blob`, and then writes them anew."""
     return await fetch_column(connection, SWEEP, {"grace": grace, "limit": limit})
+
+
+async def picture_sizes(connection: Connection, images: Sequence[ImageId]) -> dict[ImageId, PictureSize]:
+    """What the rows say of how large these pictures are; those that are gone are left out."""
+    found = await fetch_all(connection, PictureSize, SIZES, [list(images)])
+    return {size.id: size for size in found}
+
+
+async def forgotten_blobs(connection: Connection, sha256s: Sequence[Sha256]) -> set[Sha256]:
+    """Which of these have no blob any more: they were deleted for good meanwhile."""
+    known = set(await fetch_column(connection, KNOWN_BLOBS, [list(sha256s)]))
+    return set(sha256s) - known
 
 
 async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId, bool]:

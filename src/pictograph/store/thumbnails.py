@@ -1,34 +1,104 @@
-"""Small pictures of stored ones: made when first asked for, then kept."""
+"""Small pictures of stored ones: made by the worker at ingest, and on demand for libraries from before; then kept."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from pictograph.errors import BadImage, RateLimitError
 from pictograph.store.blobs import BlobStore
 from pictograph.types import Sha256
-from pictograph.upload.limits import PictureLimits
-from pictograph.upload.thumbnail import make_thumbnail
+from pictograph.upload.bounded.pool import PictureReaders
+from pictograph.upload.bounded.wanted import Wanted
 
 SIDE_PX: Final = 320
-KIND: Final = "thumbnail"
+KINDS: Final[Mapping[int, str]] = {SIDE_PX: "thumbnail"}
+"""The longer side of each thumbnail that is kept, and the kind its bytes are kept as beside the blob."""
+LONGEST_WAIT_S: Final = 20.0
+"""For the pictures before it, well below a client's timeout."""
+REMEMBERED_FAILURES: Final = 1_000
 
 
 class Thumbnails:
-    """JPEGs of at most 320 px a side."""
+    """JPEGs of at most 320 px a side, kept under the hash of the original.
 
-    def __init__(self, blobs: BlobStore, limits: PictureLimits) -> None:
+    What is missing is made by one process, one picture at a time, and once however many ask for it.
+    """
+
+    def __init__(self, blobs: BlobStore, readers: PictureReaders) -> None:
         self._blobs = blobs
-        self._limits = limits
-        self._making = asyncio.Semaphore(4)  # a decoded original may take 400 MB
+        self._readers = readers
+        self._making: dict[Sha256, asyncio.Task[bytes]] = {}
+        self._failed: OrderedDict[Sha256, BadImage] = OrderedDict()
+        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "thumbnail")
+
+    def close(self) -> None:
+        """Ends the process that makes them, also in the middle of one."""
+        self._readers.close()
+        self._thread.shutdown()
 
     async def of(self, sha256: Sha256) -> bytes:
-        """The thumbnail of these bytes. Raises BadImage if they cannot be decoded."""
-        kept = await self._blobs.get_derived(KIND, sha256)
+        """The thumbnail of these bytes. Raises BadImage if they cannot be decoded, RateLimitError if too many wait."""
+        kept = await self._blobs.get_derived(KINDS[SIDE_PX], sha256)
         if kept is not None:
             return kept
-        async with self._making:
+        if failed := self._failed.get(sha256):
+            raise type(failed)(failed.message, details=failed.details)
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_S):
+                return await asyncio.shield(self._made_once(sha256))
+        except TimeoutError as error:
+            raise RateLimitError(
+                "This thumbnail is still being made, after others. Ask again in a moment.", retry_after_s=2
+            ) from error
+
+    def _made_once(self, sha256: Sha256) -> asyncio.Task[bytes]:
+        making = self._making.get(sha256)
+        if making is None:
+            making = self._making[sha256] = asyncio.create_task(self._make(sha256))
+            making.add_done_callback(lambda done: self._forget(sha256, done))
+        return making
+
+    def _forget(self, sha256: Sha256, done: asyncio.Task[bytes]) -> None:
+        self._making.pop(sha256, None)
+        if not done.cancelled():
+            done.exception()  # whoever asked has it, or has gone away
+
+    async def _make(self, sha256: Sha256) -> bytes:
+        async with self._turn:
             original = await self._blobs.get(sha256)
-            made = await asyncio.to_thread(make_thumbnail, original, SIDE_PX, self._limits)
-        await self._blobs.put_derived(KIND, sha256, made)
-        return made
+            wanted = Wanted(thumbnails_px=(SIDE_PX,))
+            loop = asyncio.get_running_loop()
+            try:
+                made = await loop.run_in_executor(self._thread, self._readers.read, original, wanted)
+            except BadImage as error:
+                self._remember(sha256, error)
+                raise
+        await keep_thumbnails(self._blobs, sha256, made.thumbnails)
+        return made.thumbnails[SIDE_PX]
+
+    def _remember(self, sha256: Sha256, error: BadImage) -> None:
+        self._failed[sha256] = error
+        if len(self._failed) > REMEMBERED_FAILURES:
+            self._failed.popitem(last=False)
+
+
+async def missing_thumbnails(blobs: BlobStore, sha256: Sha256) -> Sequence[int]:
+    """The sides of those that are not kept yet."""
+    return [side_px for side_px, kind in KINDS.items() if not await blobs.has_derived(kind, sha256)]
+
+
+async def keep_thumbnails(blobs: BlobStore, sha256: Sha256, thumbnails: Mapping[int, bytes]) -> None:
+    """Keeps each beside the blob."""
+    for side_px, data in thumbnails.items():
+        await blobs.put_derived(KINDS[side_px], sha256, data)
+
+
+async def delete_thumbnails(blobs: BlobStore, sha256: Sha256) -> None:
+    """Removes all of a blob that goes; nothing happens if there are none."""
+    for kind in KINDS.values():
+        await blobs.delete_derived(kind, sha256)

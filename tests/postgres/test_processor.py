@@ -1,0 +1,175 @@
+"""What the worker does with a batch: within its memory, thumbnails included, and a costly picture fails alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+
+from pictograph import pipeline
+from pictograph.encode.noop import NoopEncoder
+from pictograph.encode.protocol import FloatArray
+from pictograph.encode.registry import load_encoder
+from pictograph.jobs.queue import Queue
+from pictograph.pipeline import Model, Processor
+from pictograph.services import Services, open_services
+from pictograph.settings import Settings
+from pictograph.store.images import Image, Place
+from pictograph.store.thumbnails import SIDE_PX, missing_thumbnails
+from pictograph.types import OrganizationId
+from pictograph.upload.bounded.pool import PictureReaders
+from pictograph.upload.bounded.wanted import DecodeBudget, Made, Wanted
+from pictograph.upload.limits import PictureLimits
+from pictograph.upload.picture import Picture
+from support.pictures import picture_bytes
+
+
+class Readers(PictureReaders):
+    """The real thing, and how many were at work at once with how much to each."""
+
+    def __init__(self, budget: DecodeBudget) -> None:
+        super().__init__(PictureLimits(), budget, processes=4)
+        self.allowed: list[int | None] = []
+        self.most_at_once = self._now = 0
+        self._counting = threading.Lock()
+
+    def read(self, source: bytes, wanted: Wanted, *, memory_bytes: int | None = None) -> Made:
+        with self._counting:
+            self.allowed.append(memory_bytes)
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            return super().read(source, wanted, memory_bytes=memory_bytes)
+        finally:
+            with self._counting:
+                self._now -= 1
+
+
+class Bench:
+    """A library, and a worker's processor without the worker."""
+
+    def __init__(self, services: Services, organization: OrganizationId, processor: Processor, queue: Queue) -> None:
+        self.services = services
+        self.processor = processor
+        self._organization = organization
+        self._queue = queue
+
+    async def upload(self, name: str, data: bytes) -> Image:
+        dataset = await self.services.datasets.id_of(self._organization, "street")
+        return await self.services.intake.receive(self._organization, Place(dataset, "/", name), data)
+
+    async def work(self) -> None:
+        await self.processor.process(await self._queue.claim(100))
+
+    async def now(self, image: Image) -> Image:
+        return await self.services.images.get(self._organization, image.id)
+
+    async def missing(self, image: Image) -> list[int]:
+        return list(await missing_thumbnails(self.services.blobs, image.sha256))
+
+
+@asynccontextmanager
+async def bench(
+    database_url: str,
+    folder: Path,
+    readers: PictureReaders,
+    *,
+    memory_bytes: int = 1_000_000_000,
+    encoder: NoopEncoder | None = None,
+) -> AsyncIterator[Bench]:
+    settings = Settings.load({"data_dir": folder, "encoder": "noop"}, {})
+    async with open_services(settings, database_url) as services:
+        organization = await services.keys.ensure_organization()
+        await services.datasets.create(organization, "street")
+        used = encoder or load_encoder("noop", 1)
+        space = await services.spaces.join(used.spec, "noop")
+        model = Model(used, None, services.taxonomy, space.id)
+        processor = Processor(services.database, services.blobs, model, readers, threads=4, memory_bytes=memory_bytes)
+        try:
+            yield Bench(services, organization, processor, Queue(services.database, space.id))
+        finally:
+            processor.close()
+
+
+def large_png() -> bytes:
+    file = BytesIO()
+    Pillow.new("RGB", (5000, 4000)).save(file, "PNG")
+    return file.getvalue()
+
+
+async def test_thumbnails_are_made_at_ingest_and_go_with_the_image(database_url: str, tmp_path: Path) -> None:
+    async with bench(database_url, tmp_path, Readers(DecodeBudget())) as made:
+        image = await made.upload("a.jpg", picture_bytes(1))
+        assert await made.missing(image) == [SIDE_PX]
+        await made.work()
+        assert await made.missing(image) == []
+        await made.services.intake.delete(image.id)
+        await made.services.intake.sweep(timedelta(0))
+        assert await made.missing(image) == [SIDE_PX]
+
+
+async def test_a_picture_above_the_budget_fails_by_name_and_alone(database_url: str, tmp_path: Path) -> None:
+    readers = Readers(DecodeBudget(memory_bytes=60_000_000))
+    async with bench(database_url, tmp_path, readers) as made:
+        bomb = await made.upload("bomb.png", large_png())
+        others = [await made.upload(f"{seed}.jpg", picture_bytes(seed)) for seed in range(3)]
+        await made.work()
+        assert [(await made.now(image)).state for image in others] == ["embedded"] * 3
+        failed = await made.now(bomb)
+        assert failed.state == "failed"
+        assert "decode_memory_bytes" in (failed.reason or "")
+
+
+async def test_a_picture_that_takes_more_than_such_pictures_mostly_do_is_given_all_there_is(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "estimated_bytes", lambda *_: 10_000_000)
+    readers = Readers(DecodeBudget())
+    async with bench(database_url, tmp_path, readers) as made:
+        image = await made.upload("large.png", large_png())
+        await made.work()
+        assert (await made.now(image)).state == "embedded"
+        assert readers.allowed == [10_000_000, readers.budget.memory_bytes]
+
+
+async def test_pictures_in_flight_stay_within_the_memory_of_the_worker(database_url: str, tmp_path: Path) -> None:
+    readers = Readers(DecodeBudget())
+    async with bench(database_url, tmp_path, readers, memory_bytes=60_000_000) as made:
+        images = [await made.upload(f"{seed}.jpg", picture_bytes(seed)) for seed in range(12)]
+        await made.work()
+        assert readers.most_at_once == 1  # each is taken to need 48 MB and more
+        assert [(await made.now(image)).state for image in images] == ["embedded"] * 12
+
+
+class WaitingEncoder(NoopEncoder):
+    """Stops in the middle of a picture until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.started, self.go_on = threading.Event(), threading.Event()
+
+    def prepare(self, picture: Picture) -> FloatArray:
+        self.started.set()
+        self.go_on.wait(30)
+        return super().prepare(picture)
+
+
+async def test_no_thumbnail_is_left_of_an_image_deleted_while_it_is_processed(
+    database_url: str, tmp_path: Path
+) -> None:
+    encoder = WaitingEncoder()
+    async with bench(database_url, tmp_path, Readers(DecodeBudget()), encoder=encoder) as made:
+        image = await made.upload("a.jpg", picture_bytes(1))
+        working = asyncio.create_task(made.work())
+        assert await asyncio.to_thread(encoder.started.wait, 30)
+        await made.services.intake.delete(image.id)
+        await made.services.intake.sweep(timedelta(0))
+        encoder.go_on.set()
+        await working
+        assert await made.missing(image) == [SIDE_PX]
