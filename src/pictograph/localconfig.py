@@ -13,7 +13,12 @@ from pictograph.errors import ConfigurationError
 
 def home() -> Path:
     """`$PICTOGRAPH_HOME`, else `~/.pictograph`."""
-    return Path(os.environ.get("PICTOGRAPH_HOME") or Path.home() / ".pictograph").expanduser()
+    try:
+        return Path(os.environ.get("PICTOGRAPH_HOME") or Path.home() / ".pictograph").expanduser()
+    except RuntimeError as error:  # neither HOME nor an entry for this account, as in some containers
+        raise ConfigurationError(
+            f"There is no home folder: {error} Set PICTOGRAPH_HOME to the folder for config.toml and the data."
+        ) from error
 
 
 def config_path() -> Path:

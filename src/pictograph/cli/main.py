@@ -9,8 +9,8 @@ import typer
 
 from pictograph.cli import datasets, images, keys, models, reindex, search, service, tags, tune, upload
 from pictograph.cli.connection import Connection
-from pictograph.cli.output import EXIT_HELP, EXIT_INTERRUPTED, exit_code_of, print_error
-from pictograph.errors import PictographError
+from pictograph.cli.failures import EXIT_HELP, carried_out
+from pictograph.cli.streams import set_up_streams
 from pictograph.version import __version__
 
 app = typer.Typer(
@@ -52,6 +52,9 @@ def root(
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="Else PICTOGRAPH_BASE_URL, else ~/.pictograph/config.toml.")
     ] = None,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a fault of this program, not one line.")
+    ] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -60,11 +63,6 @@ def root(
 
 
 def run() -> None:
-    """Entry point: errors of ours become one line and an exit code."""
-    try:
-        app()
-    except PictographError as error:
-        print_error(error)
-        sys.exit(exit_code_of(error))
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    """Entry point: whatever goes wrong becomes one line and an exit code."""
+    set_up_streams()
+    sys.exit(carried_out(app, debug="--debug" in sys.argv))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pictograph.cli.output import Json, byte_bar, console, exit_code_of, print_json, print_table
+from pictograph.cli.failures import exit_code_of
+from pictograph.cli.output import Json, byte_bar, console, print_json, print_table
 from pictograph.errors import ConfigurationError, ModelDamaged
 from pictograph.settings import AUTO, Settings
 

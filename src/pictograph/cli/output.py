@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,77 +24,52 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from pictograph.errors import (
-    AuthError,
-    ConfigurationError,
-    ConflictError,
-    ConnectionFailed,
-    ForbiddenError,
-    ModelDamaged,
-    NotFoundError,
-    PictographError,
-    RateLimitError,
-    ServerError,
-    ValidationError,
-)
+from pictograph.cli.streams import is_unicode
 
 PIPE_WIDTH: Final = 120
 """Columns where nobody says how wide the terminal is: in a pipe or a log."""
-console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-errors = Console(stderr=True)
 
-EXIT_CODES: Final[Sequence[tuple[type[PictographError], int]]] = (
-    (AuthError, 2),
-    (ConfigurationError, 2),
-    (ForbiddenError, 3),
-    (NotFoundError, 4),
-    (ConflictError, 5),
-    (ValidationError, 6),
-    (ModelDamaged, 7),
-    (RateLimitError, 8),
-    (ServerError, 9),
-    (ConnectionFailed, 9),
-)
-ID_COLUMNS: Final = frozenset({"image", "id"})
+
+class SafeConsole(Console):
+    """A console on which no text can move the cursor, hide or turn round what stands beside it."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's own."""
+        super().print(*(visible(item) if isinstance(item, str) else item for item in objects), **options)
+
+
+console = SafeConsole(width=None if sys.stdout and sys.stdout.isatty() else PIPE_WIDTH)
+errors = SafeConsole(stderr=True)
+
+VISIBLE: Final = frozenset("\n\t\u200c\u200d\u3000\xa0")
+"""Not printable to Python, and harmless: line ends, tabs, joiners, the wide and the no-break space."""
 EXIT_FAILED: Final = 1
-EXIT_INTERRUPTED: Final = 130
-EXIT_HELP: Final = (
-    "Exit codes: 0 done, 1 partly failed, 2 no or wrong key or setting, 3 forbidden, 4 not found, 5 name taken, "
-    "6 a value is wrong, 7 a model is damaged, 8 too much at once, 9 server or network, 130 interrupted."
-)
-
+ID_COLUMNS: Final = frozenset({"image", "id"})
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def exit_code_of(error: PictographError) -> int:
-    """The number a script tests for."""
-    return next((code for error_class, code in EXIT_CODES if isinstance(error, error_class)), EXIT_FAILED)
-
-
-def wants_json() -> bool:
-    """True if this run was asked for JSON, so that its failure is JSON too."""
-    return "--json" in sys.argv or os.environ.get("PICTOGRAPH_OUTPUT") == "json"
-
-
-def print_error(error: PictographError) -> None:
-    """One line on standard error."""
-    if wants_json():
-        body = {
-            "code": error.code,
-            "message": error.message,
-            "exit_code": exit_code_of(error),
-            "retryable": error.retryable,
-        }
-        sys.stderr.write(json.dumps({"error": body | {"request_id": getattr(error, "request_id", None)}}) + "\n")
-    else:
-        errors.print(f"[bold red]Error[/] [dim]({error.code})[/] ", end="")
-        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
-
-
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
+    """One JSON document on standard output: in its own letters where they can be written, else as `\\u00e9`."""
+    text = json.dumps(plain(value), ensure_ascii=not is_unicode(sys.stdout), indent=2)
+    sys.stdout.write(visible(text, json_escapes=True) + "\n")
+
+
+def visible(text: str, *, json_escapes: bool = False) -> str:
+    """The text with everything that a terminal would obey or hide written as an escape: `\\x1b`, `\\u202e`.
+
+    Line ends and tabs stay, and so do the joiners that emoji and some scripts need. json_escapes: as JSON writes them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        ch if ch.isprintable() or ch in VISIBLE else json.dumps(ch)[1:-1] if json_escapes else escaped(ch)
+        for ch in text
+    )
+
+
+def escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def plain(value: Any) -> Any:
@@ -117,9 +91,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         )
     count = 0
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))  # Text: a name in brackets is no markup
+        table.add_row(*(Text(visible(str(cell))) for cell in row))  # Text: a name in brackets is no markup
         count += 1
-    console.print(title, style="bold", markup=False, highlight=False)
+    console.print(visible(title), style="bold", markup=False, highlight=False)
     console.print(table if count else "  none", highlight=False)
 
 

@@ -13,6 +13,7 @@ from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path, read_config
 
 DEFAULT_TIMEOUT_S: Final = 30.0
+LONGEST_TIMEOUT_S: Final = 1e6
 DEFAULT_MAX_RETRIES: Final = 3
 
 
@@ -51,11 +52,20 @@ def resolve_config(
     return ClientConfig(
         base_url=url.rstrip("/"),
         api_key=key.strip(),
-        timeout_s=number("timeout", timeout, environment.get("PICTOGRAPH_TIMEOUT"), DEFAULT_TIMEOUT_S, above_zero=True),
+        timeout_s=checked_timeout(
+            number("timeout", timeout, environment.get("PICTOGRAPH_TIMEOUT"), DEFAULT_TIMEOUT_S, above_zero=True)
+        ),
         max_retries=int(
             number("max_retries", max_retries, environment.get("PICTOGRAPH_MAX_RETRIES"), DEFAULT_MAX_RETRIES)
         ),
     )
+
+
+def checked_timeout(timeout_s: float) -> float:
+    """The timeout, if the system can wait that long. Raises ConfigurationError."""
+    if timeout_s > LONGEST_TIMEOUT_S:
+        raise ConfigurationError(f"timeout must be at most {LONGEST_TIMEOUT_S:g} seconds, not {timeout_s:g}.")
+    return timeout_s
 
 
 def same_address(url: str | None, other: str | None) -> bool:

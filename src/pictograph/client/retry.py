@@ -24,7 +24,7 @@ def wait_before_retry(status: int | None, headers: Mapping[str, str], attempt: i
     """
     if status is not None and status not in RETRIED_STATUSES:
         return None
-    own: float = min(FIRST_WAIT_S * 2**attempt, LONGEST_WAIT_S) * jitter
+    own: float = min(FIRST_WAIT_S * 2 ** min(attempt, 30), LONGEST_WAIT_S) * jitter
     asked = parse_retry_after(headers.get("retry-after"))
     if asked is None:
         return own

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -119,7 +120,7 @@ class Walk:
 
     def run(self) -> None:
         """Walks. A link to a folder above the directory is a loop too: it would lead to everything around it."""
-        for above in self._directory.resolve().parents:
+        for above in parents_of(self._directory):
             if (identity := identity_of(above)) is not None:
                 self._seen[identity] = above
         while self._folders or self._links:
@@ -178,6 +179,14 @@ class Walk:
 
     def _aside(self, path: Path, kind: LeftAsideKind, reason: str) -> None:
         self.left_aside.append(LeftAside(path, kind, reason))
+
+
+def parents_of(directory: Path) -> Sequence[Path]:
+    """The folders above it. Raises ValidationError if it is gone: a working directory that was deleted, say."""
+    try:
+        return directory.resolve().parents
+    except OSError as error:
+        raise ValidationError(f"{directory} cannot be read: {reason_of(error)}.") from error
 
 
 def identity_of(path: Path) -> Identity | None:
