@@ -21,7 +21,8 @@ from starlette.datastructures import UploadFile
 
 from pictograph import AsyncClient, Client, RateLimitError
 from pictograph.db.pool import WAITING_PER_CONNECTION
-from pictograph.server import admission, middleware
+from pictograph.server import admission, middleware, refusals
+from pictograph.store.keys import new_secret
 from pictograph.types import OrganizationId
 from pictograph.wire import API_PREFIX
 from support.databases import fresh_database
@@ -362,6 +363,38 @@ def test_who_sends_slowly_but_sends_is_heard_to_the_end(
     headers = {"X_API_Key": key, "Connection": "close", **JSON}
     received = stalled(small.address, "POST", f"{API_PREFIX}/datasets/", headers, pieces, 0.1)
     assert received.startswith(b"HTTP/1.1 201 ")
+
+
+# Keys that nobody made
+
+
+def test_made_up_keys_are_refused_slowly_and_who_holds_a_key_does_not_wait_for_them(
+    small: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "PER_S", 1.0)
+    monkeypatch.setattr(refusals, "BURST", 3)
+    monkeypatch.setattr(refusals, "LONGEST_WAIT_S", 2.0)
+    url = f"{small.address}{API_PREFIX}/datasets/"
+
+    async def flood_and_ask() -> tuple[list[int], int]:
+        limits = httpx.Limits(max_connections=AT_ONCE)
+        async with httpx.AsyncClient(limits=limits, timeout=30) as wrong, httpx.AsyncClient(timeout=30) as holder:
+            flood = [asyncio.create_task(wrong.get(url, headers={"X-API-Key": new_secret()})) for _ in range(8)]
+            for _ in range(5):
+                assert (await holder.get(url, headers={"X-API-Key": key})).status_code == 200
+            waiting = sum(not task.done() for task in flood)
+            return [answer.status_code for answer in await asyncio.gather(*flood)], waiting
+
+    statuses, waiting = asyncio.run(flood_and_ask())
+    assert set(statuses) == {401}
+    assert waiting
+
+
+def test_a_wrong_key_is_refused_before_anybody_looks_for_the_route(small: Service) -> None:
+    answer = httpx.get(f"{small.address}{API_PREFIX}/nowhere", headers={"X-API-Key": new_secret()})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized")
+    assert answer.headers["X-Request-Id"] == answer.json()["error"]["request_id"]
+    assert httpx.get(f"{small.address}/health", headers={"X-API-Key": new_secret()}).status_code == 200
 
 
 # The database

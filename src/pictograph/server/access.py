@@ -29,16 +29,25 @@ async def identify(request: Request, secret: Annotated[str | None, Security(API_
     known: Caller | None = getattr(request.state, "caller", None)
     if known:
         return known
+    try:
+        request.state.caller = caller = await caller_with(services_of(request), secret)
+    except AuthError:
+        await request.app.state.refusals.turn()
+        raise
+    return caller
+
+
+async def caller_with(services: Services, secret: str | None) -> Caller:
+    """Who holds this key. Raises AuthError."""
     if not secret or not secret.strip():
         raise AuthError("No API key was sent: put it into the X-API-Key header.")
-    caller = await services_of(request).keys.identify(secret)
+    caller = await services.keys.identify(secret)
     if caller is None:
         raise AuthError(f"The API key {secret.strip()[:12]}... is unknown or was revoked.")
     if caller.has_expired:
         raise AuthError(
             f"The API key {secret.strip()[:12]}... has expired: its time ended at {caller.expires_at}. Make a new one."
         )
-    request.state.caller = caller
     return caller
 
 

@@ -16,6 +16,7 @@ from pictograph.server.background import beside, every
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, RequestMarks
+from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import datasets, health, images, keys, reindex, search, tags
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
@@ -103,7 +104,9 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         app.include_router(router)
     install_error_handlers(app)
     app.state.metrics = metrics
+    app.state.refusals = Refusals()
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
+    app.add_middleware(RefuseUnknownKeys)
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(RequestMarks)
     return app

@@ -1,0 +1,57 @@
+"""Who has no working key is refused before anything else is done, and not faster than is good for the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pictograph.errors import ApiError
+from pictograph.server.access import API_KEY_HEADER, identify
+from pictograph.server.failures import answer
+from pictograph.wire import API_PREFIX, KEYS_PREFIX
+
+BURST: Final = 20
+"""Refusals that are answered at once."""
+PER_S: Final = 15.0
+"""How many more in a second: whoever tries keys waits for the next, and costs nobody else anything meanwhile."""
+LONGEST_WAIT_S: Final = 20.0
+"""Beyond, refusals are answered at once again: those who wait hold connections."""
+
+
+class Refusals:
+    """Spaces the answers to those who have no working key."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Returns when the next refusal may be answered."""
+        now = time.monotonic()
+        at = max(self._next, now - BURST / PER_S)
+        if at - now <= LONGEST_WAIT_S:
+            self._next = at + 1 / PER_S
+            await asyncio.sleep(max(0.0, at - now))
+
+
+class RefuseUnknownKeys:
+    """Answers 401 to a wrong key without looking for a route; a right one is recognized for the route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith((API_PREFIX, KEYS_PREFIX)):
+            secret = Headers(scope=scope).get(API_KEY_HEADER)
+            if secret is not None:
+                request = Request(scope)
+                try:
+                    await identify(request, secret)
+                except ApiError as error:
+                    await answer(request, error)(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
