@@ -22,7 +22,15 @@ import numpy as np
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.batching import encode_isolating, joined
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray
-from pictograph.errors import BadImage, StorageFull, Unavailable, WorkerLost
+from pictograph.errors import (
+    BadImage,
+    DatabaseAway,
+    DatabaseStopping,
+    NotFoundError,
+    StorageFull,
+    Unavailable,
+    WorkerLost,
+)
 from pictograph.index.spaces import SpaceRules, lock_rules, share_rules
 from pictograph.index.writer import (
     Encoding,
@@ -46,12 +54,21 @@ from pictograph.store.images import (
     archive_image,
     delete_image,
     fetch_image,
-    forget_unused_blobs,
     forgive_failed_images,
     forgotten_blobs,
     insert_image,
     picture_sizes,
     restore_image,
+)
+from pictograph.store.leftovers import (
+    Unused,
+    forget_blobs,
+    forget_encodings,
+    forget_tag_changes,
+    last_leftover,
+    let_old_holds_go,
+    take_leftovers,
+    unused_of,
 )
 from pictograph.store.thumbnails import delete_thumbnails, keep_thumbnails, missing_thumbnails
 from pictograph.store.tickets import Tickets
@@ -70,8 +87,13 @@ from pictograph.upload.picture import PictureFacts
 logger = logging.getLogger(__name__)
 
 SWEEP_GRACE: Final = timedelta(hours=1)
+"""How long an upload may take between the first byte that is kept and its image; then it must have died."""
 SWEPT_AT_ONCE: Final = 500
 """Files that are deleted under one transaction, which locks their rows."""
+DELETED_AT_ONCE: Final = 16
+"""Files that are deleted at the same time: a store far away takes long for each."""
+FORGOTTEN_AFTER_SWEEPS: Final = 2
+"""Sweeps after which no note of a deleted image is left (migration 0012)."""
 WORKING_SIDE_PX: Final = 384
 """Pictures are decoded no smaller than this on their short side: pixel measures need about that much."""
 
@@ -87,6 +109,7 @@ class Intake:
         self._images = images
         self._tickets = tickets
         self._limits = limits
+        self._changes_to_forget = FORGOTTEN_AFTER_SWEEPS
 
     async def receive(
         self, organization: OrganizationId, place: Place, data: bytes, idempotency_key: str | None = None
@@ -95,22 +118,24 @@ class Intake:
         sha256, facts = await asyncio.to_thread(self._check, data)
         upload = Upload(place, sha256, len(data), facts, idempotency_key)
         await self._images.require_free(place, idempotency_key)
-        await self._keep(sha256, data)
-        return await self._accept(organization, upload)
+        async with self._images.holding(sha256, len(data)):
+            await self._blobs.put(sha256, data)
+            return await self._accept(organization, upload)
 
     async def stage(self, token: str, data: bytes) -> None:
         """The bytes behind an upload URL; `register` makes them an image."""
         sha256, _ = await asyncio.to_thread(self._check, data)
-        await self._keep(sha256, data)
-        await self._tickets.fill(token, sha256)
+        async with self._images.holding(sha256, len(data)):
+            await self._blobs.put(sha256, data)
+            await self._tickets.fill(token, sha256)
 
     async def register(self, organization: OrganizationId, place: Place, idempotency_key: str | None = None) -> Image:
         """Makes an image of the bytes that were staged for this place."""
         await self._images.require_free(place, idempotency_key)
         sha256, size_bytes = await self._tickets.redeem(place)
         facts = await asyncio.to_thread(read_facts, await self._blobs.get(sha256), self._limits)
-        await self._images.hold_blob(sha256, size_bytes)
-        return await self._accept(organization, Upload(place, sha256, size_bytes, facts, idempotency_key))
+        async with self._images.holding(sha256, size_bytes):
+            return await self._accept(organization, Upload(place, sha256, size_bytes, facts, idempotency_key))
 
     async def archive(self, image: ImageId) -> None:
         """Takes the image out of every search; everything is kept."""
@@ -146,27 +171,48 @@ class Intake:
         await self._database.write(lambda connection: delete_image(connection, image))
 
     async def sweep(self, grace: timedelta = SWEEP_GRACE) -> int:
-        """Deletes the bytes that no image and no upload refers to; how many files went."""
-        await self._tickets.sweep()
-        total = swept = await self._sweep_some(grace)
-        while swept == SWEPT_AT_ONCE:
-            swept = await self._sweep_some(grace)
-            total += swept
-        return total
+        """Removes what deletions for good have left: bytes, thumbnails, vectors, tags and scores that no image has.
 
-    async def _sweep_some(self, grace: timedelta) -> int:
-        async with self._database.writing() as connection:
-            unused = await forget_unused_blobs(connection, grace, SWEPT_AT_ONCE)
-            for sha256 in unused:
-                await self._blobs.delete(sha256)
-        return len(unused)
+        grace: how long an upload may take between its first byte kept and its image. How many files went.
+        """
+        await self._tickets.sweep()
+        async with self._database.connection() as connection:
+            await let_old_holds_go(connection, grace)
+            last = await last_leftover(connection)
+        files = 0
+        while (swept := await self._database.write(lambda connection: self._sweep_some(connection, last))) is not None:
+            self._changes_to_forget = FORGOTTEN_AFTER_SWEEPS
+            files += swept
+        if self._changes_to_forget:
+            await self._database.write(forget_tag_changes)
+            self._changes_to_forget -= 1
+        return files
+
+    async def _sweep_some(self, connection: Connection, last: int) -> int | None:
+        """How many files went; None if nothing is left that was noted up to `last`."""
+        taken = await take_leftovers(connection, last, SWEPT_AT_ONCE)
+        if not taken:
+            return None
+        unused = await unused_of(connection, taken)
+        await forget_encodings(connection, [one.sha256 for one in unused])
+        turn = asyncio.Semaphore(DELETED_AT_ONCE)
+
+        async def delete_files(one: Unused) -> None:
+            async with turn:
+                await (delete_thumbnails(self._blobs, one.sha256) if one.is_held else self._blobs.delete(one.sha256))
+
+        try:  # none goes on once the rows are free again, where an upload may just be writing these bytes
+            async with asyncio.TaskGroup() as group:
+                for one in unused:
+                    group.create_task(delete_files(one))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        gone = [one.sha256 for one in unused if not one.is_held]
+        await forget_blobs(connection, gone)
+        return len(gone)
 
     def _check(self, data: bytes) -> tuple[Sha256, PictureFacts]:
         return Sha256(hashlib.sha256(data).digest()), read_facts(data, self._limits)
-
-    async def _keep(self, sha256: Sha256, data: bytes) -> None:
-        await self._images.hold_blob(sha256, len(data))
-        await self._blobs.put(sha256, data)
 
     async def _accept(self, organization: OrganizationId, upload: Upload) -> Image:
         async def step(connection: Connection) -> Image:
@@ -175,7 +221,13 @@ class Intake:
                 await enqueue(connection, image)
             return await fetch_image(connection, organization, image)
 
-        return await self._database.write(step)
+        try:
+            return await self._database.write(step)
+        except (DatabaseAway, DatabaseStopping) as lost:  # perhaps only the answer to COMMIT was lost
+            try:
+                return await self._images.get(organization, upload.id)
+            except NotFoundError:
+                raise lost from lost.__cause__
 
 
 @dataclass(frozen=True, slots=True)

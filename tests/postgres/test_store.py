@@ -232,8 +232,7 @@ async def test_the_longest_folder_path_of_the_longest_characters_can_be_stored(g
 
 async def insert(garden: Garden, street: Dataset, filename: str, key: str | None, folder: str = "/") -> ImageId:
     sha256 = Sha256(hashlib.sha256(filename.encode()).digest())
-    await Images(garden.database).hold_blob(sha256, 1)
-    async with garden.database.transaction() as connection:
+    async with Images(garden.database).holding(sha256, 1), garden.database.transaction() as connection:
         image, _ = await insert_image(connection, Upload(Place(street.id, folder, filename), sha256, 1, FACTS, key))
     return image
 
@@ -368,21 +367,51 @@ async def test_the_sweep_removes_what_nothing_refers_to_with_all_that_was_made_f
     assert await intake.sweep(NOW) == 0
 
 
-async def test_one_sweep_takes_all_that_a_deleted_dataset_has_left(garden: Garden, intake: Intake) -> None:
+async def test_one_sweep_takes_all_that_a_deleted_dataset_has_left(
+    garden: Garden, street: Dataset, intake: Intake
+) -> None:
+    await garden.receive(street, "first.jpg")
     async with garden.database.connection() as connection:
         await connection.execute(
-            "INSERT INTO blob (sha256, size_bytes) SELECT sha256(n::text::bytea), 1 FROM generate_series(1, 1200) n"
+            """WITH blobs AS (INSERT INTO blob (sha256, size_bytes)
+                SELECT sha256(n::text::bytea), 1 FROM generate_series(2, 1200) n RETURNING sha256)
+            INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size)
+            SELECT gen_random_uuid(), f.dataset_id, f.id, encode(sha256, 'hex'), sha256, 'image/jpeg', 1, 1, 1
+            FROM blobs, folder f"""
         )
-    assert await intake.sweep(NOW) == 1200
+    await Datasets(garden.database).delete(garden.organization, "street")
+    assert await intake.sweep() == 1200
+    assert await rows(garden, "SELECT 1 FROM blob") == []
 
 
-async def test_bytes_held_within_the_grace_are_not_swept(
+async def test_bytes_that_an_upload_in_progress_holds_are_not_swept_until_it_must_have_died(
     garden: Garden, street: Dataset, intake: Intake, blobs: BlobStore
 ) -> None:
     image = await receive(intake, garden, street, "gone.jpg", picture_bytes(1))
+    await rows(garden, "INSERT INTO blob_hold (id, sha256) VALUES (gen_random_uuid(), %s)", image.sha256)
     await intake.delete(image.id)
-    assert await intake.sweep(timedelta(hours=1)) == 0
+    assert await intake.sweep() == 0
     assert await blobs.get(image.sha256)
+    await rows(garden, "UPDATE blob_hold SET held_at = now() - interval '61 minutes'")
+    assert await intake.sweep() == 1
+    assert files_of(blobs) == []
+
+
+async def test_the_bytes_of_an_upload_that_became_no_image_go_with_the_next_sweep(
+    garden: Garden, street: Dataset, intake: Intake, blobs: BlobStore
+) -> None:
+    sha256 = Sha256(hashlib.sha256(b"x").digest())
+    with pytest.raises(RuntimeError, match="died"):
+        await keep_and_die(garden, blobs, sha256)
+    assert await rows(garden, "SELECT 1 FROM blob_hold") == []
+    assert await intake.sweep() == 1
+    assert files_of(blobs) == []
+
+
+async def keep_and_die(garden: Garden, blobs: BlobStore, sha256: Sha256) -> None:
+    async with Images(garden.database).holding(sha256, 1):
+        await blobs.put(sha256, b"x")
+        raise RuntimeError("died")
 
 
 async def test_bytes_that_another_image_still_has_are_not_swept(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
 from pictograph.index.spaces import Spaces, lock_rules
-from pictograph.index.writer import Encoding, finish_images, save_encodings
+from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
 from pictograph.jobs.queue import enqueue
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Images, Place, Upload, insert_image
@@ -51,8 +51,7 @@ class Garden:
     ) -> ImageId:
         """An image row with its job, as `Intake` leaves it; no blob is written."""
         sha256 = Sha256(digest(content if content is not None else uuid4().bytes).digest())
-        await Images(self.database).hold_blob(sha256, 1)
-        async with self.database.transaction() as connection:
+        async with Images(self.database).holding(sha256, 1), self.database.transaction() as connection:
             image, _ = await insert_image(connection, Upload(Place(dataset.id, folder, filename), sha256, 1, FACTS))
             await enqueue(connection, image)
         return image
@@ -69,10 +68,19 @@ class Garden:
     ) -> ImageId:
         """An image that is found: embedded with this vector and tagged."""
         image = await self.receive(dataset, filename, folder=folder, content=content)
+        await self.finish(image, direction(1.0) if vector is None else vector, tags)
+        return image
+
+    async def finish(self, image: ImageId, vector: npt.NDArray[np.float32], tags: Tags | None = None) -> None:
+        """What a worker does with an image that waits."""
         stored = await Images(self.database).get(self.organization, image)
-        chosen = direction(1.0) if vector is None else vector
-        encoding = Encoding(stored.sha256, chosen, "planted", (empty_tags() | tags) if tags else empty_tags(), {})
+        encoding = Encoding(stored.sha256, vector, "planted", (empty_tags() | tags) if tags else empty_tags(), {})
         async with self.database.transaction() as connection:
             await save_encodings(connection, self.space, [encoding])
             await finish_images(connection, await lock_rules(connection, self.space), uuid4(), [stored.sha256])
-        return image
+
+    async def fail(self, image: ImageId, reason: str) -> None:
+        """What a worker does with an image that it cannot take."""
+        stored = await Images(self.database).get(self.organization, image)
+        async with self.database.transaction() as connection:
+            await fail_images(connection, await lock_rules(connection, self.space), uuid4(), stored.sha256, reason)

@@ -26,7 +26,8 @@ from pictograph.wire import ErrorAnswer
 
 logger = logging.getLogger(__name__)
 
-SWEEP_EVERY_S: Final = 600.0
+SWEEP_EVERY_S: Final = 150.0
+"""What is deleted for good is gone after three of these at most: within ten minutes."""
 REINDEX_EVERY_S: Final = 1.0
 ADD_UP_EVERY_S: Final = 30.0
 ROUTERS: Final = (

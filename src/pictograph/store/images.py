@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
+from uuid import uuid4
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -13,8 +16,9 @@ from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_tuple, fetch_value
-from pictograph.errors import ConflictError, NotFoundError
+from pictograph.errors import ConflictError, NotFoundError, PictographError
 from pictograph.store.counts import WHOLE_DATASET, count_images
+from pictograph.store.leftovers import hold_bytes, release_bytes
 from pictograph.store.locks import lock_images
 from pictograph.store.names import folder_and_ancestors, storable
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
@@ -49,8 +53,6 @@ COUNT_NAMED: Final = "SELECT count(*) FROM ({matching}) named"
 FOLDER: Final = "SELECT id FROM folder WHERE dataset_id = %s AND path = %s"
 MAKE_FOLDERS: Final = """
 INSERT INTO folder (dataset_id, path) SELECT %s, unnest(%s::text[]) ON CONFLICT (dataset_id, path) DO NOTHING"""
-HOLD_BLOB: Final = """
-INSERT INTO blob (sha256, size_bytes) VALUES (%s, %s) ON CONFLICT (sha256) DO UPDATE SET touched_at = now()"""
 SIZES: Final = """
 SELECT id, content_type, file_size AS size_bytes, width::bigint * height AS pixels FROM image WHERE id = ANY(%s)"""
 KNOWN_BLOBS: Final = "SELECT sha256 FROM blob WHERE sha256 = ANY(%b)"
@@ -75,14 +77,6 @@ FAILED: Final = "SELECT id FROM image WHERE dataset_id = %s AND state = 'failed'
 TAGGING: Final = """
 SELECT e.tagger, e.tag_scores AS scores FROM encoding e JOIN space s ON s.id = e.space_id AND s.active
 WHERE e.sha256 = %s AND e.tagger IS NOT NULL"""
-# A blob goes when no image and no upload in progress refers to it and nobody held it in the last hour.
-SWEEP: Final = """
-DELETE FROM blob WHERE sha256 IN (
-    SELECT sha256 FROM blob b WHERE touched_at < now() - %(grace)s
-      AND NOT EXISTS (SELECT FROM image i WHERE i.sha256 = b.sha256)
-      AND NOT EXISTS (SELECT FROM upload_ticket t WHERE t.sha256 = b.sha256)
-    LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-RETURNING sha256"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +107,8 @@ class Upload:
     size_bytes: int
     facts: PictureFacts
     idempotency_key: str | None = None
+    id: ImageId = field(default_factory=lambda: ImageId(uuid7()))
+    """The image that it becomes: known before it is one, so that it can be looked up when the answer is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +239,21 @@ class Images:
         if taken and (idempotency_key is None or taken[2] != idempotency_key):
             raise place_taken(place)
 
-    async def hold_blob(self, sha256: Sha256, size_bytes: int) -> None:
-        """Keeps the sweeper away from these bytes for an hour. To be called before they are written."""
+    @asynccontextmanager
+    async def holding(self, sha256: Sha256, size_bytes: int) -> AsyncIterator[None]:
+        """Keeps the sweep away from these bytes inside the block, which writes them and then refers to them.
+
+        Whoever dies inside it holds them for as long as the sweep is patient.
+        """
+        hold = uuid4()
         async with self._database.connection() as connection:
-            await connection.execute(HOLD_BLOB, [sha256, size_bytes])
+            await hold_bytes(connection, hold, sha256, size_bytes)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(PictographError):  # the database is away: the hold ends by its age
+                async with self._database.connection() as connection:
+                    await release_bytes(connection, hold)
 
 
 def matching_images(wanted: ImageFilter) -> str:
@@ -269,12 +276,6 @@ async def fetch_image(connection: Connection, organization: OrganizationId, imag
     return found
 
 
-async def forget_unused_blobs(connection: Connection, grace: timedelta, limit: int) -> Sequence[Sha256]:
-    """Forgets blobs that nothing refers to. The caller deletes their bytes before it commits: until then, an upload of
-    the same bytes waits in `hold_blob`, and then writes them anew."""
-    return await fetch_column(connection, SWEEP, {"grace": grace, "limit": limit})
-
-
 async def picture_sizes(connection: Connection, images: Sequence[ImageId]) -> dict[ImageId, PictureSize]:
     """What the rows say of how large these pictures are; those that are gone are left out."""
     found = await fetch_all(connection, PictureSize, SIZES, [list(images)])
@@ -292,9 +293,8 @@ async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId,
 
     Raises ConflictError if another call took the place, NotFoundError if the dataset is gone.
     """
-    new_id = ImageId(uuid7())
     values = {
-        "id": new_id,
+        "id": upload.id,
         "dataset": upload.place.dataset_id,
         "folder": await ensure_folder(connection, upload.place),
         "filename": upload.place.filename,
@@ -311,7 +311,7 @@ async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId,
     except psycopg.errors.ForeignKeyViolation as error:
         raise dataset_gone() from error
     if inserted:
-        return new_id, True
+        return upload.id, True
     taken = await fetch_tuple(connection, TAKEN, place_values(upload.place))
     if taken and upload.idempotency_key is not None and taken[2] == upload.idempotency_key:
         return ImageId(taken[0]), False
