@@ -31,6 +31,7 @@ from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
 from pictograph.models.choose import detect
 from pictograph.pipeline import Intake, Model, Processor
+from pictograph.search.asked_tags import JudgedTags
 from pictograph.search.engine import SearchEngine
 from pictograph.search.execute import CodeSearch
 from pictograph.search.words import WordReaders
@@ -115,7 +116,10 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
         thumbnails = Thumbnails(blobs, PictureReaders(limits_of(settings), budget_of(settings), processes=1))
         closing.callback(thumbnails.close)
         images, tickets = Images(database), Tickets(database)
-        search = SearchEngine(database, backlog, spaces, words, label_test(taxonomy), codes=code_search(codes))
+        judged = JudgedTags(spaces, lambda space: stored_tagger(database, space, taxonomy), taxonomy)
+        search = SearchEngine(
+            database, backlog, spaces, words, label_test(taxonomy), codes=code_search(codes), judged=judged
+        )
         yield Services(
             settings=settings,
             database=database,

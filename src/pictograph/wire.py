@@ -129,7 +129,18 @@ class TaggedImage(SearchRow):
     """One image that carries the tags."""
 
 
-class SearchFacts(Wire):
+class OfTags(Wire):
+    """What an answer says of the tags that were asked for."""
+
+    unknown_tags: list[str] = []
+    """Asked for, but not in the taxonomy: no image can carry them."""
+    unjudged_tags: list[str] = []
+    """Asked for and in the taxonomy, but the running encoder cannot judge them, and no image found carries them."""
+    nearest_tags: dict[str, list[str]] = {}
+    """For some of both, tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
+
+
+class SearchFacts(OfTags):
     """How an answer was found, and what it is worth."""
 
     plan: str
@@ -146,8 +157,6 @@ class SearchFacts(Wire):
     """True if every image of the scope was considered: by its vector, its code or its tags. Both plans do that."""
     took_ms: float
     """Milliseconds in the service, from the question to the rows; HTTP is not in it."""
-    unknown_tags: list[str] = []
-    """Tags asked for besides that are not in the taxonomy: no image can carry them."""
 
 
 class TextAnswer(SearchFacts):
@@ -193,7 +202,7 @@ class TriedPlan(Wire):
     """Why it ended as an exact scan, if it did."""
 
 
-class SearchExplanation(Wire):
+class SearchExplanation(OfTags):
     """Answer of `GET /search/explain`: the decision, and what every way to answer gives."""
 
     plan: str
@@ -239,15 +248,13 @@ class Pagination(Wire):
     goes meanwhile. None on the last page."""
 
 
-class TagAnswer(Wire):
+class TagAnswer(OfTags):
     """Answer of `GET /search/by-tags`."""
 
     results: list[TaggedImage]
     """Newest first; ties by image id."""
     count: int
     filters: TagFilters
-    unknown_tags: list[str]
-    """Asked for, but not in the taxonomy: no image can carry them."""
     pagination: Pagination
 
 
@@ -260,7 +267,7 @@ class TagCount(Wire):
     """Images that carry it, archived ones not counted."""
 
 
-class TagCounts(Wire):
+class TagCounts(OfTags):
     """Answer of `GET /search/tags`: each category's tags, the most frequent first, then by name."""
 
     objects: list[TagCount]
@@ -271,8 +278,6 @@ class TagCounts(Wire):
     """What kind of picture it is."""
     images: int
     """Images that were counted, with tags or without: of the scope, or those of it that carry the tags asked for."""
-    unknown_tags: list[str] = []
-    """Asked for, but not in the taxonomy: no image can carry them."""
 
 
 class Label(Wire):
@@ -690,7 +695,7 @@ class CreatedApiKey(Wire):
     """When it stops working; None: never."""
 
 
-class ApiKeyCreate(Wire):
+class ApiKeyCreate(Body):
     """Body of `POST /api/v1/api-keys/`."""
 
     name: str

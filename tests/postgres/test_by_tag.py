@@ -98,7 +98,7 @@ async def test_no_category_at_all_is_refused_and_the_fix_is_named() -> None:
 async def test_an_unknown_tag_finds_nothing_and_is_named(garden: Garden, street: Dataset) -> None:
     answer = await ask(garden, objects=["unicorn"])
     assert answer.rows == []
-    assert answer.unknown_tags == ["unicorn"]
+    assert answer.notes.unknown == ["unicorn"]
 
 
 async def test_a_known_tag_beside_an_unknown_one_still_finds_and_only_the_unknown_is_named(
@@ -106,14 +106,14 @@ async def test_a_known_tag_beside_an_unknown_one_still_finds_and_only_the_unknow
 ) -> None:
     answer = await ask(garden, objects=["dog", "Unicorn"], attributes=None)
     assert [row.filename for row in answer.rows] == ["dog.jpg"]
-    assert answer.unknown_tags == ["unicorn"]
+    assert answer.notes.unknown == ["unicorn"]
     assert (await ask(garden, objects=["dog", "unicorn"], match="all")).rows == []
 
 
 async def test_tags_are_compared_without_regard_to_case_or_blanks_around(garden: Garden, street: Dataset) -> None:
     answer = await ask(garden, objects=[" DoG ", "dog", "DOG"])
     assert [row.filename for row in answer.rows] == ["dog.jpg"]
-    assert answer.unknown_tags == []
+    assert answer.notes.unknown == []
     assert answer.query.filters == {"objects": ["dog"]}
 
 
@@ -121,7 +121,7 @@ async def test_tags_are_compared_without_regard_to_case_or_blanks_around(garden:
 async def test_a_tag_of_odd_characters_finds_nothing_and_breaks_nothing(garden: Garden, label: str) -> None:
     answer = await ask(garden, objects=[label])
     assert answer.rows == []
-    assert answer.unknown_tags == [label.strip().lower()]
+    assert answer.notes.unknown == [label.strip().lower()]
 
 
 async def test_a_dataset_may_be_given_by_name_or_by_id(garden: Garden, street: Dataset) -> None:
@@ -149,7 +149,12 @@ async def test_a_folder_includes_all_below_it_and_no_folder_is_no_filter(garden:
     ]  # fmt: skip
     assert await names(garden, objects=["dog"], dataset="street", folder_path="day/rain/") == ["street -day-rain.jpg"]
     assert len(await names(garden, objects=["dog"], folder_path="/")) == 8
-    assert await names(garden, objects=["dog"], folder_path="/nowhere") == []
+    assert await names(garden, objects=["cat"], folder_path="/day") == []
+    for folder in ("/nowhere", "/da", "/day/rain/x"):
+        with pytest.raises(NotFoundError, match="no folder"):
+            await ask(garden, objects=["dog"], folder_path=folder)
+    with pytest.raises(NotFoundError, match="no folder"):
+        await ask(garden, objects=["dog"], dataset=str((await garden.dataset("empty")).id), folder_path="/day")
     with pytest.raises(ValidationError):
         await ask(garden, objects=["dog"], folder_path="/..")
 
@@ -307,7 +312,7 @@ async def test_a_cursor_of_another_question_is_refused(garden: Garden) -> None:
         {"objects": ["dog", "cat"]},
         {"objects": ["dog"], "scenes": ["street"]},
         {"objects": ["dog"], "match": "all"},
-        {"objects": ["dog"], "folder_path": "/a"},
+        {"objects": ["dog"], "folder_path": "/"},
         {"objects": ["dog"], "dataset": "street"},
     ):
         with pytest.raises(ValidationError, match="another question") as caught:

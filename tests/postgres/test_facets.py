@@ -67,14 +67,15 @@ async def test_where_there_is_nothing_nothing_is_counted(garden: Garden) -> None
     assert (await engine.count_tags(garden.organization)).facets == Facets(0)
     await garden.receive(await garden.dataset(), "waits.jpg")
     assert (await engine.count_tags(garden.organization, "street")).facets == Facets(1)
-    assert (await engine.count_tags(garden.organization, "street", "/no/such/folder")).facets == Facets(0)
+    with pytest.raises(NotFoundError, match="no folder"):
+        await engine.count_tags(garden.organization, "street", "/no/such/folder")
     assert (await engine.count_tags(garden.organization, "street", tags=tag_filter(objects=[]))).facets == Facets(0)
 
 
 async def test_a_tag_that_is_in_no_taxonomy_is_named(garden: Garden) -> None:
     engine = engine_of(garden, lambda _category, label: label == "dog")
     found = await engine.count_tags(garden.organization, tags=tag_filter(objects=["dog", "dgo"]))
-    assert found.unknown_tags == ["dgo"]
+    assert found.notes.unknown == ["dgo"]
 
 
 async def test_an_unknown_dataset_or_an_impossible_folder_is_an_error(garden: Garden) -> None:

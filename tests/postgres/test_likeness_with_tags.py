@@ -147,7 +147,7 @@ async def test_words_and_tags_together_across_datasets(garden: Garden) -> None:
     query = TextQuery("along 1.0", tags=tag_filter(objects=["car", "unicorn"]))
     answer = await engine.by_text(garden.organization, query)
     assert [row.filename for row in answer.rows] == ["street car.jpg", "shop car.jpg"]
-    assert answer.unknown_tags == ["unicorn"]
+    assert answer.notes.unknown == ["unicorn"]
     assert (answer.found.scope_size, answer.found.scanned, answer.found.exact) == (4, 2, True)
 
 

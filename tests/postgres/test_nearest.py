@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pictograph.errors import NotFoundError
+
 from pictograph.index.nearest import Neighbour
 from pictograph.search.query import SimilarQuery
 from pictograph.types import ImageId
@@ -68,7 +70,8 @@ async def test_the_scope_is_the_references_folder_with_everything_below(garden: 
     assert sorted(await names(garden, reference, folder_path="/day/rain")) == ["in day-rain.jpg"]
     assert sorted(await names(garden, reference, folder_path="night/")) == ["in night.jpg"]
     assert len(await names(garden, reference, folder_path="/")) == 5
-    assert await names(garden, reference, folder_path="/nowhere") == []
+    with pytest.raises(NotFoundError, match="no folder"):
+        await names(garden, reference, folder_path="/nowhere")
 
 
 async def test_another_dataset_is_out_of_scope(garden: Garden) -> None:

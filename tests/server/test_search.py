@@ -247,8 +247,38 @@ def test_rows_are_a_plain_list_that_also_says_how_it_was_found(client: Client, p
     assert copy.copy(rows).scope_size == 4
     whole = client.search.by_similarity(planted["reference.jpg"], folder_path="/")
     assert whole.scope_size == 5
-    empty = client.search.by_similarity(planted["reference.jpg"], folder_path="/nowhere")
-    assert (empty, empty.scope_size, empty.exact, empty.complete) == ([], 0, True, True)
+
+
+def test_a_folder_that_never_held_an_image_is_not_found_and_one_that_did_is(
+    client: Client, planted: dict[str, str]
+) -> None:
+    for folder in ("/nowhere", "/a/nowhere"):
+        for ask in (
+            lambda folder=folder: client.search.by_similarity(planted["reference.jpg"], folder_path=folder),
+            lambda folder=folder: client.search.by_tag(objects=["car"], folder_path=folder),
+            lambda folder=folder: client.search.tags(folder_path=folder),
+            lambda folder=folder: client.search.explain(image_id=planted["reference.jpg"], folder_path=folder),
+        ):
+            with pytest.raises(NotFoundError, match="no folder") as caught:
+                ask()
+            assert folder in caught.value.message
+    for image in client.images.list(client.datasets.list()[0].name, folder_path="/z"):
+        client.images.delete(image.id)
+    assert client.search.by_similarity(planted["reference.jpg"], folder_path="/z") == []
+    assert client.search.by_tag(objects=["car"], folder_path="/z") == []
+    assert client.images.list(client.datasets.list()[0].name, folder_path="/nowhere") == []
+
+
+def test_tags_that_nothing_here_can_judge_are_named_unless_an_image_carries_them(
+    client: Client, planted: dict[str, str]
+) -> None:
+    page = client.search.by_tag_page(objects=["car", "truck", "unicorn"])
+    assert (page.unknown_tags, page.unjudged_tags) == (["unicorn"], ["truck"])
+    assert client.search.by_tag(objects=["truck"]).unjudged_tags == ["truck"]
+    assert client.search.by_similarity(planted["reference.jpg"], objects=["truck"]).unjudged_tags == ["truck"]
+    assert client.search.tags(objects=["car"]).unjudged_tags == []
+    assert client.search.tags(objects=["truck"]).unjudged_tags == ["truck"]
+    assert client.search.explain(image_id=planted["reference.jpg"], objects=["truck"]).unjudged_tags == ["truck"]
 
 
 async def test_the_async_client_says_the_same(service: Service, client: Client, planted: dict[str, str]) -> None:

@@ -134,6 +134,10 @@ def test_the_taxonomy_says_what_each_label_is_and_what_the_tagger_can_judge(clie
     assert len(dog.prompts) >= 2
     assert labels["bright"].exclusive_with == ["attributes/dark", "attributes/low-light"]
     assert not labels["nighttime"].is_judged
+    asked = client.search.by_tag(objects=["man", "dog"], scenes=["nighttime"])
+    assert asked.unjudged_tags == ["man", "nighttime"]
+    assert asked.nearest_tags["man"] == ["objects/person"]
+    assert asked.nearest_tags["nighttime"][0] == "attributes/dark"
     client.tags.apply("dog", threshold=0.4)
     changed = {label.name: label for label in client.tags.taxonomy().labels}["dog"]
     assert (changed.threshold, changed.default_threshold) == (0.4, 0.5)

@@ -41,6 +41,10 @@ class SearchResults(list[Row]):
         """Milliseconds in the service, without HTTP."""
         self.unknown_tags = facts.unknown_tags
         """Tags asked for besides that are not in the taxonomy: no image can carry them."""
+        self.unjudged_tags = facts.unjudged_tags
+        """Tags asked for besides that the running encoder cannot judge, and that no image found carries."""
+        self.nearest_tags = facts.nearest_tags
+        """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
 
 
 class ListPage(list[Row]):
@@ -82,6 +86,10 @@ class TaggedResults(list[TaggedImage]):
         """Where the next page begins, for `by_tag_page`; None on the last one."""
         self.unknown_tags = answer.unknown_tags
         """Tags asked for that are not in the taxonomy: no image can carry them."""
+        self.unjudged_tags = answer.unjudged_tags
+        """Tags asked for that the running encoder cannot judge, and that no image found carries."""
+        self.nearest_tags = answer.nearest_tags
+        """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
 
 
 @dataclass(frozen=True, slots=True)

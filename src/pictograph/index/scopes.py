@@ -8,7 +8,9 @@ from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_tuple, fetch_value
+from pictograph.errors import NotFoundError
 from pictograph.index.nearest import IN_FOLDER, Scope
+from pictograph.types import DatasetId
 
 # A folder's rows count what is below it too, so this reads one folder of each dataset, however many folders there are.
 SIZE: Final = """
@@ -33,6 +35,9 @@ WITH crowded AS (
     GROUP BY 1, 2, 3 HAVING sum(images) <> 0
 )
 SELECT count(*) FROM gone"""
+# A folder comes with the folders above it and stays when its images go, so it need not be looked for below.
+FOLDER_EXISTS: Final = """
+SELECT EXISTS (SELECT FROM folder WHERE dataset_id = ANY(%(datasets)s) AND path = %(folder)s)"""
 PLACE: Final = f"SELECT ({SIZE}) AS size, CASE WHEN %(folder)s <> '/' THEN ARRAY({IN_FOLDER}) END AS folder_ids"
 AT_A_TIME: Final = 1000
 """Folders that one transaction adds up."""
@@ -41,6 +46,20 @@ AT_A_TIME: Final = 1000
 async def scope_size(connection: Connection, scope: Scope) -> int:
     """Findable images in the scope, `scope.left_out` counted too: exact, at the moment of the connection's snapshot."""
     return int(await fetch_value(connection, SIZE, place_of(scope)))
+
+
+async def require_folder(connection: Connection, datasets: Sequence[DatasetId], folder_path: str | None) -> None:
+    """Raises NotFoundError if none of the datasets has, or ever had, an image in the folder or below; `/` is there."""
+    if folder_path in (None, "/"):
+        return
+    values = {"datasets": list(datasets), "folder": folder_path}
+    if not await fetch_value(connection, FOLDER_EXISTS, values):
+        raise no_folder(str(folder_path))
+
+
+def no_folder(folder_path: str) -> NotFoundError:
+    """For a folder that no image is in, or ever was."""
+    return NotFoundError(f"There is no folder {folder_path!r} here. A folder is written from the top: /cars/red.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference
-from pictograph.index.scopes import Place
+from pictograph.index.scopes import Place, no_folder, require_folder
 from pictograph.index.spaces import Spaces
 from pictograph.index.tagged import TagFilter
 from pictograph.index.tags import Facets, TagHit, TagIndex, datasets_of
 from pictograph.jobs.queue import Backlog
+from pictograph.search.asked_tags import JudgedTags, TagNotes, notes_on
 from pictograph.search.execute import DEFAULT_COSTS, Ask, CodeSearch, Executor, Found, Steps
 from pictograph.search.explain import Explanation, explain
 from pictograph.search.planner import Costs
@@ -23,7 +24,7 @@ from pictograph.search.words import WordReaders
 from pictograph.store.datasets import resolve_dataset
 from pictograph.store.names import canonical_folder
 from pictograph.store.pages import After, cursor_after, page_of, question_key, read_after
-from pictograph.types import DatasetId, ImageState, OrganizationId, TagCategory
+from pictograph.types import TAG_CATEGORIES, DatasetId, ImageState, OrganizationId, TagCategory, Tags
 
 PENDING_WAIT_S: Final = 10.0
 """How long a search waits for its reference image to be embedded."""
@@ -38,8 +39,8 @@ class SimilarAnswer:
     folder_path: str
     """The scope that was searched: this folder and everything below it."""
     found: Found
-    unknown_tags: list[str]
-    """Asked for besides, but in no taxonomy: no image can carry them."""
+    notes: TagNotes
+    """On the tags that were asked for besides."""
 
     @property
     def rows(self) -> list[Neighbour]:
@@ -53,8 +54,8 @@ class TextAnswer:
 
     query: TextQuery
     found: Found
-    unknown_tags: list[str]
-    """Asked for besides, but in no taxonomy: no image can carry them."""
+    notes: TagNotes
+    """On the tags that were asked for besides."""
 
     @property
     def rows(self) -> list[Neighbour]:
@@ -68,8 +69,8 @@ class TagAnswer:
 
     query: TagQuery
     rows: list[TagHit]
-    unknown_tags: list[str]
-    """Asked for, but in no taxonomy: no image can carry them."""
+    notes: TagNotes
+    """On the tags that were asked for."""
     next_cursor: str | None
     """Where the next page begins; None on the last one."""
     total: int | None
@@ -81,8 +82,8 @@ class FacetAnswer:
     """Which tags some images carry, and how often."""
 
     facets: Facets
-    unknown_tags: list[str]
-    """Asked for, but in no taxonomy: no image can carry them."""
+    notes: TagNotes
+    """On the tags that were asked for."""
 
 
 class SearchEngine:
@@ -98,16 +99,18 @@ class SearchEngine:
         *,
         codes: CodeSearch | None = None,
         costs: Costs = DEFAULT_COSTS,
+        judged: JudgedTags | None = None,
     ) -> None:
         """is_label: whether the taxonomy has a label. codes: short codes in memory, if any are kept.
 
-        costs: what the steps of a search take on this machine.
+        costs: what the steps of a search take on this machine. judged: which tags the running encoder can judge.
         """
         self._database = database
         self._backlog = backlog
         self._spaces = spaces
         self._words = words
         self._is_label = is_label
+        self._judged = judged
         self._tags = TagIndex(database)
         self.executor = Executor(database, codes, costs, self._tags)
         """Answers what has its scope and its vector."""
@@ -131,7 +134,7 @@ class SearchEngine:
         steps = Steps()
         ask = await self._ask_likeness(organization, query, steps)
         found = await self._find(ask, steps)
-        return SimilarAnswer(query, ask.scope.folder_path, found, self._unknown(query.tags.labels))
+        return SimilarAnswer(query, ask.scope.folder_path, found, await self._notes(query.tags.labels, found.rows))
 
     async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
         """Images that show what the words say. Raises NotFoundError if `query.dataset` is unknown.
@@ -140,7 +143,8 @@ class SearchEngine:
         """
         steps = Steps()
         ask = await self._ask_words(organization, query, steps)
-        return TextAnswer(query, await self._find(ask, steps), self._unknown(query.tags.labels))
+        found = await self._find(ask, steps)
+        return TextAnswer(query, found, await self._notes(query.tags.labels, found.rows))
 
     async def explain(self, organization: OrganizationId, query: SimilarQuery | TextQuery) -> Explanation:
         """How the query is answered, and what every other way would have given. Raises as the search itself does."""
@@ -149,7 +153,8 @@ class SearchEngine:
             ask = await self._ask_likeness(organization, query, steps)
         else:
             ask = await self._ask_words(organization, query, steps)
-        return await explain(self.executor, ask, steps)
+        notes = await notes_on(query.tags.labels, self._is_label, self._judged)
+        return replace(await explain(self.executor, ask, steps), notes=notes)
 
     async def _ask_likeness(self, organization: OrganizationId, query: SimilarQuery, steps: Steps) -> Ask:
         with steps.step("reference"):
@@ -173,6 +178,7 @@ class SearchEngine:
         with steps.step("datasets"):
             async with self._database.connection("generic") as connection:
                 datasets = await datasets_in(connection, organization, query.dataset)
+                await require_folder(connection, datasets, query.folder_path)
         scope = Scope(space.id, datasets, query.folder_path or "/")
         return Ask(scope, vector, query.threshold, query.limit, "text", query.exact, query.tags)
 
@@ -183,6 +189,7 @@ class SearchEngine:
         """
         async with self._database.connection() as connection:
             datasets = await datasets_in(connection, organization, query.dataset)
+            await require_folder(connection, datasets, query.folder_path)
             scope = datasets if query.dataset is not None else None  # a dataset that is made meanwhile changes nothing
             question = question_key("tags", organization, scope, query.filters, query.match, query.folder_path)
             found = await self._tags.find(
@@ -197,7 +204,7 @@ class SearchEngine:
             )
         page, last = page_of(found.hits, query.limit)
         more = cursor_after(After(last.created_at, last.id), question) if last else None
-        return TagAnswer(query, page, self._unknown(query.filters), more, found.total)
+        return TagAnswer(query, page, await self._notes(query.filters, page), more, found.total)
 
     async def count_tags(
         self,
@@ -214,13 +221,13 @@ class SearchEngine:
         folder, asked = canonical_folder(folder_path or "/"), tags or TagFilter()
         async with self._database.connection() as connection:
             datasets = await datasets_in(connection, organization, dataset)
+            await require_folder(connection, datasets, folder)
             facets = await self._tags.facet_counts(connection, datasets, folder, asked.labels, asked.match)
-        return FacetAnswer(facets, self._unknown(asked.labels))
+        counted: Tags = {kind: [tag for tag, n in facets.labels.get(kind, ()) if n] for kind in TAG_CATEGORIES}
+        return FacetAnswer(facets, await notes_on(asked.labels, self._is_label, self._judged, [counted]))
 
-    def _unknown(self, filters: Mapping[TagCategory, Sequence[str]]) -> list[str]:
-        return [
-            label for category, labels in filters.items() for label in labels if not self._is_label(category, label)
-        ]
+    async def _notes(self, asked: Mapping[TagCategory, Sequence[str]], rows: Sequence[Neighbour | TagHit]) -> TagNotes:
+        return await notes_on(asked, self._is_label, self._judged, (row.tags for row in rows))
 
     async def _embedded_reference(
         self, organization: OrganizationId, query: SimilarQuery
@@ -243,6 +250,8 @@ class SearchEngine:
             reference = await find_reference(connection, organization, query.image_id, query.folder_path)
         if reference is None:
             raise NotFoundError(f"There is no image {query.image_id}.")
+        if reference.folder_ids is not None and not reference.folder_ids:
+            raise no_folder(reference.folder_path)
         if reference.state == ImageState.FAILED and reference.embedding is None:
             raise EmbeddingFailed(f"Image {query.image_id} could not be embedded: {reference.reason}")
         return reference

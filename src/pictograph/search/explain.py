@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pictograph.index.nearest import Neighbour
+from pictograph.search.asked_tags import TagNotes
 from pictograph.search.execute import Ask, Executor, Found, Steps
 from pictograph.search.planner import Option, Plan, PlanName, chosen
 
@@ -43,6 +44,8 @@ class Explanation:
     """Milliseconds of what comes before any plan: reference or words, datasets, the count of the scope."""
     tried: list[Tried]
     """The exact scan first; the plan that was chosen is among them."""
+    notes: TagNotes = field(default_factory=TagNotes)
+    """On the tags that were asked for besides."""
 
 
 async def explain(executor: Executor, ask: Ask, steps: Steps) -> Explanation:

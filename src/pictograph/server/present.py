@@ -14,6 +14,7 @@ from pictograph.index.nearest import Neighbour
 from pictograph.index.reindex import Progress
 from pictograph.index.spaces import Space
 from pictograph.index.tags import TagHit
+from pictograph.search.asked_tags import TagNotes
 from pictograph.search.engine import FacetAnswer
 from pictograph.search.execute import Found
 from pictograph.search.explain import Explanation
@@ -76,6 +77,11 @@ def with_rows(answer: wire.SimilarAnswer | wire.TextAnswer | wire.TagAnswer, row
     return Response(to_json({**answer.model_dump(), "results": rows}), media_type="application/json")
 
 
+def tag_notes(notes: TagNotes) -> dict[str, Any]:
+    """What every answer says of the tags that were asked for: the fields of `wire.OfTags`."""
+    return {"unknown_tags": notes.unknown, "unjudged_tags": notes.unjudged, "nearest_tags": notes.nearest}
+
+
 def search_facts(found: Found) -> dict[str, Any]:
     """What every answer of a search by likeness or words says of itself: the fields of `wire.SearchFacts`."""
     return {
@@ -97,6 +103,7 @@ def explanation(row: Explanation) -> wire.SearchExplanation:
         scope_size=row.scope_size,
         folder_path=row.folder_path,
         preparation=rounded(row.preparation),
+        **tag_notes(row.notes),
         tried=[
             wire.TriedPlan(
                 plan=item.plan,
@@ -152,7 +159,7 @@ def tag_counts(found: FacetAnswer) -> wire.TagCounts:
         scenes=labels["scenes"],
         attributes=labels["attributes"],
         images=found.facets.images,
-        unknown_tags=found.unknown_tags,
+        **tag_notes(found.notes),
     )
 
 

@@ -10,9 +10,9 @@ from pictograph.index.labels import rivals_of
 from pictograph.index.retag import Step, cursor_of
 from pictograph.index.thresholds import Applied, Preview, ShownImage
 from pictograph.tag.assign import lowest_threshold
-from pictograph.tag.offline import OfflineTagger
+from pictograph.tag.near import is_judged
 from pictograph.tag.protocol import Tagger
-from pictograph.tag.taxonomy import Label, Taxonomy
+from pictograph.tag.taxonomy import Taxonomy
 
 CANNOT_UPDATE: Final = (
     "They were encoded before the measures of their pixels were kept. A reindex encodes them anew (pictograph reindex)."
@@ -39,11 +39,6 @@ def taxonomy(known: Taxonomy, thresholds: Mapping[str, float], tagger: Tagger | 
             for label in known.labels
         ],
     )
-
-
-def is_judged(label: Label, tagger: Tagger | None) -> bool:
-    """A tagger that reads prompts judges every label; the offline one needs classes or conditions."""
-    return tagger is not None and (label.is_judged_offline or not isinstance(tagger, OfflineTagger))
 
 
 def threshold_preview(preview: Preview) -> wire.ThresholdPreview:

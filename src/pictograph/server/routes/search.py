@@ -77,7 +77,7 @@ async def similar(
         threshold=threshold,
         query_image_id=str(query.image_id),
         folder_path=found.folder_path,
-        unknown_tags=found.unknown_tags,
+        **present.tag_notes(found.notes),
         **present.search_facts(found.found),
     )
     return present.with_rows(answer, present.similar_rows(found.rows))
@@ -108,7 +108,7 @@ async def by_text(
         count=len(found.rows),
         text=text,
         threshold=threshold,
-        unknown_tags=found.unknown_tags,
+        **present.tag_notes(found.notes),
         **present.search_facts(found.found),
     )
     return present.with_rows(answer, present.similar_rows(found.rows))
@@ -181,7 +181,7 @@ async def by_tags(
         results=[],
         count=len(found.rows),
         filters=wire.TagFilters(**query.filters, dataset_name=dataset_name, folder_path=query.folder_path, match=match),
-        unknown_tags=found.unknown_tags,
+        **present.tag_notes(found.notes),
         pagination=present.pagination(found.total, found.next_cursor, limit=limit, offset=offset),
     )
     return present.with_rows(answer, present.tagged_rows(found.rows))
