@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import stat
@@ -60,6 +61,36 @@ def test_the_first_start_makes_a_key_and_later_ones_keep_it(place: Place) -> Non
         assert client.datasets.get("street").image_count == 0
     service.send(signal.SIGKILL)
     nothing_is_left(place)
+
+
+def test_a_config_file_of_the_published_command_line_is_kept_and_shared(place: Place) -> None:
+    place.home.mkdir()
+    theirs = '[default]\napi_key = "pk_live_theirs"\n\n[research]\napi_key = "pk_live_research"\n'
+    (place.home / "config.toml").write_text(theirs)
+    service = place.serve_until_ready("--workers", "0")
+    ours = place.config
+    assert theirs in (place.home / "config.toml").read_text()
+    assert ours["local"] == {"base_url": ours["base_url"], "api_key": ours["api_key"]}
+    assert "`pictograph --profile local` names this service" in service.said
+    service.stop()
+
+    # Its `login` writes its tables anew, and nothing else.
+    own = f'[default]\napi_key = "{ours["api_key"]}"\nbase_url = "{ours["base_url"]}"\n'
+    (place.home / "config.toml").write_text(own)
+    place.serve_until_ready("--workers", "0")
+    assert place.config["api_key"] == place.config["default"]["api_key"] == ours["api_key"]
+    assert place.config["base_url"] == place.config["default"]["base_url"]
+    with place.client() as client:
+        assert len(client.keys.list()) == 1, "the key that was there goes on"
+
+
+def test_a_home_that_cannot_be_written_is_said_in_one_line(place_of_nobody: Place) -> None:
+    place_of_nobody.home.mkdir(mode=0o500)
+    shutil.chown(place_of_nobody.home, "nobody", "nogroup")
+    service = place_of_nobody.serve("--workers", "0")
+    assert service.wait() == 2
+    assert "config.toml cannot be written: Permission denied. Set PICTOGRAPH_HOME to a folder that can." in service.said
+    assert "Traceback" not in service.said
 
 
 def test_a_config_file_of_another_service_is_left_alone(place: Place) -> None:

