@@ -68,6 +68,24 @@ class Body(BaseModel):
         return values
 
 
+class Pagination(Wire):
+    """Where a page lies."""
+
+    limit: int
+    offset: int = 0
+    """Rows that were passed over, from the cursor if there was one; not stable while the list changes."""
+    total: int | None = None
+    """How many there are in all, on whatever page. None where counting would cost more than the page: of a search by
+    tag for some seconds after a start, until a large library's tags are in the server's memory."""
+    total_is: Literal["exact", "estimate"] | None = None
+    """What `total` is worth; None where there is none."""
+    has_more: bool
+    """Whether rows follow these."""
+    next_cursor: str | None = None
+    """Pass it as `cursor`, with the same question, for the next page: it neither skips nor repeats whatever comes or
+    goes meanwhile. None on the last page."""
+
+
 class SearchRow(Wire):
     """One found image."""
 
@@ -157,6 +175,8 @@ class SearchFacts(OfTags):
     """True if every image of the scope was considered: by its vector, its code or its tags. Both plans do that."""
     took_ms: float
     """Milliseconds in the service, from the question to the rows; HTTP is not in it."""
+    pagination: Pagination
+    """Where the page lies. Its `total` is there if this page has every row; else nobody counts them."""
 
 
 class TextAnswer(SearchFacts):
@@ -228,24 +248,6 @@ class TagFilters(Wire):
     dataset_name: str | None = None
     folder_path: str | None = None
     match: TagMatch = "any"
-
-
-class Pagination(Wire):
-    """Where a page lies."""
-
-    limit: int
-    offset: int = 0
-    """Rows that were passed over, from the cursor if there was one; not stable while the list changes."""
-    total: int | None = None
-    """How many there are in all, on whatever page. None where counting would cost more than the page: of a search by
-    tag for some seconds after a start, until a large library's tags are in the server's memory."""
-    total_is: Literal["exact", "estimate"] | None = None
-    """What `total` is worth; None where there is none."""
-    has_more: bool
-    """Whether rows follow these."""
-    next_cursor: str | None = None
-    """Pass it as `cursor`, with the same question, for the next page: it neither skips nor repeats whatever comes or
-    goes meanwhile. None on the last page."""
 
 
 class TagAnswer(OfTags):

@@ -120,7 +120,7 @@ NAMES = ["a.jpg", 'quo"te\\.jpg', "\u2028\u00e9\U0001f600.png", "tab\t\x00.gif"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_are_written_as_their_model_is(name: str) -> None:
-    near = Neighbour(IMAGE, name, "/a/b", DATASET, TAGS, 0.1 + 0.2)
+    near = Neighbour(IMAGE, name, "/a/b", DATASET, TAGS, 0.1 + 0.2, 0.7)
     shown = {"image_id": str(IMAGE), "filename": name, "folder_path": "/a/b", "dataset_id": str(DATASET), "tags": TAGS}
     model: wire.SearchRow = wire.SimilarImage(**shown, similarity=0.1 + 0.2)
     assert present.similar_rows([near]) == [model.model_dump(mode="json")]

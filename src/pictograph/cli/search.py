@@ -27,6 +27,9 @@ Dataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Default: a
 Folder = Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder, with all below it.")]
 
 
+MORE = f"a larger --limit (to {MAX_LIMIT}) shows more at once"
+
+
 @app.command()
 def similar(
     context: typer.Context,
@@ -43,6 +46,7 @@ def similar(
     attributes: Attributes = None,
     match_all: MatchAll = False,
     exact: Exact = False,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
     """Images that look like a reference image, the most alike first; with tags, only those that carry them.
@@ -60,12 +64,14 @@ def similar(
             attributes=attributes or None,
             match=match_of(match_all),
             exact=exact,
+            cursor=cursor,
         )
     warn_unknown(rows.unknown_tags)
     if as_json:
         print_json(rows.answer)
     else:
         print_similar(f"{len(rows)} images like {image_id} ({how(rows)})", rows)
+        tell_rest(len(rows), rows.answer.pagination, MORE)
 
 
 @app.command()
@@ -83,6 +89,7 @@ def text(
     attributes: Attributes = None,
     match_all: MatchAll = False,
     exact: Exact = False,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
     """Images that show what the words say, the best first; with tags, only those that carry them.
@@ -101,12 +108,14 @@ def text(
             attributes=attributes or None,
             match=match_of(match_all),
             exact=exact,
+            cursor=cursor,
         )
     warn_unknown(rows.unknown_tags)
     if as_json:
         print_json(rows.answer)
     else:
         print_similar(f"{len(rows)} images for {words!r} ({how(rows)})", rows)
+        tell_rest(len(rows), rows.answer.pagination, MORE)
 
 
 @app.command()
@@ -188,7 +197,7 @@ def tags(
     columns = ("image", "file", "objects", "scenes", "attributes")
     cells = ((row.image_id, path_of(row), *(labels(row, name) for name in columns[2:])) for row in page.results)
     print_table(f"{part_of(len(page.results), page.pagination.total)} images by tag", columns, cells)
-    tell_rest(len(page.results), page.pagination, "a larger --limit shows more at once")
+    tell_rest(len(page.results), page.pagination, MORE)
 
 
 def match_of(match_all: bool) -> TagMatch:

@@ -29,6 +29,7 @@ from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
+    MAX_LIMIT,
     ImageState,
     Role,
     TagCategory,
@@ -174,10 +175,13 @@ class AsyncSearch:
         attributes: Sequence[str] | None = None,
         match: TagMatch = "any",
         exact: bool = False,
+        cursor: str | None = None,
     ) -> SearchResults[wire.SimilarImage]:
         """As `Search.by_similarity`."""
         tags = calls.Tags(objects, scenes, attributes, match)
-        return await self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path, tags, exact))
+        return await self._transport.send(
+            calls.by_similarity(image_id, threshold, limit, folder_path, tags, exact, cursor)
+        )
 
     async def by_text(
         self,
@@ -192,10 +196,64 @@ class AsyncSearch:
         attributes: Sequence[str] | None = None,
         match: TagMatch = "any",
         exact: bool = False,
+        cursor: str | None = None,
     ) -> SearchResults[wire.SimilarImage]:
         """As `Search.by_text`."""
         tags = calls.Tags(objects, scenes, attributes, match)
-        return await self._transport.send(calls.by_text(text, dataset_name, folder_path, threshold, limit, tags, exact))
+        return await self._transport.send(
+            calls.by_text(text, dataset_name, folder_path, threshold, limit, tags, exact, cursor)
+        )
+
+    async def iterate_by_similarity(
+        self,
+        image_id: str,
+        *,
+        threshold: float = DEFAULT_THRESHOLD,
+        folder_path: str | None = None,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+        page_size: int = MAX_LIMIT,
+    ) -> AsyncIterator[wire.SimilarImage]:
+        """As `Search.iterate_by_similarity`."""
+        tags, cursor = calls.Tags(objects, scenes, attributes, match), None
+        while True:
+            page = await self._transport.send(
+                calls.by_similarity(image_id, threshold, page_size, folder_path, tags, exact, cursor)
+            )
+            for row in page:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def iterate_by_text(
+        self,
+        text: str,
+        *,
+        dataset_name: str | None = None,
+        folder_path: str | None = None,
+        threshold: float = DEFAULT_TEXT_THRESHOLD,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+        page_size: int = MAX_LIMIT,
+    ) -> AsyncIterator[wire.SimilarImage]:
+        """As `Search.iterate_by_text`."""
+        tags, cursor = calls.Tags(objects, scenes, attributes, match), None
+        while True:
+            page = await self._transport.send(
+                calls.by_text(text, dataset_name, folder_path, threshold, page_size, tags, exact, cursor)
+            )
+            for row in page:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def explain(
         self,
@@ -229,9 +287,12 @@ class AsyncSearch:
         match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
+        cursor: str | None = None,
     ) -> TaggedResults:
         """As `Search.by_tag`."""
-        call = calls.by_tag(calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset)
+        call = calls.by_tag(
+            calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset, cursor
+        )
         return TaggedResults(await self._transport.send(call))
 
     async def by_tag_page(

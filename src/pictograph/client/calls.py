@@ -78,10 +78,16 @@ class Tags:
 
 
 def by_similarity(
-    image_id: str, threshold: float, limit: int, folder_path: str | None, tags: Tags, exact: bool
+    image_id: str,
+    threshold: float,
+    limit: int,
+    folder_path: str | None,
+    tags: Tags,
+    exact: bool,
+    cursor: str | None = None,
 ) -> Call[SearchResults[wire.SimilarImage]]:
     query = [("image_id", str(image_id)), ("threshold", repr(float(threshold))), ("limit", str(limit))]
-    query += given(("directory_path", folder_path)) + tags.query() + exactly(exact)
+    query += given(("directory_path", folder_path), ("cursor", cursor)) + tags.query() + exactly(exact)
     return Call("GET", api("search", "similar"), lambda r: results(parse(wire.SimilarAnswer, r)), query)
 
 
@@ -93,9 +99,11 @@ def by_text(
     limit: int,
     tags: Tags,
     exact: bool,
+    cursor: str | None = None,
 ) -> Call[SearchResults[wire.SimilarImage]]:
     query = [("text", text), ("threshold", repr(float(threshold))), ("limit", str(limit))]
-    query += given(("dataset_name", dataset_name), ("directory_path", folder_path)) + tags.query() + exactly(exact)
+    query += given(("dataset_name", dataset_name), ("directory_path", folder_path), ("cursor", cursor))
+    query += tags.query() + exactly(exact)
     return Call("GET", api("search", "by-text"), lambda r: results(parse(wire.TextAnswer, r)), query)
 
 

@@ -45,6 +45,12 @@ class SearchResults(list[Row]):
         """Tags asked for besides that the running encoder cannot judge, and that no image found carries."""
         self.nearest_tags = facts.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
+        self.total = facts.pagination.total
+        """How many rows there are in all, if these are all of them; else None: nobody counts them."""
+        self.has_more = facts.pagination.has_more
+        """Whether rows follow these."""
+        self.next_cursor = facts.pagination.next_cursor
+        """Where the next page begins: pass it as `cursor` with the same question; None on the last page."""
 
 
 class ListPage(list[Row]):
@@ -83,7 +89,7 @@ class TaggedResults(list[TaggedImage]):
         self.has_more = answer.pagination.has_more
         """Whether there are rows behind these."""
         self.next_cursor = answer.pagination.next_cursor
-        """Where the next page begins, for `by_tag_page`; None on the last one."""
+        """Where the next page begins: pass it as `cursor` with the same question; None on the last one."""
         self.unknown_tags = answer.unknown_tags
         """Tags asked for that are not in the taxonomy: no image can carry them."""
         self.unjudged_tags = answer.unjudged_tags

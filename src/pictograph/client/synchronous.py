@@ -29,6 +29,7 @@ from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
+    MAX_LIMIT,
     ImageState,
     Role,
     TagCategory,
@@ -204,18 +205,20 @@ class Search:
         attributes: Sequence[str] | None = None,
         match: TagMatch = "any",
         exact: bool = False,
+        cursor: str | None = None,
     ) -> SearchResults[wire.SimilarImage]:
         """Images that look like the one with this id, by falling similarity; the reference itself is left out.
 
         threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
         folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
         objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare every vector,
-        whatever it takes. The rows are a list that also says how they were found: see `SearchResults`.
+        whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are a list that
+        also says how they were found and where the next page begins: see `SearchResults`.
         Raises NotFoundError (no such image), ValidationError, EmbeddingFailed; waits for an image not yet embedded, and
         raises EmbeddingPending if that takes too long.
         """
         tags = calls.Tags(objects, scenes, attributes, match)
-        return self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path, tags, exact))
+        return self._transport.send(calls.by_similarity(image_id, threshold, limit, folder_path, tags, exact, cursor))
 
     def by_text(
         self,
@@ -230,17 +233,70 @@ class Search:
         attributes: Sequence[str] | None = None,
         match: TagMatch = "any",
         exact: bool = False,
+        cursor: str | None = None,
     ) -> SearchResults[wire.SimilarImage]:
         """Images that show what the words say, by falling similarity.
 
         dataset_name: None searches the whole organization. folder_path: only this folder, with everything below it.
         threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing.
         limit: 1 to 500. objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare
-        every vector, whatever it takes. The rows are a list that also says how they were found: see `SearchResults`.
+        every vector, whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are
+        a list that also says how they were found and where the next page begins: see `SearchResults`.
         Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
         """
         tags = calls.Tags(objects, scenes, attributes, match)
-        return self._transport.send(calls.by_text(text, dataset_name, folder_path, threshold, limit, tags, exact))
+        return self._transport.send(
+            calls.by_text(text, dataset_name, folder_path, threshold, limit, tags, exact, cursor)
+        )
+
+    def iterate_by_similarity(
+        self,
+        image_id: str,
+        *,
+        threshold: float = DEFAULT_THRESHOLD,
+        folder_path: str | None = None,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+        page_size: int = MAX_LIMIT,
+    ) -> Iterator[wire.SimilarImage]:
+        """Every image that `by_similarity` finds, however many, page by page; none comes twice."""
+        tags, cursor = calls.Tags(objects, scenes, attributes, match), None
+        while True:
+            page = self._transport.send(
+                calls.by_similarity(image_id, threshold, page_size, folder_path, tags, exact, cursor)
+            )
+            yield from page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def iterate_by_text(
+        self,
+        text: str,
+        *,
+        dataset_name: str | None = None,
+        folder_path: str | None = None,
+        threshold: float = DEFAULT_TEXT_THRESHOLD,
+        objects: Sequence[str] | None = None,
+        scenes: Sequence[str] | None = None,
+        attributes: Sequence[str] | None = None,
+        match: TagMatch = "any",
+        exact: bool = False,
+        page_size: int = MAX_LIMIT,
+    ) -> Iterator[wire.SimilarImage]:
+        """Every image that `by_text` finds, however many, page by page; none comes twice."""
+        tags, cursor = calls.Tags(objects, scenes, attributes, match), None
+        while True:
+            page = self._transport.send(
+                calls.by_text(text, dataset_name, folder_path, threshold, page_size, tags, exact, cursor)
+            )
+            yield from page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def explain(
         self,
@@ -278,13 +334,15 @@ class Search:
         match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
+        cursor: str | None = None,
     ) -> TaggedResults:
         """Images whose automatic tags match, newest first.
 
         Tags in one category are OR'd (AND'd with match="all"), categories are AND'd. At least one must be given; an
         empty list matches nothing. dataset_name: None searches the whole organization. folder_path: only this folder,
-        with all below it. limit: 1 to 500. The rows are a list that also says how many there are in all: see
-        `TaggedResults`. Raises ValidationError (no category given), NotFoundError (no such dataset).
+        with all below it. limit: 1 to 500. cursor: `next_cursor` of the page before, with the same question. The rows
+        are a list that also says how many there are in all: see `TaggedResults`.
+        Raises ValidationError (no category given), NotFoundError (no such dataset).
         """
         page = self.by_tag_page(
             objects=objects,
@@ -295,6 +353,7 @@ class Search:
             match=match,
             limit=limit,
             offset=offset,
+            cursor=cursor,
         )
         return TaggedResults(page)
 

@@ -12,6 +12,7 @@ from pgvector import HalfVector
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_one
 from pictograph.encode.protocol import FloatArray
+from pictograph.store.pages import Beyond
 from pictograph.types import DatasetId, ImageId, SpaceId, Tags
 
 IN_FOLDER: Final = """
@@ -21,7 +22,10 @@ SELECT id FROM folder WHERE dataset_id = ANY(%(datasets)s) AND (path = %(folder)
 # parameter: read from its table inside the statement, it would be detoasted once per row.
 # Order follows the distance, also where similarity is clamped.
 SIMILARITY: Final = "greatest(0, least(1, 1 - %(stretch)s * distance))"
-RANKED: Final = f"""
+# Of every page but the first: rows behind the last one of the page before, told apart to the last bit of the distance,
+# which the same vectors always give.
+BEHIND: Final = "AND (distance, image_id) > (%(distance)s::float8, %(behind)s::uuid)"
+RANKED_FROM: Final = f"""
 WITH nearest AS MATERIALIZED (
     SELECT image_id, distance, {SIMILARITY} AS similarity FROM (
         SELECT image_id, vector <=> %(vector)s AS distance
@@ -30,15 +34,17 @@ WITH nearest AS MATERIALIZED (
           AND image_id IS DISTINCT FROM %(left_out)s
         OFFSET 0
     ) scored
-    WHERE {SIMILARITY} >= %(threshold)s
+    WHERE {SIMILARITY} >= %(threshold)s {{behind}}
     ORDER BY distance, image_id
     LIMIT %(limit)s
 )
 SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity,
        nearest.distance
 FROM nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.folder_id"""
+RANKED: Final = RANKED_FROM.format(behind="")
+RANKED_BEHIND: Final = RANKED_FROM.format(behind=BEHIND)
 NEAREST: Final = f"""
-SELECT id, filename, folder_path, dataset_id, tags, similarity FROM ({RANKED}) ranked ORDER BY distance, id"""
+SELECT id, filename, folder_path, dataset_id, tags, similarity, distance FROM ({RANKED}) ranked ORDER BY distance, id"""
 # Any restart, restore, truncation or rewrite begins another era, in which an older watermark means nothing.
 ERA: Final = """extract(epoch FROM pg_postmaster_start_time())::text || '/' || 'image_embedding'::regclass::oid || '/'
     || pg_relation_filenode('image_embedding'::regclass)"""
@@ -108,6 +114,8 @@ class Neighbour:
     tags: Tags
     similarity: float
     """Cosine of the two unit vectors on the space's scale (`Scope.stretch`), clamped to [0, 1]."""
+    distance: float
+    """Cosine distance: what orders the rows, also where similarity is clamped."""
 
 
 def as_stored(vector: FloatArray) -> HalfVector:
@@ -142,6 +150,11 @@ async def nearest_exact(
 ) -> list[Neighbour]:
     """The images of the scope by falling similarity to `vector` (float16 (1152,), of the scope's space); ties by id."""
     return await fetch_all(connection, Neighbour, NEAREST, search_values(scope, vector, threshold, limit))
+
+
+def place_behind(beyond: Beyond | None) -> dict[str, object]:
+    """Values of `BEHIND`."""
+    return {} if beyond is None else {"distance": beyond.distance, "behind": beyond.id}
 
 
 def search_values(scope: Scope, vector: HalfVector, threshold: float, limit: int) -> dict[str, object]:

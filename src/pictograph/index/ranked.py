@@ -34,7 +34,8 @@ in_scope AS NOT MATERIALIZED (
 )
 SELECT {ERA} = %(era)s AS same_era, (SELECT count(*) FROM known) AS alive,
        (SELECT min({SIMILARITY}) FROM known) AS reach,
-       i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity
+       i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity,
+       nearest.distance
 FROM now LEFT JOIN (nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.folder_id) ON true
 ORDER BY nearest.distance, i.id"""
 LIKELY: Final = f"""

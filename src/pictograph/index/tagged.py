@@ -15,9 +15,10 @@ from pgvector import HalfVector
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all, fetch_column
 from pictograph.index.candidates import ID_BYTES, uuid_array
-from pictograph.index.nearest import IN_FOLDER, SIMILARITY, Neighbour, Scope
+from pictograph.index.nearest import BEHIND, IN_FOLDER, SIMILARITY, Neighbour, Scope, place_behind
 from pictograph.index.scopes import place_of
 from pictograph.index.tag_containment import containment
+from pictograph.store.pages import Beyond
 from pictograph.types import ImageId, TagCategory, TagMatch, Tags
 
 StoredVector: TypeAlias = HalfVector
@@ -35,10 +36,11 @@ WHERE i.dataset_id = ANY(%(datasets)s) AND i.folder_id = ANY(ARRAY({IN_FOLDER}))
 LIMIT %(most)s"""
 DISTANCE: Final = "vector <=> %(vector)s AS distance"
 ROWS: Final = """
-SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity
+SELECT i.id, i.filename, f.path AS folder_path, i.dataset_id, i.image_auto_tags AS tags, nearest.similarity,
+       nearest.distance
 FROM nearest JOIN image i ON i.id = nearest.image_id JOIN folder f ON f.id = i.folder_id
 ORDER BY nearest.distance, i.id"""
-AMONG: Final = f"""
+AMONG_FROM: Final = f"""
 WITH nearest AS MATERIALIZED (
     SELECT image_id, distance, {SIMILARITY} AS similarity FROM (
         SELECT image_id, {DISTANCE} FROM image_embedding
@@ -46,9 +48,11 @@ WITH nearest AS MATERIALIZED (
           AND image_id IS DISTINCT FROM %(left_out)s
         OFFSET 0
     ) scored
-    WHERE {SIMILARITY} >= %(threshold)s
+    WHERE {SIMILARITY} >= %(threshold)s {{behind}}
     ORDER BY distance, image_id LIMIT %(limit)s
 ) {ROWS}"""
+AMONG: Final = AMONG_FROM.format(behind="")
+AMONG_BEHIND: Final = AMONG_FROM.format(behind=BEHIND)
 # A subquery, not a join: it is asked row by row from the best down, and the LIMIT ends it.
 DOWNWARDS: Final = f"""
 WITH nearest AS MATERIALIZED (
@@ -59,7 +63,7 @@ WITH nearest AS MATERIALIZED (
               AND image_id IS DISTINCT FROM %(left_out)s
             OFFSET 0
         ) scored
-        WHERE {SIMILARITY} >= %(threshold)s
+        WHERE {SIMILARITY} >= %(threshold)s {{behind}}
         ORDER BY distance, image_id OFFSET 0
     ) ranked
     WHERE (SELECT {{carries}} FROM image i WHERE i.id = ranked.image_id)
@@ -109,10 +113,11 @@ async def nearest_tagged(
     threshold: float,
     limit: int,
     carriers: bytes | None = None,
+    beyond: Beyond | None = None,
 ) -> TaggedNeighbours:
     """As `nearest_exact`, of the images that carry the tags. size: images in the scope.
 
-    carriers: their ids, 16 bytes each, if they are known and few.
+    carriers: their ids, 16 bytes each, if they are known and few. beyond: only rows behind this place.
     """
     values = place_of(scope) | {
         "vector": vector,
@@ -120,6 +125,7 @@ async def nearest_tagged(
         "left_out": scope.left_out,
         "threshold": threshold,
         "limit": limit,
+        **place_behind(beyond),
     }
     if carriers is None:
         few = max(FEW, size // FEW_SHARE)
@@ -127,10 +133,11 @@ async def nearest_tagged(
         carriers = b"".join(image.bytes for image in images) if len(images) <= few else None
     if carriers is not None:
         among = values | {"images": uuid_array(carriers)}
-        rows = await fetch_all(connection, Neighbour, AMONG, among) if carriers else []
+        rows = await fetch_all(connection, Neighbour, AMONG_BEHIND if beyond else AMONG, among) if carriers else []
         return TaggedNeighbours(rows, len(carriers) // ID_BYTES)
     carries, documents = condition(tags)
-    rows = await fetch_all(connection, Neighbour, DOWNWARDS.format(carries=carries), values | documents)
+    downwards = DOWNWARDS.format(carries=carries, behind=BEHIND if beyond else "")
+    rows = await fetch_all(connection, Neighbour, downwards, values | documents)
     return TaggedNeighbours(rows, size)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -23,7 +24,16 @@ from pictograph.search.query import SimilarQuery, TagQuery, TextQuery
 from pictograph.search.words import WordReaders
 from pictograph.store.datasets import resolve_dataset
 from pictograph.store.names import canonical_folder
-from pictograph.store.pages import After, cursor_after, page_of, question_key, read_after
+from pictograph.store.pages import (
+    After,
+    Beyond,
+    cursor_after,
+    cursor_beyond,
+    page_of,
+    question_key,
+    read_after,
+    read_beyond,
+)
 from pictograph.types import TAG_CATEGORIES, DatasetId, ImageState, OrganizationId, TagCategory, Tags
 
 PENDING_WAIT_S: Final = 10.0
@@ -41,6 +51,13 @@ class SimilarAnswer:
     found: Found
     notes: TagNotes
     """On the tags that were asked for besides."""
+    next_cursor: str | None
+    """Where the next page begins; None on the last one."""
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are in all, where this one page has them; else nobody counts them."""
+        return len(self.rows) if self.next_cursor is None and self.query.cursor is None else None
 
     @property
     def rows(self) -> list[Neighbour]:
@@ -56,6 +73,13 @@ class TextAnswer:
     found: Found
     notes: TagNotes
     """On the tags that were asked for besides."""
+    next_cursor: str | None
+    """Where the next page begins; None on the last one."""
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are in all, where this one page has them; else nobody counts them."""
+        return len(self.rows) if self.next_cursor is None and self.query.cursor is None else None
 
     @property
     def rows(self) -> list[Neighbour]:
@@ -133,8 +157,9 @@ class SearchEngine:
         """
         steps = Steps()
         ask = await self._ask_likeness(organization, query, steps)
-        found = await self._find(ask, steps)
-        return SimilarAnswer(query, ask.scope.folder_path, found, await self._notes(query.tags.labels, found.rows))
+        found, more = await self._page(ask, query, steps)
+        notes = await self._notes(query.tags.labels, found.rows)
+        return SimilarAnswer(query, ask.scope.folder_path, found, notes, more)
 
     async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
         """Images that show what the words say. Raises NotFoundError if `query.dataset` is unknown.
@@ -143,8 +168,18 @@ class SearchEngine:
         """
         steps = Steps()
         ask = await self._ask_words(organization, query, steps)
-        found = await self._find(ask, steps)
-        return TextAnswer(query, found, await self._notes(query.tags.labels, found.rows))
+        found, more = await self._page(ask, query, steps)
+        return TextAnswer(query, found, await self._notes(query.tags.labels, found.rows), more)
+
+    async def _page(self, ask: Ask, query: SimilarQuery | TextQuery, steps: Steps) -> tuple[Found, str | None]:
+        """One page, and the cursor of the next. Raises ValidationError for a cursor of another question."""
+        one_more = replace(ask, limit=ask.limit + 1)  # it tells whether others follow
+        if query.cursor is not None:
+            one_more = replace(one_more, beyond=read_beyond(query.cursor, key_of(ask, query)))
+        found = await self._find(one_more, steps)
+        rows, last = page_of(found.rows, ask.limit)
+        more = cursor_beyond(Beyond(last.distance, last.id), key_of(ask, query)) if last else None
+        return replace(found, rows=rows), more
 
     async def explain(self, organization: OrganizationId, query: SimilarQuery | TextQuery) -> Explanation:
         """How the query is answered, and what every other way would have given. Raises as the search itself does."""
@@ -255,6 +290,18 @@ class SearchEngine:
         if reference.state == ImageState.FAILED and reference.embedding is None:
             raise EmbeddingFailed(f"Image {query.image_id} could not be embedded: {reference.reason}")
         return reference
+
+
+def key_of(ask: Ask, query: SimilarQuery | TextQuery) -> str:
+    """The question without its page, by what is compared: the vector itself, so that distances stay what they were."""
+    scope, tags = ask.scope, ask.tags
+    everywhere = isinstance(query, TextQuery) and query.dataset is None  # a dataset made meanwhile changes nothing
+    vector = hashlib.sha256(ask.vector.to_numpy().tobytes()).hexdigest()
+    datasets = None if everywhere else scope.datasets
+    return question_key(
+        "likeness", scope.space_id, datasets, scope.folder_path, scope.left_out, vector, ask.threshold, ask.exact,
+        tags.labels, tags.match,
+    )  # fmt: skip
 
 
 async def datasets_in(connection: Connection, organization: OrganizationId, reference: str | None) -> list[DatasetId]:

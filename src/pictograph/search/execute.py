@@ -17,7 +17,8 @@ from pictograph.index.nearest import Neighbour, Scope
 from pictograph.index.scopes import Place, find_place, scope_size
 from pictograph.index.sized import nearest_of_all
 from pictograph.index.tagged import StoredVector, TagFilter, nearest_tagged
-from pictograph.search.planner import Costs, Option, Plan, Terms, plan, weigh
+from pictograph.search.planner import Costs, Option, Plan, Terms, chosen, plan, weigh
+from pictograph.store.pages import Beyond
 from pictograph.types import DatasetId, SpaceId, TagCategory, TagMatch
 
 DEFAULT_COSTS: Final = Costs()
@@ -116,6 +117,8 @@ class Ask:
     tags: TagFilter = field(default_factory=TagFilter)
     place: Place | None = None
     """Of the scope, where it was found together with the vector."""
+    beyond: Beyond | None = None
+    """The last row of the page before: only rows behind it, compared exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ class Executor:
     async def find(self, ask: Ask, steps: Steps) -> Found:
         """The answer, by the cheapest plan; by `exact` where the codes turn out not to suffice, which it then says."""
         where = NOWHERE  # where only one way is open, nobody has to know it before
-        if self._codes_rows(ask.scope) is not None and not ask.exact:
+        if self._codes_rows(ask.scope) is not None and not ask.exact and ask.beyond is None:
             where = await self.survey(ask, steps)
         return await self.carry_out(ask, self.plan_of(ask, where), where, steps)
 
@@ -218,7 +221,10 @@ class Executor:
 
     def plan_of(self, ask: Ask, where: Whereabouts) -> Plan:
         """How a question is answered."""
-        return plan(self._terms(ask, where), self.costs, exact=ask.exact)
+        terms = self._terms(ask, where)
+        if ask.beyond is not None and not ask.exact:
+            return chosen(weigh(terms, self.costs)[0], terms.size, "pages after the first are compared exactly")
+        return plan(terms, self.costs, exact=ask.exact)
 
     def options(self, ask: Ask, where: Whereabouts) -> Sequence[Option]:
         """Every way that is open."""
@@ -244,7 +250,12 @@ class Executor:
                 return await self._exactly_tagged(ask, by, steps)
             async with self._database.connection("generic") as connection:
                 found = await nearest_of_all(
-                    connection, ask.scope, ask.vector, threshold=ask.threshold, limit=ask.limit
+                    connection,
+                    ask.scope,
+                    ask.vector,
+                    threshold=ask.threshold,
+                    limit=ask.limit,
+                    beyond=ask.beyond,
                 )
         return Found(found.rows, by, found.scope_size, found.scope_size, True, steps)
 
@@ -260,6 +271,7 @@ class Executor:
                 threshold=ask.threshold,
                 limit=ask.limit,
                 carriers=await self._few_carriers(connection, ask, size),
+                beyond=ask.beyond,
             )
         return Found(found.rows, by, size, found.compared, True, steps)
 

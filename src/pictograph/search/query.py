@@ -38,6 +38,8 @@ class SimilarQuery:
     """Only an exact answer will do, whatever it takes."""
     tags: TagFilter = field(default_factory=TagFilter)
     """What the images must carry besides; empty does not filter."""
+    cursor: str | None = None
+    """`next_cursor` of the answer before."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -61,6 +63,8 @@ class TextQuery:
     """Only an exact answer will do, whatever it takes."""
     tags: TagFilter = field(default_factory=TagFilter)
     """What the images must carry besides; empty does not filter."""
+    cursor: str | None = None
+    """`next_cursor` of the answer before."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)

@@ -35,6 +35,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most rows to retur
 Labels = Annotated[list[str] | None, Query(max_length=200, description="Repeat the key for several tags.")]
 Match = Annotated[TagMatch, Query(description="How tags inside one category combine.")]
 Exact = Annotated[bool, Query(description="Only the exact answer, whatever it takes.")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
 DatasetName = Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")]
 Folder = Annotated[str | None, Query(description="Only this folder, with all below it.")]
 
@@ -64,12 +65,13 @@ async def similar(
         Query(description="Folder to search, with all below it. Absent: the reference's own; `/`: the dataset."),
     ] = None,
     exact: Exact = False,
+    cursor: Cursor = None,
 ) -> Response:
     """Images that look like a reference image, by falling similarity; the reference itself is left out.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
     """
-    query = SimilarQuery(parse_image_id(image_id), threshold, limit, directory_path, exact, tags)
+    query = SimilarQuery(parse_image_id(image_id), threshold, limit, directory_path, exact, tags, cursor)
     found = await services.search.by_similarity(caller.organization_id, query)
     answer = wire.SimilarAnswer(
         results=[],
@@ -77,6 +79,7 @@ async def similar(
         threshold=threshold,
         query_image_id=str(query.image_id),
         folder_path=found.folder_path,
+        pagination=present.pagination(found.total, found.next_cursor, limit=limit),
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
     )
@@ -96,18 +99,20 @@ async def by_text(
     ] = DEFAULT_TEXT_THRESHOLD,
     limit: Limit = DEFAULT_LIMIT,
     exact: Exact = False,
+    cursor: Cursor = None,
 ) -> Response:
     """Images that show what the words say, by falling similarity. 422 if the encoder has no text side.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
     """
-    query = TextQuery(text, dataset_name, directory_path, threshold, limit, exact, tags)
+    query = TextQuery(text, dataset_name, directory_path, threshold, limit, exact, tags, cursor)
     found = await services.search.by_text(caller.organization_id, query)
     answer = wire.TextAnswer(
         results=[],
         count=len(found.rows),
         text=text,
         threshold=threshold,
+        pagination=present.pagination(found.total, found.next_cursor, limit=limit),
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
     )
@@ -159,7 +164,7 @@ async def by_tags(
     match: Match = "any",
     limit: Limit = DEFAULT_LIMIT,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """Images that carry the tags: OR inside a category, AND across categories; newest first.
 
