@@ -9,6 +9,7 @@ PictographError
 │   ├── SlowSender            408   the body of a request did not come
 │   ├── ConflictError         409   the name is taken
 │   │   ├── EmbeddingFailed         the reference image could not be embedded
+│   │   ├── IdempotencyConflict     this Idempotency-Key came with another request
 │   │   └── SpaceMismatch           two models' vectors would be compared
 │   ├── ValidationError       422   (and 400) a value is wrong; the message names it and the fix
 │   │   ├── BadImage                these bytes are not a picture we can read
@@ -17,6 +18,7 @@ PictographError
 │   │   └── TooLarge          413   bytes or pixels above the limit
 │   │       └── HeadTooLarge  431   headers, or (414) the address of a request above the limit
 │   ├── RateLimitError        429   carries `retry_after_s`
+│   │   └── StillRunning           the first request with this Idempotency-Key is not answered yet
 │   └── ServerError           5xx
 │       ├── EmbeddingPending  503   the reference image is still in the queue
 │       ├── StorageFull       507   a disk has no room left: that of the files or of the database
@@ -149,6 +151,12 @@ class EmbeddingFailed(ConflictError):
     code = "embedding_failed"
 
 
+class IdempotencyConflict(ConflictError):
+    """This Idempotency-Key came with another request within the last 24 hours."""
+
+    code = "idempotency_conflict"
+
+
 class SpaceMismatch(ConflictError):
     """The data was embedded by another model than the one running now."""
 
@@ -207,6 +215,12 @@ class RateLimitError(ApiError):
     code = "rate_limited"
     status = 429
     retryable = True
+
+
+class StillRunning(RateLimitError):
+    """The first request with this Idempotency-Key is still being worked on; the SDK asks again by itself."""
+
+    code = "still_running"
 
 
 class ServerError(ApiError):

@@ -111,13 +111,11 @@ class Intake:
         self._limits = limits
         self._changes_to_forget = FORGOTTEN_AFTER_SWEEPS
 
-    async def receive(
-        self, organization: OrganizationId, place: Place, data: bytes, idempotency_key: str | None = None
-    ) -> Image:
+    async def receive(self, organization: OrganizationId, place: Place, data: bytes) -> Image:
         """One file, in one step. Raises ConflictError, BadImage, UnsupportedFormat, TooLarge."""
         sha256, facts = await asyncio.to_thread(self._check, data)
-        upload = Upload(place, sha256, len(data), facts, idempotency_key)
-        await self._images.require_free(place, idempotency_key)
+        upload = Upload(place, sha256, len(data), facts)
+        await self._images.require_free(place)
         async with self._images.holding(sha256, len(data)):
             await self._blobs.put(sha256, data)
             return await self._accept(organization, upload)
@@ -129,13 +127,13 @@ class Intake:
             await self._blobs.put(sha256, data)
             await self._tickets.fill(token, sha256)
 
-    async def register(self, organization: OrganizationId, place: Place, idempotency_key: str | None = None) -> Image:
+    async def register(self, organization: OrganizationId, place: Place) -> Image:
         """Makes an image of the bytes that were staged for this place."""
-        await self._images.require_free(place, idempotency_key)
+        await self._images.require_free(place)
         sha256, size_bytes = await self._tickets.redeem(place)
         facts = await asyncio.to_thread(read_facts, await self._blobs.get(sha256), self._limits)
         async with self._images.holding(sha256, size_bytes):
-            return await self._accept(organization, Upload(place, sha256, size_bytes, facts, idempotency_key))
+            return await self._accept(organization, Upload(place, sha256, size_bytes, facts))
 
     async def archive(self, image: ImageId) -> None:
         """Takes the image out of every search; everything is kept."""
@@ -216,9 +214,8 @@ class Intake:
 
     async def _accept(self, organization: OrganizationId, upload: Upload) -> Image:
         async def step(connection: Connection) -> Image:
-            image, is_new = await insert_image(connection, upload)
-            if is_new:
-                await enqueue(connection, image)
+            image = await insert_image(connection, upload)
+            await enqueue(connection, image)
             return await fetch_image(connection, organization, image)
 
         try:

@@ -39,6 +39,7 @@ from pictograph.settings import AUTO, Settings
 from pictograph.store.blobs import BlobStore
 from pictograph.store.counts import ImageCounts
 from pictograph.store.datasets import Datasets
+from pictograph.store.idempotency import AnsweredRequests
 from pictograph.store.images import Images
 from pictograph.store.keys import Keys
 from pictograph.store.thumbnails import Thumbnails
@@ -64,6 +65,7 @@ class Services:
     database: Database
     blobs: BlobStore
     keys: Keys
+    requests: AnsweredRequests
     datasets: Datasets
     images: Images
     thumbnails: Thumbnails
@@ -125,6 +127,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             database=database,
             blobs=blobs,
             keys=Keys(database, recognizing),
+            requests=AnsweredRequests(database),
             datasets=Datasets(database),
             images=images,
             thumbnails=thumbnails,

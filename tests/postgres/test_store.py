@@ -95,14 +95,6 @@ async def test_of_ten_that_create_the_same_dataset_at_once_one_succeeds(garden: 
     assert sum(isinstance(outcome, ConflictError) for outcome in outcomes) == 9
 
 
-async def test_a_dataset_created_again_by_the_same_call_is_the_same_dataset(garden: Garden) -> None:
-    datasets = Datasets(garden.database)
-    first = await datasets.create(garden.organization, "street", None, "call-1")
-    assert await datasets.create(garden.organization, "street", None, "call-1") == first
-    with pytest.raises(ConflictError):
-        await datasets.create(garden.organization, "street", None, "call-2")
-
-
 async def test_a_name_in_the_shape_of_an_id_is_still_a_name(garden: Garden) -> None:
     name = str(uuid4())
     made = await garden.dataset(name)
@@ -230,41 +222,25 @@ async def test_the_longest_folder_path_of_the_longest_characters_can_be_stored(g
 # Images
 
 
-async def insert(garden: Garden, street: Dataset, filename: str, key: str | None, folder: str = "/") -> ImageId:
+async def insert(garden: Garden, street: Dataset, filename: str, folder: str = "/") -> ImageId:
     sha256 = Sha256(hashlib.sha256(filename.encode()).digest())
     async with Images(garden.database).holding(sha256, 1), garden.database.transaction() as connection:
-        image, _ = await insert_image(connection, Upload(Place(street.id, folder, filename), sha256, 1, FACTS, key))
-    return image
+        return await insert_image(connection, Upload(Place(street.id, folder, filename), sha256, 1, FACTS))
 
 
 async def test_a_filename_is_taken_once_per_folder(garden: Garden, street: Dataset) -> None:
-    await insert(garden, street, "a.jpg", None)
+    await insert(garden, street, "a.jpg")
     with pytest.raises(ConflictError, match=r"'a\.jpg' in folder '/'"):
-        await insert(garden, street, "a.jpg", None)
-    await insert(garden, street, "a.jpg", None, folder="/b")
-    await insert(garden, street, "A.jpg", None)
-
-
-async def test_the_same_call_again_gives_the_same_image_and_another_call_a_conflict(
-    garden: Garden, street: Dataset
-) -> None:
-    first = await insert(garden, street, "a.jpg", "call-1")
-    assert await insert(garden, street, "a.jpg", "call-1") == first
-    for other in ("call-2", None):
-        with pytest.raises(ConflictError):
-            await insert(garden, street, "a.jpg", other)
-
-
-async def test_of_ten_calls_with_one_key_at_once_all_get_the_one_image(garden: Garden, street: Dataset) -> None:
-    images = await asyncio.gather(*(insert(garden, street, "a.jpg", "call-1") for _ in range(10)))
-    assert len(set(images)) == 1
+        await insert(garden, street, "a.jpg")
+    await insert(garden, street, "a.jpg", folder="/b")
+    await insert(garden, street, "A.jpg")
 
 
 async def test_an_archived_image_still_holds_its_name(garden: Garden, street: Dataset, intake: Intake) -> None:
     image = await garden.receive(street, "a.jpg")
     await intake.archive(image)
     with pytest.raises(ConflictError):
-        await insert(garden, street, "a.jpg", None)
+        await insert(garden, street, "a.jpg")
 
 
 async def test_images_are_listed_newest_first_and_filtered_by_all_that_is_given(

@@ -52,7 +52,7 @@ class Garden:
         """An image row with its job, as `Intake` leaves it; no blob is written."""
         sha256 = Sha256(digest(content if content is not None else uuid4().bytes).digest())
         async with Images(self.database).holding(sha256, 1), self.database.transaction() as connection:
-            image, _ = await insert_image(connection, Upload(Place(dataset.id, folder, filename), sha256, 1, FACTS))
+            image = await insert_image(connection, Upload(Place(dataset.id, folder, filename), sha256, 1, FACTS))
             await enqueue(connection, image)
         return image
 

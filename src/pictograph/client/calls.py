@@ -22,7 +22,7 @@ from pictograph.types import ImageState, Role, TagCategory, TagMatch
 Result = TypeVar("Result")
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 Query = Sequence[tuple[str, str]]
-WRITING = frozenset({"POST", "PATCH"})
+WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)

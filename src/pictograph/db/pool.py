@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
+from uuid import UUID
 
 import psycopg
 from pgvector.psycopg import register_vector_async
@@ -32,6 +34,8 @@ PLANNED: Final[dict[Plans, list[str]]] = {
 KEEP_PLANS = "SET LOCAL plan_cache_mode = auto"
 """For transactions that write: foreign keys are checked row by row, and each check would be planned anew, which takes
 thirty times as long as the check."""
+KEEP_PLANS_AND_AUTHOR = "SELECT set_config('plan_cache_mode', 'auto', true), set_config('pictograph.author', %s, true)"
+"""The same, and triggers note who writes."""
 POOL_TIMEOUT_S = 15.0
 WAITING_PER_CONNECTION = 20
 """Requests that may wait for each connection: with statements of some 10 ms the last of them waits 0.2 s."""
@@ -46,6 +50,9 @@ REPEAT_PAUSE_S: Final = 0.02
 """Before the first repetition; doubled before each of the next, and half of it by chance."""
 
 Result = TypeVar("Result")
+author: ContextVar[UUID | None] = ContextVar("author", default=None)
+"""Id of the API key on whose behalf this task writes: the database notes it beside what is written."""
+unit_of_task: ContextVar[Unit | None] = ContextVar("unit", default=None)
 
 
 @contextmanager
@@ -162,6 +169,16 @@ class Database:
         plans: `generic` for statements whose best plan does not depend on their values, and goes by indexes: it is made
         once for each connection. Making one anew takes longer than most searches.
         """
+        unit = self._unit()
+        if unit is not None and unit.connection is not None:
+            with self._errors():
+                yield unit.connection
+        else:
+            async with self._own_connection(plans) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _own_connection(self, plans: Plans = "custom") -> AsyncIterator[Connection]:
         with self._errors():
             try:
                 async with self._pool.connection() as connection:
@@ -170,6 +187,35 @@ class Database:
             except psycopg.OperationalError:
                 self._replace_dead_connections()
                 raise
+
+    def _unit(self) -> Unit | None:
+        unit = unit_of_task.get()
+        return unit if unit is not None and unit.is_of(self) else None
+
+    @asynccontextmanager
+    async def atomically(self) -> AsyncIterator[Unit]:
+        """One unit: every transaction that this task begins inside is committed at its end, together, or not at all.
+
+        Until the first of them begins, `connection` works as ever; from then on all statements of this task go through
+        the one connection, and see what was written. Tasks that are started inside stay outside.
+        """
+        async with AsyncExitStack() as opened:
+            unit = Unit(self, opened)
+            token = unit_of_task.set(unit)
+            try:
+                yield unit
+            finally:
+                unit_of_task.reset(token)
+        for callback in unit.when_committed:
+            callback()
+
+    def when_committed(self, callback: Callable[[], object]) -> None:
+        """Calls back once what this task has written is committed: at once, unless it is part of a unit."""
+        unit = self._unit()
+        if unit is None:
+            callback()
+        else:
+            unit.when_committed.append(callback)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -195,8 +241,15 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside one transaction: all of it is committed at the end, or none."""
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        unit = self._unit()
+        if unit is not None:
+            with self._errors():
+                connection = await unit.begin()
+                async with connection.transaction():
+                    yield connection
+        else:
+            async with self._own_connection() as connection, connection.transaction():
+                yield connection
 
     async def write(self, step: Callable[[Connection], Awaitable[Result]], *, keep_plans: bool = True) -> Result:
         """What `step` gives, which writes inside one transaction: all of it is committed at the end, or none.
@@ -220,12 +273,40 @@ class Database:
     async def writing(self) -> AsyncIterator[Connection]:
         """As `transaction`, with `KEEP_PLANS`: for few or many rows that others refer to."""
         async with self.transaction() as connection:
-            await connection.execute(KEEP_PLANS)
+            writer = author.get()
+            if writer is None:
+                await connection.execute(KEEP_PLANS)
+            else:
+                await connection.execute(KEEP_PLANS_AND_AUTHOR, [str(writer)])
             yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:
         """A connection inside one transaction that only reads, and whose statements all see the same moment."""
-        async with self.transaction() as connection:
+        async with self._own_connection() as connection, connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield connection
+
+
+class Unit:
+    """What one task writes as a whole; see `Database.atomically`."""
+
+    def __init__(self, database: Database, opened: AsyncExitStack) -> None:
+        self._database = database
+        self._opened = opened
+        self._task = asyncio.current_task()
+        self.connection: Connection | None = None
+        """Inside the one transaction; None until something was written."""
+        self.when_committed: list[Callable[[], object]] = []
+
+    def is_of(self, database: Database) -> bool:
+        """True for its own database and its own task."""
+        return self._database is database and self._task is asyncio.current_task()
+
+    async def begin(self) -> Connection:
+        """The connection, inside the one transaction."""
+        if self.connection is None:
+            connection = await self._opened.enter_async_context(self._database._own_connection())
+            await self._opened.enter_async_context(connection.transaction())
+            self.connection = connection
+        return self.connection

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
+from pictograph.db.pool import author
 from pictograph.errors import AuthError, ForbiddenError
+from pictograph.server.idempotency import LONGEST, Once
+from pictograph.server.idempotency import writes as writes_once
 from pictograph.server.strict import Handler, Strict
 from pictograph.services import Services
 from pictograph.store.keys import Caller
@@ -81,12 +84,19 @@ Member = Annotated[Caller, Depends(writes)]
 Admin = Annotated[Caller, Depends(administers)]
 Operator = Annotated[Caller, Depends(runs)]
 """Who may act on the whole installation, which all organizations share."""
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        max_length=200, description="The same on every retry of one call: a retry then returns what the first try made."
-    ),
-]
+
+
+async def idempotency_key(
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=LONGEST,
+            description="The same on every retry of one call: each gets the first answer, for 24 hours.",
+        ),
+    ] = None,
+) -> None:
+    """Declares the header, which `Once` reads."""
 
 
 class KeyFirst(Strict):
@@ -100,11 +110,22 @@ class KeyFirst(Strict):
 
         async def handle_known_callers(request: Request) -> Response:
             for check in checks:
-                await check(await identify(request, request.headers.get(API_KEY_HEADER)))
+                caller = await check(await identify(request, request.headers.get(API_KEY_HEADER)))
+                author.set(caller.key_id)
             return await read_and_handle(request)
 
         return handle_known_callers
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        if writes_once(endpoint, options.get("methods")):
+            options["dependencies"] = [*(options.get("dependencies") or ()), Depends(idempotency_key)]
+        super().__init__(path, endpoint, **options)
+
     def reader(self) -> Handler:
         """What reads names and body and calls the endpoint."""
         return super().get_route_handler()
+
+    def with_names(self, handle: Handler) -> Handler:
+        """As every route does, and a write only once for each Idempotency-Key."""
+        once = Once(handle, self.endpoint) if writes_once(self.endpoint, self.methods) else handle
+        return super().with_names(once)

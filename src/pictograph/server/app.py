@@ -21,6 +21,7 @@ from pictograph.server.routes import datasets, health, images, keys, reindex, se
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
+from pictograph.store.idempotency import ALIVE_EVERY_S
 from pictograph.version import __version__
 from pictograph.wire import ErrorAnswer
 
@@ -58,6 +59,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async def sweep() -> None:
             logger.info("Swept %d unused files", await services.intake.sweep())
+            logger.info("Forgot %d answers of yesterday", await services.requests.sweep())
 
         async def advance_reindex() -> None:
             if new := await services.reindex.advance():
@@ -73,6 +75,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             open_services(settings, conninfo) as services,
             WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
             every(SWEEP_EVERY_S, sweep),
+            every(ALIVE_EVERY_S, services.requests.keep_alive),
             every(REINDEX_EVERY_S, advance_reindex),
             beside(warn_of_old_tags),
             beside(services.codes.keep_fresh),

@@ -46,11 +46,8 @@ COUNT: Final = "SELECT count(*) FROM dataset WHERE organization_id = %s"
 ID_BY_NAME: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND name = %(name)s"
 ID_BY_ID: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND id = %(id)s"
 CREATE: Final = """
-INSERT INTO dataset (id, organization_id, name, description, idempotency_key)
-VALUES (%(id)s, %(organization)s, %(name)s, %(description)s, %(idempotency_key)s)"""
-SAME_CALL: Final = """
-SELECT id FROM dataset
-WHERE organization_id = %(organization)s AND name = %(name)s AND idempotency_key = %(idempotency_key)s"""
+INSERT INTO dataset (id, organization_id, name, description)
+VALUES (%(id)s, %(organization)s, %(name)s, %(description)s)"""
 UPDATE: Final = """
 UPDATE dataset
 SET name = coalesce(%(name)s, name), description = coalesce(%(description)s, description), updated_at = now()
@@ -91,27 +88,19 @@ class Datasets:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(
-        self,
-        organization: OrganizationId,
-        name: str,
-        description: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> Dataset:
-        """A new, empty dataset. Raises ConflictError if the name is taken, unless the same call made it."""
+    async def create(self, organization: OrganizationId, name: str, description: str | None = None) -> Dataset:
+        """A new, empty dataset. Raises ConflictError if the name is taken."""
         values = {
             "id": uuid7(),
             "organization": organization,
             "name": checked_dataset_name(name),
             "description": checked_description(description),
-            "idempotency_key": idempotency_key,
         }
-        async with self._database.connection() as connection:
+        async with self._database.writing() as connection:
             try:
                 await connection.execute(CREATE, values)
             except psycopg.errors.UniqueViolation as error:
-                if not await fetch_value(connection, SAME_CALL, values):
-                    raise name_taken(name) from error
+                raise name_taken(name) from error
             return await fetch_dataset(connection, organization, name)
 
     async def get(self, organization: OrganizationId, reference: str) -> Dataset:
@@ -151,7 +140,7 @@ class Datasets:
         """Renames or describes; None leaves as is. Raises ConflictError if the new name is taken."""
         new_name = checked_dataset_name(name) if name is not None else None
         text = checked_description(description)
-        async with self._database.connection() as connection:
+        async with self._database.writing() as connection:
             dataset = await resolve_dataset(connection, organization, reference)
             try:
                 await connection.execute(UPDATE, {"id": dataset, "name": new_name, "description": text})

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Connection, Database
-from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_tuple, fetch_value
+from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_value
 from pictograph.errors import ConflictError, NotFoundError, PictographError
 from pictograph.store.counts import WHOLE_DATASET, count_images
 from pictograph.store.leftovers import hold_bytes, release_bytes
@@ -57,13 +57,12 @@ SIZES: Final = """
 SELECT id, content_type, file_size AS size_bytes, width::bigint * height AS pixels FROM image WHERE id = ANY(%s)"""
 KNOWN_BLOBS: Final = "SELECT sha256 FROM blob WHERE sha256 = ANY(%b)"
 INSERT: Final = """
-INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, image_auto_tags,
-                   idempotency_key)
+INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, image_auto_tags)
 VALUES (%(id)s, %(dataset)s, %(folder)s, %(filename)s, %(sha256)s, %(content_type)s, %(width)s, %(height)s,
-        %(file_size)s, %(tags)s, %(idempotency_key)s)
+        %(file_size)s, %(tags)s)
 ON CONFLICT (folder_id, filename) DO NOTHING"""
 TAKEN: Final = """
-SELECT i.id, i.sha256, i.idempotency_key FROM image i JOIN folder f ON f.id = i.folder_id
+SELECT 1 FROM image i JOIN folder f ON f.id = i.folder_id
 WHERE f.dataset_id = %s AND f.path = %s AND i.filename = %s"""
 ARCHIVE: Final = "UPDATE image SET archived_at = now(), updated_at = now() WHERE id = %s AND archived_at IS NULL"
 RESTORE: Final = """
@@ -106,7 +105,6 @@ class Upload:
     sha256: Sha256
     size_bytes: int
     facts: PictureFacts
-    idempotency_key: str | None = None
     id: ImageId = field(default_factory=lambda: ImageId(uuid7()))
     """The image that it becomes: known before it is one, so that it can be looked up when the answer is lost."""
 
@@ -232,12 +230,11 @@ class Images:
         async with self._database.connection() as connection:
             return await fetch_one(connection, Tagging, TAGGING, [image.sha256])
 
-    async def require_free(self, place: Place, idempotency_key: str | None = None) -> None:
-        """Raises ConflictError if the place is taken, unless by the same call."""
+    async def require_free(self, place: Place) -> None:
+        """Raises ConflictError if the place is taken."""
         async with self._database.connection() as connection:
-            taken = await fetch_tuple(connection, TAKEN, place_values(place))
-        if taken and (idempotency_key is None or taken[2] != idempotency_key):
-            raise place_taken(place)
+            if await fetch_value(connection, TAKEN, place_values(place)):
+                raise place_taken(place)
 
     @asynccontextmanager
     async def holding(self, sha256: Sha256, size_bytes: int) -> AsyncIterator[None]:
@@ -288,8 +285,8 @@ async def forgotten_blobs(connection: Connection, sha256s: Sequence[Sha256]) -> 
     return set(sha256s) - known
 
 
-async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId, bool]:
-    """The id of the image at this place, and whether this call made it.
+async def insert_image(connection: Connection, upload: Upload) -> ImageId:
+    """The id of the new image at this place.
 
     Raises ConflictError if another call took the place, NotFoundError if the dataset is gone.
     """
@@ -304,18 +301,14 @@ async def insert_image(connection: Connection, upload: Upload) -> tuple[ImageId,
         "height": upload.facts.height,
         "file_size": upload.size_bytes,
         "tags": Jsonb(empty_tags()),
-        "idempotency_key": upload.idempotency_key,
     }
     try:
         inserted = (await connection.execute(INSERT, values)).rowcount
     except psycopg.errors.ForeignKeyViolation as error:
         raise dataset_gone() from error
-    if inserted:
-        return upload.id, True
-    taken = await fetch_tuple(connection, TAKEN, place_values(upload.place))
-    if taken and upload.idempotency_key is not None and taken[2] == upload.idempotency_key:
-        return ImageId(taken[0]), False
-    raise place_taken(upload.place)
+    if not inserted:
+        raise place_taken(upload.place)
+    return upload.id
 
 
 async def ensure_folder(connection: Connection, place: Place) -> int:

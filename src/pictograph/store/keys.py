@@ -190,9 +190,9 @@ class Keys:
             "expires_at": expires_at,
             "created_by": by,
         }
-        async with self._database.transaction() as connection:
+        async with self._database.writing() as connection:
             made = await fetch_one(connection, ApiKey, CREATE_KEY, values)
-        self._memory.has_changed()
+        self._database.when_committed(self._memory.has_changed)
         if made is None:
             raise NotFoundError(f"There is no organization {organization}.")
         return made, secret
@@ -241,7 +241,7 @@ class Keys:
         the last that may act on the whole installation).
         """
         asked = {"id": key_id, "organization": caller.organization_id, "by": caller.key_id}
-        async with self._database.transaction() as connection:
+        async with self._database.writing() as connection:
             working = await (await connection.execute(LOCK_WORKING.encode(), asked)).fetchall()
             role = await fetch_value(connection, REVOKABLE, asked)
             if role is None:
@@ -250,7 +250,7 @@ class Keys:
                 raise AuthError("Your own API key was revoked just now, so it revokes no other.")
             require_revokable(caller, key_id, role, [key for key, held in working if held == "installation"])
             await connection.execute(REVOKE_KEY, asked)
-        self._memory.has_changed()
+        self._database.when_committed(self._memory.has_changed)
 
     async def has_installation_key(self) -> bool:
         """Whether any working key may act on the whole installation."""

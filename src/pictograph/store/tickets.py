@@ -36,7 +36,7 @@ class Tickets:
     async def create(self, place: Place) -> str:
         """A new token, valid for an hour. It cannot be read back: only its hash is kept."""
         token = secrets.token_urlsafe(32)
-        async with self._database.connection() as connection:
+        async with self._database.writing() as connection:
             try:
                 await connection.execute(CREATE, [hash_of(token), *place_values(place)])
             except psycopg.errors.ForeignKeyViolation as error:

@@ -192,6 +192,12 @@ def test_every_retry_of_a_write_carries_the_same_idempotency_key_and_each_call_a
     assert keys[0] is not None
     assert len(keys[0]) == 32
     assert keys[4] is None
+    server = Server(503, 404)
+    client, _ = client_of(server, monkeypatch)
+    with pytest.raises(NotFoundError):
+        client.datasets.delete("x")
+    (first, again) = [request.headers["idempotency-key"] for request in server.requests]
+    assert first == again
 
 
 def test_the_whole_file_is_sent_on_every_attempt(monkeypatch: pytest.MonkeyPatch) -> None:

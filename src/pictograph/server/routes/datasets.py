@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 
 from pictograph import wire
 from pictograph.server import present
-from pictograph.server.access import Admin, IdempotencyKey, KeyFirst, Member, ServicesDep, Viewer
+from pictograph.server.access import Admin, KeyFirst, Member, ServicesDep, Viewer
 from pictograph.store.images import ImageFilter
 from pictograph.types import MAX_LIST_OFFSET, DatasetId
 
@@ -37,11 +37,9 @@ async def list_datasets(
 
 
 @router.post("/", status_code=201)
-async def create_dataset(
-    services: ServicesDep, caller: Member, body: wire.DatasetCreate, idempotency_key: IdempotencyKey = None
-) -> OneDataset:
+async def create_dataset(services: ServicesDep, caller: Member, body: wire.DatasetCreate) -> OneDataset:
     """A new, empty dataset. 409 if the name is taken."""
-    row = await services.datasets.create(caller.organization_id, body.name, body.description, idempotency_key)
+    row = await services.datasets.create(caller.organization_id, body.name, body.description)
     return OneDataset(data=present.dataset(row))
 
 

@@ -13,8 +13,9 @@ from fastapi.responses import StreamingResponse
 from pictograph import wire
 from pictograph.errors import ValidationError
 from pictograph.server import present
-from pictograph.server.access import IdempotencyKey, KeyFirst, Member, ServicesDep, Viewer
+from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import UploadForm, admission_of
+from pictograph.server.idempotency import tell_of
 from pictograph.server.strict import Strict
 from pictograph.services import Services
 from pictograph.store.blobs import Parts
@@ -41,6 +42,7 @@ async def place_of(services: Services, caller: Caller, dataset: str, folder_path
 
 
 def shown(request: Request, services: Services, image: Image, tagging: Tagging | None = None) -> OneImage:
+    tell_of(request, image.id)
     base = present.base_url(request, services.settings.public_url)
     return OneImage(data=present.image(image, base, tagging))
 
@@ -54,13 +56,12 @@ async def upload_image(
     file: Annotated[UploadFile, File(description="The picture.")],
     directory_path: Annotated[str, Form()] = "/",
     filename: Annotated[str | None, Form(description="Absent: the file's own name.")] = None,
-    idempotency_key: IdempotencyKey = None,
 ) -> OneImage:
     """One picture in one step: when this answers 201, the image can no longer be lost."""
     place = await place_of(services, caller, dataset, directory_path, filename or file.filename or "")
     async with admission_of(request).turn():
         data = await file.read()
-        image = await services.intake.receive(caller.organization_id, place, data, idempotency_key)
+        image = await services.intake.receive(caller.organization_id, place, data)
     return shown(request, services, image)
 
 
@@ -96,13 +97,12 @@ async def register_image(
     services: ServicesDep,
     caller: Member,
     body: wire.RegisterRequest,
-    idempotency_key: IdempotencyKey = None,
 ) -> OneImage:
     """Step 3 of 3: makes an image of the bytes that were PUT."""
     place = await place_of(services, caller, body.dataset, body.directory_path, body.filename)
     with admission_of(request).place():
         async with admission_of(request).turn():
-            image = await services.intake.register(caller.organization_id, place, idempotency_key)
+            image = await services.intake.register(caller.organization_id, place)
     return shown(request, services, image)
 
 

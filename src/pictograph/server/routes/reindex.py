@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import Admin, KeyFirst, Operator, ServicesDep
+from pictograph.server.idempotency import in_steps
 from pictograph.services import Services, require_real_encoder, start_reindex
 from pictograph.store.keys import Caller
 
@@ -20,6 +21,7 @@ async def status(request: Request, services: ServicesDep, caller: Admin) -> wire
 
 
 @router.post("/", status_code=202)
+@in_steps
 async def start(
     request: Request, services: ServicesDep, caller: Operator, body: wire.ReindexStart
 ) -> wire.Data[wire.Reindex]:
@@ -30,6 +32,7 @@ async def start(
 
 
 @router.post("/accept-failures")
+@in_steps
 async def accept_failures(request: Request, services: ServicesDep, caller: Operator) -> wire.Data[wire.Reindex]:
     """Let it end although some images are lost to searches by it."""
     await services.reindex.accept_failures()
@@ -37,6 +40,7 @@ async def accept_failures(request: Request, services: ServicesDep, caller: Opera
 
 
 @router.delete("/")
+@in_steps
 async def cancel(request: Request, services: ServicesDep, caller: Operator) -> wire.Data[wire.Reindex]:
     """End it; the library stays as it is, and what was encoded is kept for a later start."""
     await services.reindex.cancel()
@@ -44,6 +48,7 @@ async def cancel(request: Request, services: ServicesDep, caller: Operator) -> w
 
 
 @router.delete("/previous")
+@in_steps
 async def forget_previous(services: ServicesDep, _: Operator) -> wire.Data[wire.ForgottenSpaces]:
     """Delete what encoders that are not in use made of the library. Then there is no way back to them."""
     return wire.Data(data=wire.ForgottenSpaces(spaces=await services.reindex.forget_previous()))

@@ -10,6 +10,7 @@ from pictograph import wire
 from pictograph.index.retag import parse_place
 from pictograph.server import present_tags as present
 from pictograph.server.access import KeyFirst, Operator, ServicesDep, Viewer, reads, runs
+from pictograph.server.idempotency import in_steps
 from pictograph.types import TagCategory
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/tags", tags=["tags"], route_class=KeyFirst)
@@ -59,6 +60,7 @@ async def reset(services: ServicesDep, caller: Operator, body: wire.LabelBody) -
 
 
 @router.post("/update", dependencies=[Depends(runs)])
+@in_steps
 async def update(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=20_000, description="Most contents to tag anew by this call.")] = 2000,
