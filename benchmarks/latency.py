@@ -43,7 +43,7 @@ from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.bulk_images import BulkImages, Halves, new_ids
 from pictograph.index.spaces import Spaces
 from pictograph.search.query import SimilarQuery, TagQuery
-from pictograph.services import open_services, running_database
+from pictograph.services import open_blobs, open_services, running_database
 from pictograph.settings import Settings
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
@@ -155,6 +155,7 @@ async def make_library(settings: Settings, conninfo: str) -> Library:
     """One dataset of each size, and the questions to ask."""
     database = Database(conninfo, max_connections=2)
     await database.open()
+    await open_blobs(settings, database)  # before there are images whose files nobody has
     space = (await Spaces(database).open(SPEC, SPEC.name)).id
     organization = await Keys(database).ensure_organization()
     questions = []

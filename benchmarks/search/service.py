@@ -32,7 +32,7 @@ from pictograph.index.bulk_images import BulkImages, Halves, new_ids
 from pictograph.index.code_service import WORTH_IT_FROM
 from pictograph.index.spaces import Spaces
 from pictograph.search.query import SimilarQuery
-from pictograph.services import Services, open_services, running_database
+from pictograph.services import Services, open_blobs, open_services, running_database
 from pictograph.settings import Settings
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
@@ -100,6 +100,7 @@ class Inside:
     async def _build(self, data: Data) -> None:
         database = Database(self._conninfo, max_connections=2)
         await database.open()
+        await open_blobs(self._settings, database)  # before there are images whose files nobody has
         space = (await Spaces(database).open(SPEC, SPEC.name)).id
         self._organization = await Keys(database).ensure_organization()
         dataset = (await Datasets(database).create(self._organization, "corpus")).id

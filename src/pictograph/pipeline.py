@@ -24,6 +24,7 @@ from pictograph.encode.batching import encode_isolating, joined
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray
 from pictograph.errors import (
     BadImage,
+    BlobMissing,
     DatabaseAway,
     DatabaseStopping,
     NotFoundError,
@@ -42,7 +43,7 @@ from pictograph.index.writer import (
     save_encodings,
 )
 from pictograph.jobs.budget import ByteBudget
-from pictograph.jobs.queue import Claim, Job, enqueue, enqueue_all, retry_later
+from pictograph.jobs.queue import Claim, Job, enqueue, enqueue_all, put_back, retry_later
 from pictograph.jobs.retry import MAX_ATTEMPTS, delay_before_retry
 from pictograph.store.blobs import BlobStore
 from pictograph.store.images import (
@@ -90,6 +91,8 @@ SWEEP_GRACE: Final = timedelta(hours=1)
 """How long an upload may take between the first byte that is kept and its image; then it must have died."""
 SWEPT_AT_ONCE: Final = 500
 """Files that are deleted under one transaction, which locks their rows."""
+OUTAGE_PAUSE: Final = timedelta(seconds=10)
+"""Before an image is tried again that the blob store could not serve."""
 DELETED_AT_ONCE: Final = 16
 """Files that are deleted at the same time: a store far away takes long for each."""
 FORGOTTEN_AFTER_SWEEPS: Final = 2
@@ -248,6 +251,10 @@ class Model:
     space: SpaceId
 
 
+class Outage(Exception):
+    """The blob store is away or full: no image is at fault, so none fails for it, however long it lasts."""
+
+
 class Processor:
     """The half of the write path that the worker does."""
 
@@ -317,8 +324,19 @@ class Processor:
             ready = await self._decoded(job.sha256, size)
             await self._keep_thumbnails(job.sha256, ready.thumbnails)
             return ready
+        except BlobMissing as error:
+            return await self._why_missing(error)
+        except (Unavailable, StorageFull) as error:
+            return Outage(str(error))
         except Exception as error:  # noqa: BLE001 - the per-job edge: whatever it is, it fails this picture alone
             return error
+
+    async def _why_missing(self, error: BlobMissing) -> Exception:
+        try:
+            await self._blobs.require_itself()
+        except Unavailable as lost:
+            return Outage(str(lost))
+        return error
 
     async def _decoded(self, sha256: Sha256, size: PictureSize | None) -> Ready:
         """Within what such a picture mostly takes; then, if that is not enough, within all that one may take."""
@@ -369,6 +387,10 @@ class Processor:
     async def _retry_or_fail(
         self, connection: Connection, space: SpaceRules, claim: Claim, job: Job, error: BaseException
     ) -> None:
+        if isinstance(error, Outage):
+            await put_back(connection, claim, job, OUTAGE_PAUSE)
+            logger.warning("Image %s waits for the blob store: %s", job.image_id, error)
+            return
         delay = delay_before_retry(error, job.attempts, random.random())
         if delay is None:
             await fail_images(connection, space, claim.id, job.sha256, reason_of(error))

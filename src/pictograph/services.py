@@ -42,6 +42,7 @@ from pictograph.store.datasets import Datasets
 from pictograph.store.idempotency import AnsweredRequests
 from pictograph.store.images import Images
 from pictograph.store.keys import Keys
+from pictograph.store.library import Report, require_own_blobs
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
@@ -114,7 +115,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
         closing.push_async_callback(codes.close)
         words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
         closing.callback(words.close)
-        blobs = BlobStore.open(settings.blob_location)
+        blobs = await open_blobs(settings, database)
         thumbnails = Thumbnails(blobs, PictureReaders(limits_of(settings), budget_of(settings), processes=1))
         closing.callback(thumbnails.close)
         images, tickets = Images(database), Tickets(database)
@@ -151,6 +152,13 @@ def code_search(codes: CodesWhenLarge) -> CodeSearch:
     return CodeSearch(codes, nearest_by_codes, over_fetch)
 
 
+async def open_blobs(settings: Settings, database: Database, *, adopt: Report | None = None) -> BlobStore:
+    """The library's own blob store (store/library.py). Raises ConfigurationError if the settings name another one."""
+    blobs = BlobStore.open(settings.blob_location)
+    await require_own_blobs(database, blobs, str(settings.blob_location), adopt=adopt)
+    return blobs
+
+
 async def open_space(settings: Settings, database: Database) -> Space:
     """The active space: that of the encoder in the settings, or, for `auto`, whatever the data has.
 
@@ -185,13 +193,13 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceW
         chosen = await encoder_of_library(spaces) if settings.encoder == AUTO else settings.encoder
         loading = asyncio.create_task(asyncio.to_thread(load_encoder, chosen, settings.threads))
         await opening
+        blobs = await open_blobs(settings, database)
         encoder = await loading
         keep_blas_quiet()
         space = await spaces.join(encoder.spec, chosen)
         taxonomy = load_taxonomy()
         tagger = await tagger_of(database, space.id, encoder, taxonomy)
         model = Model(encoder, tagger, taxonomy, space.id)
-        blobs = BlobStore.open(settings.blob_location)
         readers = PictureReaders(limits_of(settings), budget_of(settings), processes=settings.threads)
         processor = Processor(
             database, blobs, model, readers, threads=settings.threads, memory_bytes=settings.picture_bytes

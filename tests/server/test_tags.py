@@ -272,11 +272,11 @@ def test_an_update_to_a_new_taxonomy_shows_on_images_without_reading_one(
 
 
 def test_a_server_that_finds_tags_of_another_version_names_the_command(
-    tagged: tuple[Service, Client], client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tagged: tuple[Service, Client], client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     def warnings_of_a_start() -> list[str]:
         caplog.clear()
-        with running_service(service.database_url, tmp_path / "second", encoder="offline") as second:
+        with running_service(service.database_url, service.services.settings.data_folder, encoder="offline") as second:
             second.run(second.services.retag.is_due())  # takes as long as what the start does beside
             time.sleep(0.5)
         return [record.message for record in caplog.records if "pictograph tags update" in record.message]

@@ -40,6 +40,13 @@ LeaseS = Annotated[float | None, described("lease_s", "--lease-s")]
 MaxBytes = Annotated[int | None, described("max_bytes", "--max-bytes")]
 MaxPixels = Annotated[int | None, described("max_pixels", "--max-pixels")]
 LogLevel = Annotated[str | None, described("log_level", "--log-level")]
+AdoptBlobStore = Annotated[
+    bool,
+    typer.Option(
+        "--adopt-blob-store",
+        help="Make this blob store the library's own, once every file is found in it: after a move or a restore.",
+    ),
+]
 ExitWithParent = Annotated[
     bool, typer.Option("--exit-with-parent", help="Stop when standard input closes.", hidden=True)
 ]
@@ -60,6 +67,7 @@ def serve(
     max_bytes: MaxBytes = None,
     max_pixels: MaxPixels = None,
     log_level: LogLevel = None,
+    adopt_blob_store: AdoptBlobStore = False,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print every setting's value and exit.")
     ] = False,
@@ -79,6 +87,7 @@ def serve(
         settings,
         announce=lambda start: announce(start, settings),
         fetch=fetch_model,
+        adopt=told_of_files if adopt_blob_store else None,
         exit_with_parent=exit_with_parent,
     )
 
@@ -94,12 +103,15 @@ def worker(
     max_bytes: MaxBytes = None,
     max_pixels: MaxPixels = None,
     log_level: LogLevel = None,
+    adopt_blob_store: AdoptBlobStore = False,
     exit_with_parent: ExitWithParent = False,
 ) -> None:
     """Run one more worker, on this or another machine, against the database and the blob store of a service."""
     settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
     set_up_logging(settings.log_level, role="worker")
-    require_server().work(settings, exit_with_parent=exit_with_parent)
+    require_server().work(
+        settings, adopt=told_of_files if adopt_blob_store else None, exit_with_parent=exit_with_parent
+    )
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
@@ -126,6 +138,12 @@ def require_server() -> ModuleType:
     except ImportError as error:
         raise ConfigurationError(f'The service needs {error.name}: pip install "pictograph[server]".') from error
     return run
+
+
+def told_of_files(seen: int, total: int) -> None:
+    """How far the look at all files is; a line for each hundred thousand, and the last."""
+    if seen == total or seen % 100_000 == 0:
+        errors.print(f"Looked for {seen} of {total} files in the blob store", highlight=False)
 
 
 def fetch_model(name: str) -> None:

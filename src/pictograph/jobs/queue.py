@@ -62,6 +62,9 @@ UPDATE job SET ready_at = now() + %(lease)s WHERE (image_id, space_id) IN (
 RETRY: Final = (
     "UPDATE job SET claim = NULL, ready_at = now() + %(delay)s WHERE image_id = %(image)s AND claim = %(claim)s"
 )
+PUT_BACK: Final = """
+UPDATE job SET claim = NULL, ready_at = now() + %(delay)s, attempts = attempts - 1
+WHERE image_id = %(image)s AND claim = %(claim)s"""
 RELEASE: Final = """
 UPDATE job SET claim = NULL, ready_at = now(), attempts = attempts - 1 WHERE (image_id, space_id) IN (
     SELECT image_id, space_id FROM job WHERE claim = %s FOR UPDATE SKIP LOCKED)"""
@@ -173,3 +176,8 @@ async def enqueue_in(connection: Connection, space: SpaceId, images: Sequence[Im
 async def retry_later(connection: Connection, claim: Claim, job: Job, delay: timedelta) -> None:
     """Gives one job back, to be ready after `delay`."""
     await connection.execute(RETRY, {"image": job.image_id, "claim": claim.id, "delay": delay})
+
+
+async def put_back(connection: Connection, claim: Claim, job: Job, delay: timedelta) -> None:
+    """As `retry_later`, but the attempt does not count: what failed had nothing to do with the image."""
+    await connection.execute(PUT_BACK, {"image": job.image_id, "claim": claim.id, "delay": delay})

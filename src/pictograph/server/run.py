@@ -27,9 +27,10 @@ from pictograph.server.app import create_app
 from pictograph.server.connections import Connections, raise_file_limit
 from pictograph.server.encoder_choice import Fetch, settle_encoder
 from pictograph.server.protocol import GuardedProtocol
-from pictograph.services import open_space, open_worker, running_database
+from pictograph.services import open_blobs, open_space, open_worker, running_database
 from pictograph.settings import AUTO, Settings
 from pictograph.store.keys import Keys
+from pictograph.store.library import Report
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +53,17 @@ class Start:
 
 
 def serve(
-    settings: Settings, *, announce: Callable[[Start], None], fetch: Fetch, exit_with_parent: bool = False
+    settings: Settings,
+    *,
+    announce: Callable[[Start], None],
+    fetch: Fetch,
+    adopt: Report | None = None,
+    exit_with_parent: bool = False,
 ) -> None:
     """Runs the service until it is asked to stop (SIGINT, SIGTERM).
 
     announce is called when requests are about to be taken; fetch: fetches a model that is to run and is not here;
+    adopt: takes another blob store than before, once every file is there, and is told of the progress;
     exit_with_parent: also stop when standard input closes. Raises ConfigurationError if it cannot start.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # also during the start: in order
@@ -64,7 +71,7 @@ def serve(
     listener = bind(settings.host, settings.port)
     address = address_of(settings.host, listener)
     with listener, running_database(settings) as conninfo:
-        settings, start = asyncio.run(first_start(settings, conninfo, address, fetch))
+        settings, start = asyncio.run(first_start(settings, conninfo, address, fetch, adopt))
 
         def be_ready(_: object) -> None:
             keep_what_is_loaded()
@@ -135,7 +142,9 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
     )
 
 
-async def first_start(settings: Settings, conninfo: str, address: str, fetch: Fetch) -> tuple[Settings, Start]:
+async def first_start(
+    settings: Settings, conninfo: str, address: str, fetch: Fetch, adopt: Report | None = None
+) -> tuple[Settings, Start]:
     """Settles the encoder, makes the organization and, where this machine has no working key, one for all acts.
 
     The config file names one service, the one whose data folder it carries. A service with another data folder leaves
@@ -146,6 +155,7 @@ async def first_start(settings: Settings, conninfo: str, address: str, fetch: Fe
     database = Database(conninfo, max_connections=1)
     await database.open()
     try:
+        await open_blobs(settings, database, adopt=adopt)  # another store is said before anything is fetched
         settings, choice = await settle_encoder(settings, database, fetch)
         space = await open_space(settings, database)  # a wrong encoder is said before anything runs
         keys = Keys(database)
@@ -209,14 +219,26 @@ def when_parent_ends(stop: Callable[[], object]) -> None:
     threading.Thread(target=wait, daemon=True, name="parent").start()
 
 
-def work(settings: Settings, *, exit_with_parent: bool = False) -> None:
-    """Runs one worker until it is asked to stop; batches at hand are finished first."""
+def work(settings: Settings, *, adopt: Report | None = None, exit_with_parent: bool = False) -> None:
+    """Runs one worker until it is asked to stop; batches at hand are finished first. adopt: as for `serve`."""
     if not settings.database_url:
         raise ConfigurationError(
             "A worker needs the database of its service: pass --database-url. "
             "A service with an embedded database runs its own workers (pictograph serve --workers N)."
         )
+    if adopt is not None:
+        asyncio.run(adopt_blobs(settings, settings.database_url, adopt))
     asyncio.run(run_worker(settings, settings.database_url, exit_with_parent=exit_with_parent))
+
+
+async def adopt_blobs(settings: Settings, conninfo: str, adopt: Report) -> None:
+    """Makes the blob store of the settings the library's own. Raises ConfigurationError if a file is missing there."""
+    database = Database(conninfo, max_connections=1)
+    await database.open()
+    try:
+        await open_blobs(settings, database, adopt=adopt)
+    finally:
+        await database.close()
 
 
 async def run_worker(settings: Settings, conninfo: str, *, exit_with_parent: bool) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
@@ -19,6 +21,8 @@ from pictograph.types import Sha256
 
 DERIVED_KINDS: Final = ("thumbnail",)
 """What is kept beside a blob and goes with it (store/thumbnails.py)."""
+MARK: Final = "pictograph-blob-store.json"
+"""The object that says which store this is."""
 PART_BYTES: Final = 262_144
 """What is in memory at once of a blob that is handed on."""
 
@@ -59,6 +63,7 @@ class BlobStore:
     def __init__(self, store: ObjectStore, root: Path | None = None) -> None:
         self._store = store
         self._root = root
+        self._mark: UUID | None = None
 
     @classmethod
     def open(cls, location: str | Path) -> BlobStore:
@@ -72,8 +77,41 @@ class BlobStore:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(LocalStore(root, mkdir=True), root)
 
+    async def mark(self) -> UUID | None:
+        """The id that `put_mark` gave this store; None if it has none. Raises Unavailable if it cannot be read."""
+        try:
+            data = await self._read(MARK)
+        except BlobMissing:
+            return None
+        try:
+            self._mark = UUID(json.loads(data)["blob_store"])
+            return self._mark
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"The object {MARK} in the blob store is damaged; put it back.") from error
+
+    async def put_mark(self, store: UUID) -> None:
+        """Gives this store an id, by which its library knows it (store/library.py)."""
+        with blob_errors(MARK):
+            await self._write(MARK, json.dumps({"blob_store": str(store)}).encode())
+        self._mark = store
+
+    async def require_itself(self) -> None:
+        """Raises Unavailable if this is not the store any more that was opened: a disk that is no longer mounted."""
+        expected = self._mark
+        if expected is not None and await self.mark() != expected:
+            self._mark = expected
+            raise lost_store()
+
+    async def has(self, sha256: Sha256) -> bool:
+        """Whether the bytes are there; nothing of them is read."""
+        name = original_name(sha256)
+        with blob_errors(name):
+            return await self._size_of(name) is not None
+
     async def put(self, sha256: Sha256, data: bytes) -> None:
         """Stores the bytes; when this returns they survive a power cut. Does nothing if they are there already."""
+        if self._mark is not None and self._root is not None and not (self._root / MARK).exists():
+            raise lost_store()  # its folder may be that of another disk now, where nobody would find the bytes again
         name = original_name(sha256)
         with blob_errors(name):
             if await self._size_of(name) != len(data):
@@ -149,6 +187,13 @@ class BlobStore:
         await obstore.put_async(self._store, name, data)
         if self._root is not None:
             await asyncio.to_thread(flush_to_disk, self._root / name, self._root)
+
+
+def lost_store() -> Unavailable:
+    return Unavailable(
+        f"The blob store is not the one that was opened: it has lost its object {MARK}. Is its disk mounted?",
+        retry_after_s=10,
+    )
 
 
 def original_name(sha256: Sha256) -> str:
