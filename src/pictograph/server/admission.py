@@ -1,21 +1,79 @@
-"""How many uploads the server takes at once. What is beyond is told to come back; it never becomes memory."""
+"""How many uploads the server takes at once, and whose. What is beyond is told to come back; it never becomes memory.
+
+Places are shared: where several organizations want in, none has more than its share, nor a key more than its share of
+that. A sender that stalls while others wait loses its place to them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import UUID
 
 from fastapi import Request, Response
 
-from pictograph.errors import RateLimitError
+from pictograph.errors import RateLimitError, SlowSender
 from pictograph.server.access import KeyFirst
+from pictograph.server.pace import Pace
 from pictograph.server.strict import Handler
+from pictograph.store.keys import Caller
 
 LONGEST_WAIT_S: Final = 10.0
-"""For a turn, once the body is here: well below a client's timeout, so that it hears a 429 and not silence."""
+"""For a place or a turn: well below a client's timeout, so that it hears a 429 and not silence."""
 RETRY_AFTER_S: Final = 1.0
+STALLED_S: Final = 2.0
+"""Who has a place and has sent nothing for so long loses it, if others wait."""
+PATIENCE_S: Final = 0.25
+"""So long it is seen whether somebody inside is waited for; if nobody is, the server is merely full."""
+TEND_EVERY_S: Final = 0.1
+MOST_IN_LINE: Final = 1_000
+"""Uploads that wait for a place; none of their bytes are read."""
+
+
+class Owner(NamedTuple):
+    """Whose upload it is."""
+
+    organization: UUID | None = None
+    key: UUID | None = None
+
+
+@dataclass(eq=False)
+class Upload:
+    """One that has a place, or waits for one."""
+
+    owner: Owner
+    pace: Pace
+    since: float = field(default_factory=time.monotonic)
+    entered: asyncio.Future[None] | None = None
+    """Of one that waits."""
+    is_given_up: bool = False
+
+
+class Crowd:
+    """How many uploads each owner has inside, and each one's share."""
+
+    def __init__(self, inside: list[Upload], waiting: list[Upload], places: int) -> None:
+        self._organizations = Counter(upload.owner.organization for upload in inside)
+        self._keys = Counter(upload.owner for upload in inside)
+        wanting = {upload.owner.organization for upload in (*inside, *waiting)}
+        self._share = max(1, places // max(1, len(wanting)))
+
+    def rank(self, upload: Upload) -> tuple[int, int]:
+        """Larger for an owner with more uploads inside."""
+        return self._organizations[upload.owner.organization], self._keys[upload.owner]
+
+    def is_above_share(self, upload: Upload) -> bool:
+        """Whether its organization has more places than it should while others want in."""
+        return self._organizations[upload.owner.organization] > self._share
+
+    def is_below_share(self, upload: Upload) -> bool:
+        """Whether its organization may still have one more."""
+        return self._organizations[upload.owner.organization] < self._share
 
 
 class Admission:
@@ -28,19 +86,27 @@ class Admission:
         """max_working: uploads with a turn; max_waiting: those that arrive, or wait for one, beside them."""
         self._places = max_working + max_waiting
         self._turns = asyncio.Semaphore(max_working)
-        self.inside = 0
-        """Uploads that have a place now."""
+        self._inside: list[Upload] = []
+        self._waiting: list[Upload] = []
+        self._tending: asyncio.Task[None] | None = None
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Held while an upload is here. Raises RateLimitError at once if there is none left."""
-        if self.inside >= self._places:
-            raise too_many()
-        self.inside += 1
+    @property
+    def inside(self) -> int:
+        """Uploads that have a place now."""
+        return len(self._inside)
+
+    @asynccontextmanager
+    async def place(self, owner: Owner = Owner(), pace: Pace | None = None) -> AsyncIterator[None]:  # noqa: B008
+        """Held while an upload is here. Raises RateLimitError if there is none left, and nobody stalls or has too many.
+
+        pace: of its body; who stalls may be given up.
+        """
+        upload = Upload(owner, pace or Pace())
         try:
+            await self._enter(upload)
             yield
         finally:
-            self.inside -= 1
+            self._leave(upload)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -54,6 +120,76 @@ class Admission:
             yield
         finally:
             self._turns.release()
+
+    async def _enter(self, upload: Upload) -> None:
+        if len(self._inside) < self._places:  # then nobody waits
+            self._inside.append(upload)
+            return
+        if len(self._waiting) >= MOST_IN_LINE:
+            raise too_many()
+        upload.entered = asyncio.get_running_loop().create_future()
+        self._waiting.append(upload)
+        if self._tending is None or self._tending.done():
+            self._tending = asyncio.create_task(self._tend())
+        await upload.entered
+
+    def _leave(self, upload: Upload) -> None:
+        for uploads in (self._inside, self._waiting):
+            if upload in uploads:
+                uploads.remove(upload)
+        self._fill_places()
+
+    def _fill_places(self) -> None:
+        """The next is whose organization has the fewest inside, then whose key has, then who came first."""
+        while self._waiting and len(self._inside) < self._places:
+            crowd = Crowd(self._inside, self._waiting, self._places)
+            following = min(self._waiting, key=lambda upload: (*crowd.rank(upload), upload.since))
+            self._waiting.remove(following)
+            if following.entered is not None and not following.entered.done():
+                self._inside.append(following)
+                following.entered.set_result(None)
+
+    async def _tend(self) -> None:
+        """While somebody waits for a place."""
+        while self._waiting:
+            now = time.monotonic()
+            self._give_up_stalled(now)
+            self._make_room_for_shares(now)
+            self._refuse_hopeless(now)
+            await asyncio.sleep(TEND_EVERY_S)
+
+    def _give_up_stalled(self, now: float) -> None:
+        crowd = Crowd(self._inside, self._waiting, self._places)
+        stalled = [one for one in self._inside if not one.is_given_up and one.pace.silent_s(now) >= STALLED_S]
+        leaving = sum(one.is_given_up for one in self._inside)
+        for one in sorted(stalled, key=crowd.rank, reverse=True)[: max(0, len(self._waiting) - leaving)]:
+            give_up(one, SlowSender(f"Nothing more came for {STALLED_S:g} s while others waited. Send it again."))
+
+    def _make_room_for_shares(self, now: float) -> None:
+        """Of an organization above its share the slowest goes, if one below its own has waited for a while."""
+        crowd = Crowd(self._inside, self._waiting, self._places)
+        if not any(crowd.is_below_share(one) and now - one.since >= STALLED_S for one in self._waiting):
+            return
+        if any(one.is_given_up for one in self._inside):
+            return
+        sending = [one for one in self._inside if crowd.is_above_share(one) and one.pace.silent_s(now) > 0]
+        if sending:
+            slowest = min(sending, key=lambda one: one.pace.received / (now - one.since + 1))
+            give_up(slowest, too_many())
+
+    def _refuse_hopeless(self, now: float) -> None:
+        crowd = Crowd(self._inside, self._waiting, self._places)
+        is_hope = any(one.is_given_up or one.pace.silent_s(now) > 0 for one in self._inside)
+        for one in list(self._waiting):
+            waited = now - one.since
+            is_hopeless = waited >= PATIENCE_S and not is_hope and not crowd.is_below_share(one)
+            if one.entered is not None and not one.entered.done() and (is_hopeless or waited >= LONGEST_WAIT_S):
+                one.entered.set_exception(too_many())
+
+
+def give_up(upload: Upload, error: SlowSender | RateLimitError) -> None:
+    upload.is_given_up = True
+    upload.pace.give_up(error)
 
 
 def too_many() -> RateLimitError:
@@ -70,6 +206,12 @@ def admission_of(request: Request) -> Admission:
     return admission
 
 
+def pace_of(request: Request) -> Pace:
+    """How the body of this request comes; put there by `BodyLimit`."""
+    pace: Pace = request.state.pace
+    return pace
+
+
 class UploadForm(KeyFirst):
     """A route for a form with a file: the key first, then a place, and only then the body."""
 
@@ -78,7 +220,12 @@ class UploadForm(KeyFirst):
         read_and_handle = super().reader()
 
         async def handle_admitted(request: Request) -> Response:
-            with admission_of(request).place():
+            async with admission_of(request).place(owner_of(request.state.caller), pace_of(request)):
                 return await read_and_handle(request)
 
         return handle_admitted
+
+
+def owner_of(caller: Caller) -> Owner:
+    """Whose share an upload of this caller counts to."""
+    return Owner(caller.organization_id, caller.key_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from typing import Final
@@ -10,12 +9,11 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pictograph.errors import SlowSender, TooLarge
+from pictograph.errors import TooLarge
+from pictograph.server.pace import Pace
 
 FORM_OVERHEAD_BYTES: Final = 1_000_000
 """What a multipart form may have around the file."""
-SILENCE_S: Final = 30.0
-"""How long a sender may send nothing before its body is there: else whoever stalls holds an upload's place for ever."""
 
 
 class RequestMarks:
@@ -69,6 +67,7 @@ class BodyLimit:
         declared = Headers(scope=scope).get("content-length", "")
         seen, is_here = 0, False
         state = scope.setdefault("state", {})
+        state["pace"] = pace = Pace()
 
         async def receive_bounded() -> Message:
             nonlocal seen, is_here
@@ -77,7 +76,7 @@ class BodyLimit:
                 raise self._too_large(limit)
             if is_here:  # then this waits for the caller to hang up, however long that takes
                 return await receive()
-            message = await unless_silent(receive)
+            message = await pace.next_part(receive)
             seen += len(message.get("body", b""))
             is_here = not message.get("more_body", False)
             if seen > limit:
@@ -93,12 +92,3 @@ class BodyLimit:
             f"The request is larger than the server takes: a file may have at most {self._max_bytes} bytes "
             "(setting max_bytes)."
         )
-
-
-async def unless_silent(receive: Receive) -> Message:
-    """The next part of a body. Raises SlowSender if none comes for SILENCE_S."""
-    try:
-        async with asyncio.timeout(SILENCE_S):
-            return await receive()
-    except TimeoutError as error:
-        raise SlowSender(f"Nothing more of the request came for {SILENCE_S:g} s. Send it again.") from error

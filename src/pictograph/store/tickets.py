@@ -12,12 +12,14 @@ from pictograph.db.pool import Database
 from pictograph.db.rows import fetch_tuple, fetch_value
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.store.images import Place, dataset_gone, place_values
-from pictograph.types import Sha256
+from pictograph.types import OrganizationId, Sha256
 
 CREATE: Final = """
 INSERT INTO upload_ticket (token_hash, dataset_id, folder_path, filename, expires_at)
 VALUES (%s, %s, %s, %s, now() + interval '1 hour')"""
-VALID: Final = "SELECT 1 FROM upload_ticket WHERE token_hash = %s AND expires_at > now()"
+VALID: Final = """
+SELECT d.organization_id FROM upload_ticket t JOIN dataset d ON d.id = t.dataset_id
+WHERE t.token_hash = %s AND t.expires_at > now()"""
 FILL: Final = "UPDATE upload_ticket SET sha256 = %s WHERE token_hash = %s"
 REDEEM: Final = """
 SELECT t.sha256, b.size_bytes FROM upload_ticket t JOIN blob b ON b.sha256 = t.sha256
@@ -43,11 +45,13 @@ class Tickets:
                 raise dataset_gone() from error
         return token
 
-    async def require_valid(self, token: str) -> None:
-        """Raises NotFoundError for a token that was never made or has expired."""
+    async def require_valid(self, token: str) -> OrganizationId:
+        """Whose it is. Raises NotFoundError for a token that was never made or has expired."""
         async with self._database.connection() as connection:
-            if not await fetch_value(connection, VALID, [hash_of(token)]):
-                raise NotFoundError("This upload URL is unknown or has expired. Ask for a new one with upload-url.")
+            organization = await fetch_value(connection, VALID, [hash_of(token)])
+        if organization is None:
+            raise NotFoundError("This upload URL is unknown or has expired. Ask for a new one with upload-url.")
+        return OrganizationId(organization)
 
     async def fill(self, token: str, sha256: Sha256) -> None:
         """Notes which bytes arrived for this token."""

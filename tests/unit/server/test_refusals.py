@@ -34,7 +34,7 @@ async def test_nobody_waits_longer_than_the_bound(slept: list[float]) -> None:
     spaced = Refusals()
     for _ in range(10_000):
         await spaced.turn()
-    assert max(slept) == refusals.LONGEST_WAIT_S
+    assert refusals.LONGEST_WAIT_S - 0.1 < max(slept) <= refusals.LONGEST_WAIT_S
 
 
 async def test_time_that_passes_is_credited() -> None:

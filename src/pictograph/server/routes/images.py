@@ -14,7 +14,7 @@ from pictograph import wire
 from pictograph.errors import ValidationError
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
-from pictograph.server.admission import UploadForm, admission_of
+from pictograph.server.admission import Owner, UploadForm, admission_of, owner_of, pace_of
 from pictograph.server.idempotency import tell_of
 from pictograph.server.strict import Strict
 from pictograph.services import Services
@@ -80,14 +80,15 @@ async def create_upload_url(
 @uploads.put("/{token}", status_code=200)
 async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict[str, bool]:
     """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here."""
-    await services.tickets.require_valid(token)
-    with admission_of(request).place(), SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
-        spooled = UploadFile(cast(BinaryIO, file))
-        async for chunk in request.stream():  # before a turn is taken: a slow sender must not hold one
-            await spooled.write(chunk)
-        await spooled.seek(0)
-        async with admission_of(request).turn():
-            await services.intake.stage(token, await spooled.read())
+    owner = Owner(await services.tickets.require_valid(token))
+    async with admission_of(request).place(owner, pace_of(request)):
+        with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
+            spooled = UploadFile(cast(BinaryIO, file))
+            async for chunk in request.stream():  # before a turn is taken: a slow sender must not hold one
+                await spooled.write(chunk)
+            await spooled.seek(0)
+            async with admission_of(request).turn():
+                await services.intake.stage(token, await spooled.read())
     return {"stored": True}
 
 
@@ -100,9 +101,8 @@ async def register_image(
 ) -> OneImage:
     """Step 3 of 3: makes an image of the bytes that were PUT."""
     place = await place_of(services, caller, body.dataset, body.directory_path, body.filename)
-    with admission_of(request).place():
-        async with admission_of(request).turn():
-            image = await services.intake.register(caller.organization_id, place)
+    async with admission_of(request).place(owner_of(caller)), admission_of(request).turn():
+        image = await services.intake.register(caller.organization_id, place)
     return shown(request, services, image)
 
 
