@@ -580,6 +580,45 @@ class UploadUrl(Wire):
     """Valid for an hour; it needs no key, so treat it as one."""
 
 
+class PlaceInDataset(Body):
+    """A folder and a filename."""
+
+    directory_path: FolderPath = "/"
+    """Exactly this folder."""
+    filename: Name
+    """Exactly this name."""
+
+
+class WhichExistRequest(Body):
+    """Body of `POST /images/which-exist`."""
+
+    dataset: DatasetReference
+    """Name or UUID."""
+    files: Annotated[list[PlaceInDataset], Field(max_length=1000)]
+    """At most 1000 places."""
+
+
+class KnownImage(Wire):
+    """What there is at a place that was asked for."""
+
+    position: int
+    """Of the place in the question, from 0."""
+    id: str
+    """UUID of the image."""
+    folder_path: str
+    """`/`, or `/a/b`."""
+    filename: str
+    """Its name within its folder."""
+    sha256: str
+    """Of the file's bytes, 64 hexadecimal digits."""
+    file_size: int
+    """Bytes of the file."""
+    state: ImageState
+    """`received`, `embedded`, `tagged` or `failed`."""
+    is_archived: bool
+    """True if no search finds it; `restore` brings it back."""
+
+
 class UploadUrlRequest(Body):
     """Body of `POST /images/upload-url`."""
 

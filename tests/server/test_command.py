@@ -278,3 +278,22 @@ def test_tune_says_that_it_does_nothing_any_more(command: Command) -> None:
     code, out, err = command("tune", "--dry-run", "--images", "20000", "--json")
     assert (code, json.loads(out)["stored"]) == (0, False)
     assert "no longer does anything" in err
+
+
+def test_a_file_that_changed_is_named_and_is_exit_code_1(command: Command, photos: Path) -> None:
+    for n in range(3):
+        (photos / f"{n}.jpg").write_bytes(picture_bytes(n))
+    assert command("upload", photos, "--dataset", "street")[0] == 0
+    image = parsed(command("images", "list", "street", "--json"))["data"][0]
+    assert command("images", "delete", image["id"])[0] == 0
+    changed = next(path for path in sorted(photos.glob("*.jpg")) if path.name != image["filename"])
+    changed.write_bytes(picture_bytes(9))
+    code, out, _ = command("upload", photos, "--dataset", "street")
+    assert code == 1
+    assert "1 were there already, but archived" in out
+    assert "1 are other than the images of their names" in out
+    assert changed.name in out
+    code, out, _ = command("upload", photos, "--dataset", "street", "--json")
+    report = json.loads(out)
+    assert (code, report["skipped"], report["restored"]) == (1, 2, 0)
+    assert [item["path"] for item in report["different"]] == [str(changed)]

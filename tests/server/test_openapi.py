@@ -28,7 +28,7 @@ UUID = "0198c0de-0000-7000-8000-000000000000"
 ARGUMENTS: dict[str, Any] = {
     "image_id": UUID, "key_id": UUID, "dataset": "street", "dataset_name": "street", "name": "x", "new_name": "y",
     "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"], "text": "a car", "encoder": "noop",
-    "label": "dog", "threshold": 0.3,
+    "places": [], "label": "dog", "threshold": 0.3,
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from pictograph import (
     ApiError,
+    AsyncClient,
     BadImage,
     Client,
     ConflictError,
@@ -379,3 +380,76 @@ def test_a_foreign_key_cannot_register_what_was_put_for_us(
     assert register(stranger, "a.jpg").status_code == 404
     body = {"dataset": street.id, "filename": "a.jpg"}
     assert stranger.api("POST", "/images/register", json=body).status_code == 404
+
+
+# Which exist
+
+
+def test_a_thousand_places_are_asked_for_in_one_question(raw: Raw, client: Client, street: Dataset) -> None:
+    image = client.images.upload("street", picture_bytes(1), folder_path="/a", filename="here.jpg")
+    archived = client.images.upload("street", picture_bytes(2), filename="archived.jpg")
+    client.images.delete(archived.id)
+    files = [{"filename": f"{n}.jpg"} for n in range(996)]
+    files += [{"directory_path": "a/", "filename": "here.jpg"}, {"filename": "here.jpg"}, {"filename": "archived.jpg"}]
+    files += [{"directory_path": "/nowhere", "filename": ".."}]
+    answer = raw.api("POST", "/images/which-exist", json={"dataset": "street", "files": files})
+    assert answer.status_code == 200, answer.text
+    here, hidden = answer.json()["data"]
+    assert (here["position"], here["id"], here["sha256"]) == (996, image.id, image.sha256)
+    assert (here["file_size"], here["is_archived"], here["folder_path"]) == (len(picture_bytes(1)), False, "/a")
+    assert (hidden["position"], hidden["id"], hidden["is_archived"]) == (998, archived.id, True)
+    many = {"dataset": "street", "files": [{"filename": "x"}] * 1001}
+    assert raw.api("POST", "/images/which-exist", json=many).status_code == 422
+    assert raw.api("POST", "/images/which-exist", json={"dataset": "nowhere", "files": []}).status_code == 404
+    assert raw.api("POST", "/images/which-exist", json={"dataset": "street", "files": []}).json()["data"] == []
+
+
+def test_an_upload_goes_on_without_listing_the_dataset_and_tells_what_changed(
+    client: Client, street: Dataset, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(4):
+        (photos / f"{n}.jpg").write_bytes(picture_bytes(n))
+    assert client.images.upload_from_directory("street", photos).success
+    for listing in ("list_images", "upload_image"):
+        monkeypatch.setattr(f"pictograph.client.calls.{listing}", None)  # neither is called
+    gone = client.images.upload_from_directory("street", photos)
+    assert (len(gone.skipped), gone.success, gone.done) == (4, True, 4)
+    monkeypatch.undo()
+    (photos / "1.jpg").write_bytes(picture_bytes(1, size=(99, 77)))
+    (photos / "new.jpg").write_bytes(picture_bytes(5))
+    (before,) = client.images.list("street", filename="1.jpg")
+    report = client.images.upload_from_directory("street", photos)
+    assert [item.path.name for item in report.different] == ["1.jpg"]
+    assert report.different[0].image_id == before.id
+    assert ([image.filename for image in report.uploaded], len(report.skipped)) == (["new.jpg"], 3)
+    assert not report.success
+    assert client.images.download(before.id) == picture_bytes(1)
+
+
+def test_an_archived_image_of_the_same_bytes_is_restored_and_said(
+    client: Client, street: Dataset, photos: Path
+) -> None:
+    for n in range(2):
+        (photos / f"{n}.jpg").write_bytes(picture_bytes(n))
+    first = client.images.upload_from_directory("street", photos)
+    client.images.delete(first.uploaded[0].id)
+    report = client.images.upload_from_directory("street", photos)
+    assert ([image.id for image in report.restored], len(report.skipped)) == ([first.uploaded[0].id], 1)
+    assert (report.success, len(client.images.list("street"))) == (True, 2)
+
+
+async def test_the_async_client_tells_the_same(service: Service, photos: Path) -> None:
+    organization = service.organization()
+    (photos / "same.jpg").write_bytes(picture_bytes(1))
+    (photos / "other.jpg").write_bytes(picture_bytes(2))
+    (photos / "archived.jpg").write_bytes(picture_bytes(3))
+    async with AsyncClient(service.key(organization), base_url=service.address) as client:
+        first = await client.images.upload_from_directory("street", photos)
+        await client.images.delete(next(image.id for image in first.uploaded if image.filename == "archived.jpg"))
+        (photos / "other.jpg").write_bytes(picture_bytes(4))
+        (photos / "new.jpg").write_bytes(picture_bytes(5))
+        report = await client.images.upload_from_directory("street", photos)
+    assert [path.name for path in report.skipped] == ["same.jpg"]
+    assert [item.path.name for item in report.different] == ["other.jpg"]
+    assert [image.filename for image in report.restored] == ["archived.jpg"]
+    assert [image.filename for image in report.uploaded] == ["new.jpg"]

@@ -31,7 +31,8 @@ def upload(
     """Upload a directory of pictures. Run it again after an interruption: what is there already is skipped.
 
     A picture is told by its first bytes, whatever its name. Folders that are links are looked through. What is left
-    aside is counted and named; with --json, every file is. Exit code 1: something was refused, or could not be read.
+    aside is counted and named; with --json, every file is. A file that changed since is told, and not sent. Exit
+    code 1: something was refused, differs, or could not be read.
 
     Example: pictograph upload ~/photos/street --dataset street
     """
@@ -72,6 +73,8 @@ def summary(report: UploadReport, counts: Progress | None) -> dict[str, object]:
         "attempted": report.attempted,
         "uploaded": len(report.uploaded),
         "skipped": len(report.skipped),
+        "restored": len(report.restored),
+        "different": [{"path": str(d.path), "image_id": d.image_id, "reason": d.reason} for d in report.different],
         "failures": [{"path": str(f.path), "code": f.code, "reason": f.reason} for f in report.failures],
         "left_aside": [{"path": str(it.path), "kind": it.kind, "reason": it.reason} for it in report.left_aside],
         "progress": counts.model_dump(mode="json") if counts else None,
@@ -83,6 +86,11 @@ def print_report(report: UploadReport, counts: Progress | None) -> None:
         f"[bold]{len(report.uploaded)}[/] uploaded, [bold]{len(report.skipped)}[/] there already, "
         f"[bold]{len(report.failures)}[/] refused, in dataset [bold]{escape(report.dataset_name)}[/]."
     )
+    if report.restored:
+        console.print(f"[bold]{len(report.restored)}[/] were there already, but archived: they are found again.")
+    if report.different:
+        console.print(f"[bold]{len(report.different)}[/] are other than the images of their names; nothing was sent.")
+        print_some("Different", [(d.path, d.reason) for d in report.different])
     if report.failures:
         print_some("Refused", [(f.path, f.reason) for f in report.failures])
     if report.left_aside:

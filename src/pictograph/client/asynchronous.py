@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -18,13 +18,23 @@ from pictograph import wire
 from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.connections import AsyncConnections
-from pictograph.client.directory import Progress, pending_files, settle
+from pictograph.client.directory import (
+    Progress,
+    Verdicts,
+    askable,
+    batches,
+    one_of_each_place,
+    place_of,
+    settle,
+    sort_out,
+    tell,
+)
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
 from pictograph.client.walk import LocalFile, local_files
-from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
+from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
@@ -499,31 +509,52 @@ class AsyncImages:
         if create_if_missing:
             await self._ensure_dataset(dataset_name)
         report = UploadReport(dataset_name, attempted=len(found.files), left_aside=found.left_aside)
-        existing = await self._existing(dataset_name) if skip_existing else set()
-        waiting = iter(pending_files(found.files, existing, report, progress))
+        for batch in batches(one_of_each_place(found.files, report)):
+            to_do = await self._sort_out(dataset_name, batch, report) if skip_existing else Verdicts(list(batch))
+            tell(report, batch[-1], progress)
+            for file, image in to_do.restore:
+                settle(report, file, await self._try(calls.restore_image(image.id)), restored=True, progress=progress)
+            taken: list[tuple[LocalFile, ConflictError]] = []
+            waiting = iter(to_do.send)
 
-        async def upload_the_rest() -> None:
-            for file in waiting:
-                outcome = await self._try_upload(dataset_name, file)
-                settle(report, file, outcome, skip_existing=skip_existing, progress=progress)
+            async def upload_the_rest(
+                waiting: Iterator[LocalFile] = waiting, taken: list[tuple[LocalFile, ConflictError]] = taken
+            ) -> None:
+                for file in waiting:
+                    outcome = await self._try_upload(dataset_name, file)
+                    if isinstance(outcome, ConflictError) and skip_existing:
+                        taken.append((file, outcome))
+                    else:
+                        settle(report, file, outcome, progress=progress)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(max(1, workers)):
-                    group.create_task(upload_the_rest())
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(max(1, workers)):
+                        group.create_task(upload_the_rest())
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from errors
+            left = (await self._sort_out(dataset_name, [file for file, _ in taken], report)).send if taken else []
+            for file, conflict in taken:
+                if file in left:
+                    settle(report, file, conflict, progress=progress)
         return report
+
+    async def _sort_out(self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport) -> Verdicts:
+        asked = askable(files)
+        known = await self.which_exist(dataset_name, [place_of(file) for file in asked])
+        return await asyncio.to_thread(sort_out, files, asked, known, report)
+
+    async def _try(self, call: calls.Call[wire.Image]) -> wire.Image | Exception:
+        try:
+            return await self._transport.send(call, busy_s=LONGEST_BUSY_S)
+        except PictographError as error:
+            return error
 
     async def _ensure_dataset(self, dataset_name: str) -> None:
         try:
             await self._transport.send(calls.get_dataset(dataset_name))
         except NotFoundError:
             await self._transport.send(calls.create_dataset(dataset_name, None))
-
-    async def _existing(self, dataset_name: str) -> set[tuple[str, str]]:
-        images = self.iterate(dataset_name, include_archived=True)
-        return {(image.folder_path, image.filename) async for image in images}
 
     async def _try_upload(self, dataset_name: str, file: LocalFile) -> wire.Image | Exception:
         try:
@@ -548,6 +579,10 @@ class AsyncImages:
         """As `Images.list`."""
         call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset, cursor)
         return await self._transport.send(call)
+
+    async def which_exist(self, dataset_name: str, places: Sequence[tuple[str, str]]) -> Sequence[wire.KnownImage]:
+        """As `Images.which_exist`."""
+        return await self._transport.send(calls.which_exist(dataset_name, places))
 
     async def iterate(
         self,

@@ -274,6 +274,16 @@ def list_images(
     return Call("GET", api("images", ""), lambda r: listed(parse(wire.Page[wire.Image], r)), query)
 
 
+def which_exist(dataset: str, places: Sequence[tuple[str, str]]) -> Call[list[wire.KnownImage]]:
+    files = [
+        {"directory_path": sendable("folder_path", folder), "filename": sendable("filename", name)}
+        for folder, name in places
+    ]
+    body = {"dataset": sendable("dataset", dataset), "files": files}
+    path = api("images", "which-exist")
+    return Call("POST", path, lambda r: parse(wire.Data[list[wire.KnownImage]], r).data, json=body)
+
+
 def get_image(image_id: str) -> Call[wire.Image]:
     return Call("GET", image_path(image_id, "metadata"), lambda r: parse(wire.Data[wire.Image], r).data)
 

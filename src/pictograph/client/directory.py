@@ -2,37 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from pictograph.client.results import UploadFailure, UploadReport
+from pictograph.client.results import Different, UploadFailure, UploadReport
 from pictograph.client.walk import LocalFile
 from pictograph.errors import ApiError, ConflictError, PictographError, ValidationError
-from pictograph.wire import Image
+from pictograph.types import MAX_FOLDER_SENT, MAX_NAMED
+from pictograph.wire import Image, KnownImage
 
 Progress = Callable[[int, int, str], None]
 """Called after each file with how many are done, how many there are, and the file's name."""
 
+ASKED_AT_ONCE: Final = 1000
+"""Files of which the server is asked in one question whether they are there."""
+READERS: Final = 4
+"""Files that are compared at the same time."""
 
-def pending_files(
-    files: list[LocalFile], existing: set[tuple[str, str]], report: UploadReport, progress: Progress | None
-) -> list[LocalFile]:
-    """The files whose place is still free; the others are noted as skipped, or as failed if two want one place."""
-    pending: list[LocalFile] = []
+
+@dataclass(slots=True)
+class Verdicts:
+    """What is to be done with some files."""
+
+    send: list[LocalFile] = field(default_factory=list)
+    restore: list[tuple[LocalFile, KnownImage]] = field(default_factory=list)
+    """Archived images of the same bytes."""
+
+
+def one_of_each_place(files: Sequence[LocalFile], report: UploadReport) -> list[LocalFile]:
+    """The first file of each place; others that want the same place are noted as failed."""
     first: dict[tuple[str, str], Path] = {}
     for file in files:
-        place = (file.folder_path, file.filename)
+        place = place_of(file)
         if place in first:
             reason = f"{first[place]} goes to the same folder under the same name. Keep the structure, or rename one."
             report.failures.append(UploadFailure(file.path, reason, ConflictError.code))
-        elif place in existing:
-            report.skipped.append(file.path)
-        else:
-            pending.append(file)
         first.setdefault(place, file.path)
-    if progress and report.done:
-        progress(report.done, report.attempted, files[-1].filename)
-    return pending
+    return [file for file in files if first[place_of(file)] is file.path]
+
+
+def place_of(file: LocalFile) -> tuple[str, str]:
+    """Folder and name as the service writes them: two spellings of one name (NFC, NFD) are one place."""
+    return unicodedata.normalize("NFC", file.folder_path), unicodedata.normalize("NFC", file.filename)
+
+
+def batches(files: Sequence[LocalFile]) -> Iterator[Sequence[LocalFile]]:
+    """The files in order, so many together as one question may ask for."""
+    for start in range(0, len(files), ASKED_AT_ONCE):
+        yield files[start : start + ASKED_AT_ONCE]
+
+
+def askable(files: Sequence[LocalFile]) -> list[LocalFile]:
+    """Those whose place can be asked for; the others are sent, and refused by name."""
+    return [file for file in files if can_be_asked(file)]
+
+
+def can_be_asked(file: LocalFile) -> bool:
+    try:
+        (file.folder_path + file.filename).encode()
+    except UnicodeEncodeError:
+        return False
+    return 0 < len(file.filename) <= MAX_NAMED and len(file.folder_path) <= MAX_FOLDER_SENT
+
+
+def sort_out(
+    files: Sequence[LocalFile], asked: Sequence[LocalFile], known: Sequence[KnownImage], report: UploadReport
+) -> Verdicts:
+    """Notes what is there already or differs, and gives what is left to do. Reads files of which an image has the size.
+
+    known: the answer to `asked`, which are some of the files.
+    """
+    taken = [(asked[image.position], image) for image in known]
+    places = {file.path for file, _ in taken}
+    verdicts = Verdicts([file for file in files if file.path not in places])
+    with ThreadPoolExecutor(READERS, "compare") as pool:
+        differences = list(pool.map(compared, taken))
+    for (file, image), difference in zip(taken, differences, strict=True):
+        if isinstance(difference, OSError):
+            report.failures.append(UploadFailure(file.path, str(difference), "unreadable"))
+        elif difference:
+            report.different.append(Different(file.path, image.id, difference))
+        elif image.is_archived:
+            verdicts.restore.append((file, image))
+        else:
+            report.skipped.append(file.path)
+    return verdicts
+
+
+def compared(taken: tuple[LocalFile, KnownImage]) -> str | OSError | None:
+    """As `difference_of`; an error is given, not raised."""
+    file, image = taken
+    try:
+        return difference_of(file.path, image)
+    except OSError as error:
+        return error
+
+
+def difference_of(path: Path, image: KnownImage) -> str | None:
+    """What a file and an image differ in; None if they are the same bytes."""
+    size, archived = path.stat().st_size, " (archived)" if image.is_archived else ""
+    if size != image.file_size:
+        return f"{size:,} bytes here, {image.file_size:,} bytes in the dataset{archived}"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return None if digest == image.sha256 else f"other bytes than in the dataset{archived}, of the same size"
 
 
 def settle(
@@ -40,20 +118,23 @@ def settle(
     file: LocalFile,
     outcome: Image | Exception,
     *,
-    skip_existing: bool,
+    restored: bool = False,
     progress: Progress | None,
 ) -> None:
     """Notes what became of a file. An error that no other file would escape is raised instead."""
     if isinstance(outcome, Image):
-        report.uploaded.append(outcome)
-    elif isinstance(outcome, ConflictError) and skip_existing:
-        report.skipped.append(file.path)
+        (report.restored if restored else report.uploaded).append(outcome)
     elif is_about_this_file(outcome):
         code = outcome.code if isinstance(outcome, PictographError) else "unreadable"
         report.failures.append(UploadFailure(file.path, str(outcome), code))
     else:
         raise outcome
-    if progress:
+    tell(report, file, progress)
+
+
+def tell(report: UploadReport, file: LocalFile, progress: Progress | None) -> None:
+    """Calls `progress`, if there is anything to tell."""
+    if progress and report.done:
         progress(report.done, report.attempted, file.filename)
 
 

@@ -149,6 +149,18 @@ def listed(left_aside: Sequence[LeftAside], most: int = 5) -> str:
     return ", ".join(f"{item.path} ({item.reason})" for item in left_aside[:most]) + more
 
 
+@dataclass(frozen=True, slots=True)
+class Different:
+    """One file that is other than the image that has its folder and name."""
+
+    path: Path
+    """The local file."""
+    image_id: str
+    """UUID of the image in the dataset."""
+    reason: str
+    """What differs."""
+
+
 @dataclass(slots=True, repr=False)
 class UploadReport:
     """What became of each file of a directory. Shows itself as counts; its lists hold every file."""
@@ -159,7 +171,11 @@ class UploadReport:
     uploaded: list[Image] = field(default_factory=list)
     """New images, in the order in which the server accepted them."""
     skipped: list[Path] = field(default_factory=list)
-    """Files that were there already, by folder and name."""
+    """Files that were there already: same folder, same name, same bytes."""
+    restored: list[Image] = field(default_factory=list)
+    """Files that were there already, but archived: they are found again."""
+    different: list[Different] = field(default_factory=list)
+    """Files that are other than the image that has their folder and name; nothing was sent of them."""
     failures: list[UploadFailure] = field(default_factory=list)
     """Files that were not taken, and why; none of them stops the others."""
     left_aside: list[LeftAside] = field(default_factory=list)
@@ -178,9 +194,10 @@ class UploadReport:
     @property
     def done(self) -> int:
         """Files whose fate is known."""
-        return len(self.uploaded) + len(self.skipped) + len(self.failures)
+        parts = (self.uploaded, self.skipped, self.restored, self.different, self.failures)
+        return sum(len(part) for part in parts)
 
     @property
     def success(self) -> bool:
         """True if every file was read, and every picture of a kind that the service reads is in the dataset now."""
-        return not self.failures and not self.unreadable
+        return not self.failures and not self.unreadable and not self.different

@@ -18,12 +18,22 @@ from pictograph import wire
 from pictograph.client import calls
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.connections import Connections
-from pictograph.client.directory import Progress, pending_files, settle
+from pictograph.client.directory import (
+    Progress,
+    Verdicts,
+    askable,
+    batches,
+    one_of_each_place,
+    place_of,
+    settle,
+    sort_out,
+    tell,
+)
 from pictograph.client.local_service import LocalService
 from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.walk import LocalFile, local_files
-from pictograph.errors import ConnectionFailed, NotFoundError, PictographError
+from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
 from pictograph.network import Route
 from pictograph.types import (
     DEFAULT_LIMIT,
@@ -587,32 +597,51 @@ class Images:
 
         A picture is told by its first bytes, whatever its name. Folders that are links are looked through, each once.
         What is left aside (no picture, a kind that is not read, hidden, unreadable) is in the report's `left_aside`.
-        preserve_structure: sub-directories become folders. skip_existing: a file whose folder and name are taken is
-        skipped. workers: uploads at a time. progress: called after each file, in this thread, with how many are done,
-        how many there are, and the name. A file that is refused is in the report's `failures` and stops nothing else.
-        A server that is busy (429) is waited for, up to ten minutes for a file.
+        preserve_structure: sub-directories become folders. skip_existing: of the files whose folder and name are
+        taken, those with the same bytes are `skipped`, or `restored` if that image is archived; the others are
+        `different`, and nothing is sent of them. workers: uploads at a time. progress: called after each file, in this
+        thread, with how many are done, how many there are, and the name. A file that is refused is in the report's
+        `failures` and stops nothing else. A server that is busy (429) is waited for, up to ten minutes for a file.
         Raises ValidationError (no such directory, no pictures), AuthError, ConnectionFailed, ...
         """
         found = local_files(Path(directory), folder_path, preserve_structure=preserve_structure)
         if create_if_missing:
             self._ensure_dataset(dataset_name)
         report = UploadReport(dataset_name, attempted=len(found.files), left_aside=found.left_aside)
-        existing = self._existing(dataset_name) if skip_existing else set()
-        waiting = pending_files(found.files, existing, report, progress)
-        for file, outcome in self._upload_all(dataset_name, waiting, workers):
-            settle(report, file, outcome, skip_existing=skip_existing, progress=progress)
+        for batch in batches(one_of_each_place(found.files, report)):
+            to_do = self._sort_out(dataset_name, batch, report) if skip_existing else Verdicts(list(batch))
+            tell(report, batch[-1], progress)
+            for file, image in to_do.restore:
+                settle(report, file, self._try(calls.restore_image(image.id)), restored=True, progress=progress)
+            taken = []
+            for file, outcome in self._upload_all(dataset_name, to_do.send, workers):
+                if isinstance(outcome, ConflictError) and skip_existing:
+                    taken.append((file, outcome))  # by another upload, since the server was asked
+                else:
+                    settle(report, file, outcome, progress=progress)
+            left = self._sort_out(dataset_name, [file for file, _ in taken], report).send if taken else []
+            for file, conflict in taken:
+                if file in left:
+                    settle(report, file, conflict, progress=progress)
         return report
+
+    def _sort_out(self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport) -> Verdicts:
+        """Asks which places are taken, and by what: that beats sending bytes that come back as a conflict."""
+        asked = askable(files)
+        known = self.which_exist(dataset_name, [place_of(file) for file in asked])
+        return sort_out(files, asked, known, report)
+
+    def _try(self, call: calls.Call[wire.Image]) -> wire.Image | Exception:
+        try:
+            return self._transport.send(call, busy_s=LONGEST_BUSY_S)
+        except PictographError as error:
+            return error
 
     def _ensure_dataset(self, dataset_name: str) -> None:
         try:
             self._transport.send(calls.get_dataset(dataset_name))
         except NotFoundError:
             self._transport.send(calls.create_dataset(dataset_name, None))
-
-    def _existing(self, dataset_name: str) -> set[tuple[str, str]]:
-        """Folders and names that are taken: asking once beats sending bytes that come back as a conflict."""
-        images = self.iterate(dataset_name, include_archived=True)
-        return {(image.folder_path, image.filename) for image in images}
 
     def _upload_all(
         self, dataset_name: str, files: Sequence[LocalFile], workers: int
@@ -662,6 +691,13 @@ class Images:
         """
         call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset, cursor)
         return self._transport.send(call)
+
+    def which_exist(self, dataset_name: str, places: Sequence[tuple[str, str]]) -> Sequence[wire.KnownImage]:
+        """What there is at these places (folder, filename), archived images too; places without an image are left out.
+
+        At most 1000 places; each answer says by `position` which it is of. Raises NotFoundError (no such dataset).
+        """
+        return self._transport.send(calls.which_exist(dataset_name, places))
 
     def iterate(
         self,

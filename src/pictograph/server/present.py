@@ -19,7 +19,7 @@ from pictograph.search.engine import FacetAnswer
 from pictograph.search.execute import Found
 from pictograph.search.explain import Explanation
 from pictograph.store.datasets import Dataset, DeletedDataset
-from pictograph.store.images import Image, Tagging
+from pictograph.store.images import Image, KnownImage, Tagging
 from pictograph.store.keys import ApiKey
 from pictograph.types import TAG_CATEGORIES, ImageState, Role
 
@@ -214,6 +214,19 @@ def image(row: Image, base: str, tagging: Tagging | None = None) -> wire.Image:
         is_archived=row.archived_at is not None,
         created_at=row.created_at,
         updated_at=row.updated_at,
+    )
+
+
+def known_image(row: KnownImage) -> wire.KnownImage:
+    return wire.KnownImage(
+        position=row.position,
+        id=str(row.id),
+        folder_path=row.folder_path,
+        filename=row.filename,
+        sha256=row.sha256.hex(),
+        file_size=row.file_size,
+        state=ImageState(row.state),
+        is_archived=row.is_archived,
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -64,6 +64,14 @@ ON CONFLICT (folder_id, filename) DO NOTHING"""
 TAKEN: Final = """
 SELECT 1 FROM image i JOIN folder f ON f.id = i.folder_id
 WHERE f.dataset_id = %s AND f.path = %s AND i.filename = %s"""
+# One look-up for each place, however many images there are.
+WHICH_EXIST: Final = """
+SELECT asked.position - 1 AS position, i.id, f.path AS folder_path, i.filename, i.sha256, i.file_size, i.state,
+       i.archived_at IS NOT NULL AS is_archived
+FROM unnest(%(folders)s::text[], %(filenames)s::text[]) WITH ORDINALITY AS asked (folder, filename, position)
+JOIN folder f ON f.dataset_id = %(dataset)s AND f.path = asked.folder
+JOIN image i ON i.folder_id = f.id AND i.filename = asked.filename
+ORDER BY asked.position"""
 ARCHIVE: Final = "UPDATE image SET archived_at = now(), updated_at = now() WHERE id = %s AND archived_at IS NULL"
 RESTORE: Final = """
 UPDATE image SET archived_at = NULL, updated_at = now(), state = 'received', reason = NULL
@@ -141,6 +149,21 @@ class Tagging:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownImage:
+    """What there is at a place that was asked for."""
+
+    position: int
+    """Of the place in the question, from 0."""
+    id: ImageId
+    folder_path: str
+    filename: str
+    sha256: Sha256
+    file_size: int
+    state: ImageState
+    is_archived: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFilter:
     """Which images of a dataset to list; None does not filter."""
 
@@ -149,6 +172,10 @@ class ImageFilter:
     filename: str | None = None
     state: ImageState | None = None
     include_archived: bool = False
+
+
+NOWHERE: Final = Place(DatasetId(UUID(int=0)), "", "")
+"""No image is there: every path begins with a slash."""
 
 
 class Images:
@@ -224,6 +251,20 @@ class Images:
                     connection, dataset, folder or WHOLE_DATASET, state=wanted.state, archived=wanted.include_archived
                 )
         return Listed(rows, total, cursor_after(After(last.created_at, last.id), question) if last else None)
+
+    async def which_exist(self, places: Sequence[Place | None]) -> Sequence[KnownImage]:
+        """What there is at these places of one dataset, archived images too; in their order, each with its position.
+
+        None: a place that no image can have.
+        """
+        asked = [place or NOWHERE for place in places]
+        values = {
+            "dataset": next((place.dataset_id for place in places if place), None),
+            "folders": [place.folder_path for place in asked],
+            "filenames": [place.filename for place in asked],
+        }
+        async with self._database.connection("generic") as connection:
+            return await fetch_all(connection, KnownImage, WHICH_EXIST, values)
 
     async def tagging(self, image: Image) -> Tagging | None:
         """What its tags were decided by; None if it has not been tagged."""

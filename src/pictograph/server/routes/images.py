@@ -22,7 +22,7 @@ from pictograph.store.blobs import Parts
 from pictograph.store.images import Image, ImageFilter, Place, Tagging
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
-from pictograph.types import MAX_LIST_OFFSET, ImageId, ImageState
+from pictograph.types import MAX_LIST_OFFSET, DatasetId, ImageId, ImageState
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/images", tags=["images"], route_class=KeyFirst)
 forms = APIRouter(prefix=router.prefix, tags=["images"], route_class=UploadForm)
@@ -104,6 +104,27 @@ async def register_image(
     async with admission_of(request).place(owner_of(caller)), admission_of(request).turn():
         image = await services.intake.register(caller.organization_id, place)
     return shown(request, services, image)
+
+
+@router.post("/which-exist")
+async def which_exist(
+    services: ServicesDep, caller: Viewer, body: wire.WhichExistRequest
+) -> wire.Data[list[wire.KnownImage]]:
+    """Which of these places of a dataset have an image, archived ones too, and what it is: up to 1000 in one question.
+
+    In the order of the question; places without an image are left out.
+    """
+    dataset = await services.datasets.id_of(caller.organization_id, body.dataset)
+    found = await services.images.which_exist([place_if_any(dataset, file) for file in body.files])
+    return wire.Data(data=[present.known_image(row) for row in found])
+
+
+def place_if_any(dataset: DatasetId, asked: wire.PlaceInDataset) -> Place | None:
+    """The place; None for names that no image can have: nothing is there."""
+    try:
+        return Place(dataset, canonical_folder(asked.directory_path), checked_filename(asked.filename))
+    except ValidationError:
+        return None
 
 
 @router.get("/")
