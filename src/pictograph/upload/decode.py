@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -17,10 +18,8 @@ from pictograph.upload.colour import to_opaque_srgb
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.opening import OpenPicture, library_errors_as_bad_image, open_picture
 from pictograph.upload.picture import Picture
-
-MAX_SCAN_WORK: Final = 20
-"""Scans x pixels of a progressive JPEG, as a multiple of `max_pixels`. Encoders write about 10 scans; 10,000 would
-take minutes."""
+from pictograph.upload.png_file import deep_png_picture
+from pictograph.upload.tiff_samples import read_tiff_picture
 
 _TURNS: Final[Mapping[int, Image.Transpose]] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,7 +30,6 @@ _TURNS: Final[Mapping[int, Image.Transpose]] = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SCAN_MARKER: Final = b"\xff\xda"
 
 
 def decode_picture(source: bytes, *, at_least_px: int | None, limits: PictureLimits) -> Picture:
@@ -44,19 +42,37 @@ def decode_picture(source: bytes, *, at_least_px: int | None, limits: PictureLim
     Raises TooLarge, UnsupportedFormat, or BadImage if any part of the file is broken or missing. Thread-safe.
     """
     opened = open_picture(BytesIO(source), limits)
-    _refuse_endless_scans(opened, source, limits)
     with library_errors_as_bad_image():
-        upright = _turned(_decoded_rgb(opened, at_least_px), opened.orientation)
+        upright = _turned(_decoded_rgb(opened, source, at_least_px), opened.orientation)
         pixels = np.asarray(upright)
     return Picture(pixels, opened.facts)
 
 
-def _decoded_rgb(opened: OpenPicture, at_least_px: int | None) -> Image.Image:
+def _decoded_rgb(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Image.Image:
+    whole = _decoded(opened, source, at_least_px)
+    return to_opaque_srgb(whole, shrink_by=_shrink_factor(whole.size, at_least_px))
+
+
+def _decoded(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Image.Image:
+    """The whole picture, in any mode, as stored."""
     image = opened.image
+    if image is None:
+        return read_tiff_picture(source, opened.tiff)
+    if isinstance(image, GifImageFile):
+        return _with_gif_canvas(image)
     if at_least_px is not None and isinstance(image, JpegImageFile):
         image.draft(None, (at_least_px, at_least_px))
-    whole = _with_gif_canvas(image) if isinstance(image, GifImageFile) else _loaded(image)
-    return to_opaque_srgb(whole, shrink_by=_shrink_factor(whole.size, at_least_px))
+    whole = _loaded(image)
+    if isinstance(image, BmpImageFile):
+        return _without_empty_alpha(whole)
+    if opened.header.bits == 16 and opened.header.samples > 1:
+        return deep_png_picture(source, whole, opened.header.samples, absolute=False) or whole
+    return whole
+
+
+def _without_empty_alpha(image: Image.Image) -> Image.Image:
+    """Programs that do not know of alpha leave zeros there, and nobody stores a BMP that is invisible."""
+    return image.convert("RGB") if image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0) else image
 
 
 def _loaded(image: ImageFile) -> ImageFile:
@@ -86,12 +102,3 @@ def _shrink_factor(size: tuple[int, int], at_least_px: int | None) -> int:
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-
-
-def _refuse_endless_scans(opened: OpenPicture, source: bytes, limits: PictureLimits) -> None:
-    if "progressive" not in opened.image.info:
-        return
-    scans = source.count(_SCAN_MARKER)
-    pixels = opened.facts.width * opened.facts.height
-    if scans * pixels > MAX_SCAN_WORK * limits.max_pixels:
-        raise BadImage(f"This progressive JPEG has {scans:,} scans, far more than its size needs.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import SEEK_END
 from typing import BinaryIO, Final
 
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -27,13 +27,12 @@ from pictograph.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_
 from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, cut_short
 from pictograph.upload.headers.read import read_header
+from pictograph.upload.headers.tiff_layout import TiffLayout
 from pictograph.upload.limits import PictureLimits, check_bytes, check_size
 from pictograph.upload.picture import PictureFacts
 
 # Pillow's own limit is one number for the process; ours come with each call, and are checked before Pillow decodes.
 Image.MAX_IMAGE_PIXELS = None
-# 1 MB by default, and a PNG with a larger colour profile or workflow text would be refused as broken.
-PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
 # About metadata we never read: a picture with an odd EXIF block is a picture all the same.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -65,11 +64,19 @@ _FILES: Final[dict[PictureFormat, type[ImageFile]]] = {
 class OpenPicture:
     """A file that has passed every check its header allows."""
 
-    image: ImageFile
-    """Not decoded; its pixels lie as stored."""
+    image: ImageFile | None
+    """Not decoded; its pixels lie as stored. None for a TIFF that is read here and not by Pillow."""
     orientation: int
     """The EXIF turn still to be made after decoding, 1 to 8."""
     facts: PictureFacts
+    header: Header
+
+    @property
+    def tiff(self) -> TiffLayout:
+        """How to read a TIFF that Pillow does not open."""
+        if self.header.tiff is None:
+            raise ValueError("Pillow opens this picture")
+        return self.header.tiff
 
 
 def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
@@ -83,16 +90,27 @@ def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
     start = file.read(SNIFF_BYTES)
     picture_format = sniff_format(start)
     header = read_header(picture_format, file, limits)
+    content_type = content_type_of(picture_format, start)
+    if header is not None and header.tiff is not None:
+        return _opened(None, header, header.orientation, picture_format, content_type)
     with library_errors_as_bad_image():
-        image = _open_image(picture_format, file)
+        image = _open_image(picture_format, file, header.page if header else 0)
         orientation = _orientation(picture_format, image, header)
     check_size(*image.size, limits)
     _check_run_length(picture_format, image, size_bytes)
     _check_strips(picture_format, image, header)
-    width, height = image.size if orientation < 5 else image.size[::-1]
-    return OpenPicture(
-        image, orientation, PictureFacts(picture_format, content_type_of(picture_format, start), width, height)
-    )
+    return _opened(image, header, orientation, picture_format, content_type)
+
+
+def _opened(
+    image: ImageFile | None, header: Header | None, orientation: int, picture_format: PictureFormat, content_type: str
+) -> OpenPicture:
+    stored = (header.width, header.height) if header is not None and header.tiff is not None else (0, 0)
+    if image is not None:
+        stored = image.size
+    width, height = stored if orientation < 5 else stored[::-1]
+    facts = PictureFacts(picture_format, content_type, width, height)
+    return OpenPicture(image, orientation, facts, header or Header(*stored))
 
 
 @contextmanager
@@ -135,11 +153,13 @@ def _reason(error: BaseException) -> str:
     return text if " " in text else "its header is broken"
 
 
-def _open_image(picture_format: PictureFormat, file: BinaryIO) -> ImageFile:
+def _open_image(picture_format: PictureFormat, file: BinaryIO, page: int) -> ImageFile:
     file.seek(0)
     image = _FILES[picture_format](file)
     if picture_format == "TIFF":
         # The decoder turns TIFFs itself; it must see the tag its size was read by, and not a second one in the XMP.
+        if page:
+            image.seek(page)
         image.info.pop("xmp", None)
     return image
 

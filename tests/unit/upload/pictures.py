@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -282,3 +282,126 @@ def bmp_run_length() -> bytes:
 def one_of_each() -> dict[str, bytes]:
     """A small file of every format and mode, by name."""
     return {name: make() for name, make in _many_modes().items()}
+
+
+def tiff_laid_out(
+    values: npt.NDArray[Any],
+    *,
+    photometric: int,
+    separate: bool = False,
+    order: str = "<",
+    big: bool = False,
+    block: tuple[int, int] | None = None,
+    rows: int | None = None,
+    deflate: bool = False,
+    predictor: int = 1,
+    tags: Mapping[int, tuple[int, tuple[float, ...]]] | None = None,
+) -> bytes:
+    """A TIFF in any layout. values: (H, W, C). block: (height, width) of tiles; rows: of a strip.
+
+    tags: number -> (type, values), over those that follow from the rest.
+    """
+    height, width, samples = values.shape
+    planes = [values[..., [channel]] for channel in range(samples)] if separate else [values]
+    pieces = [
+        _packed(_differences(piece, predictor), order, deflate, predictor)
+        for plane in planes
+        for piece in _pieces(plane, block, rows or height)
+    ]
+    start = 16 if big else 8
+    offsets = [start + sum(map(len, pieces[:index])) for index in range(len(pieces))]
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    all_tags: dict[int, tuple[int, tuple[float, ...]]] = {
+        256: (4, (width,)),
+        257: (4, (height,)),
+        258: (3, (values.dtype.itemsize * 8,) * samples),
+        259: (3, (8 if deflate else 1,)),
+        262: (3, (photometric,)),
+        277: (3, (samples,)),
+        284: (3, (2 if separate else 1,)),
+        317: (3, (predictor,)),
+        339: (3, (kind,) * samples),
+    }
+    where = (4, tuple(offsets)), (4, tuple(map(len, pieces)))
+    if block:
+        all_tags |= {322: (4, (block[1],)), 323: (4, (block[0],)), 324: where[0], 325: where[1]}
+    else:
+        all_tags |= {278: (4, (rows or height,)), 273: where[0], 279: where[1]}
+    all_tags |= dict(tags or {})
+    body = b"".join(pieces)
+    mark = b"II" if order == "<" else b"MM"
+    if big:
+        head = mark + struct.pack(f"{order}HHHQ", 43, 8, 0, start + len(body))
+    else:
+        head = mark + struct.pack(f"{order}HI", 42, start + len(body))
+    return head + body + _tag_directory(all_tags, order, start + len(body), big=big)
+
+
+def _pieces(plane: npt.NDArray[Any], block: tuple[int, int] | None, rows: int) -> list[npt.NDArray[Any]]:
+    height, width, _ = plane.shape
+    if block is None:
+        return [plane[top : top + rows] for top in range(0, height, rows)]
+    filled = np.pad(plane, ((0, -height % block[0]), (0, -width % block[1]), (0, 0)))
+    return [
+        filled[top : top + block[0], left : left + block[1]]
+        for top in range(0, height, block[0])
+        for left in range(0, width, block[1])
+    ]
+
+
+def _differences(piece: npt.NDArray[Any], predictor: int) -> npt.NDArray[Any]:
+    if predictor != 2:
+        return piece
+    whole = piece.view(f"u{piece.dtype.itemsize}")
+    return np.concatenate([whole[:, :1], np.diff(whole, axis=1)], axis=1)
+
+
+def _packed(piece: npt.NDArray[Any], order: str, deflate: bool, predictor: int) -> bytes:
+    if predictor == 3:
+        height, width, samples = piece.shape
+        item = piece.dtype.itemsize
+        planes = piece.astype(piece.dtype.newbyteorder(">")).view(np.uint8).reshape(height, width * samples, item)
+        steps = planes.swapaxes(1, 2).reshape(height, -1, samples)
+        data = np.concatenate([steps[:, :1], np.diff(steps, axis=1)], axis=1).tobytes()
+    else:
+        data = piece.astype(piece.dtype.newbyteorder(order)).tobytes()
+    return zlib.compress(data) if deflate else data
+
+
+def _tag_directory(tags: Mapping[int, tuple[int, tuple[float, ...]]], order: str, at: int, *, big: bool) -> bytes:
+    formats = {1: "B", 3: "H", 4: "I", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d"}
+    count, row, offset, inline = ("Q", "HHQ", "Q", 8) if big else ("H", "HHI", "I", 4)
+    rows, after = struct.pack(f"{order}{count}", len(tags)), b""
+    values_at = at + len(rows) + len(tags) * (struct.calcsize(f"{order}{row}") + inline) + inline
+    for number, (kind, values) in sorted(tags.items()):
+        data = struct.pack(f"{order}{len(values)}{formats[kind]}", *values)
+        rows += struct.pack(f"{order}{row}", number, kind, len(values))
+        if len(data) > inline:
+            rows += struct.pack(f"{order}{offset}", values_at + len(after))
+            after += data + bytes(len(data) % 2)
+        else:
+            rows += data.ljust(inline, b"\0")
+    return rows + bytes(inline) + after
+
+
+def bmp_of(pixels: npt.NDArray[np.uint8], header_bytes: int = 108) -> bytes:
+    """A 32-bit BMP with masks for all four channels. pixels: (H, W, 4) RGBA."""
+    height, width = pixels.shape[:2]
+    data = pixels[::-1, :, [2, 1, 0, 3]].tobytes()
+    info = struct.pack("<IiiHHIIiiII", header_bytes, width, height, 1, 32, 3, len(data), 2835, 2835, 0, 0)
+    info += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    info = info.ljust(header_bytes, b"\0")
+    start = 14 + len(info)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + info + data
+
+
+def jpeg_with_empty_scans(scans: int, size: int = 16) -> bytes:
+    """A baseline JPEG of so many scans with nothing in them."""
+    jpeg = saved(plain(size=(16, 16)), "JPEG", subsampling=0)
+    start = bytearray(jpeg[: jpeg.index(b"\xff\xda")])
+    frame = start.index(b"\xff\xc0")
+    start[frame + 5 : frame + 9] = struct.pack(">HH", size, size)
+    empty = [
+        b"\xff\xda\x00\x08\x01" + bytes((1 + n % 3, 0 if n % 3 == 0 else 0x11, 0, 63, 0)) + b"\0" for n in range(scans)
+    ]
+    return bytes(start) + b"".join(empty) + b"\xff\xd9"

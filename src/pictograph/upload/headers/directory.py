@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, Final, TypeAlias
@@ -13,7 +14,11 @@ from pictograph.upload.headers.header import broken, exactly
 ORIENTATION: Final = 0x0112
 _EXIF_START: Final = b"Exif\0\0"
 _MAX_TAGS: Final = 4096
+MAX_NUMBERS: Final = 1_000_000
+"""Of one tag: more than any picture has strips."""
 _INTEGERS: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
+_NUMBERS: Final = {**_INTEGERS, 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 17: "q"}
+_SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,10 @@ class Tag:
     """How many values it says it has."""
     value: int | None
     """Its first value if that is a whole number stored in the row itself, else None."""
+    at: int
+    """Where in the file its values lie."""
+    order: str
+    """`<` or `>`: how its numbers are written."""
 
     @property
     def is_numbers(self) -> bool:
@@ -61,14 +70,26 @@ def read_directory(file: BinaryIO) -> Directory:
 
     Raises BadImage if it is cut short or absurd.
     """
+    return next(read_directories(file, 1))
+
+
+def read_directories(file: BinaryIO, most: int) -> Iterator[Directory]:
+    """The directories one after another, at most so many; a chain that leads back ends there. Raises BadImage."""
     start = file.tell()
     layout = _read_layout(file)
     (offset,) = _unpack(file, layout.offset)
-    file.seek(start + min(offset, 2**62))
-    (count,) = _unpack(file, layout.tag_count)
-    if not 0 < count <= _MAX_TAGS:
-        raise broken(f"its tag directory says it has {count} tags")
-    return _read_tags(file, layout, count)
+    seen: set[int] = set()
+    while len(seen) < most and offset not in seen and (offset or not seen):
+        seen.add(offset)
+        file.seek(start + min(offset, 2**62))
+        (count,) = _unpack(file, layout.tag_count)
+        if not 0 < count <= _MAX_TAGS:
+            raise broken(f"its tag directory says it has {count} tags")
+        first_row = file.tell()
+        yield _read_tags(file, layout, count, start)
+        if len(seen) < most:
+            file.seek(first_row + count * layout.row.size)
+            (offset,) = _unpack(file, layout.offset)
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -96,13 +117,45 @@ def _read_layout(file: BinaryIO) -> _Layout:
     return _Layout(order, is_big)
 
 
-def _read_tags(file: BinaryIO, layout: _Layout, count: int) -> Directory:
+def _read_tags(file: BinaryIO, layout: _Layout, count: int, start: int) -> Directory:
     row = layout.row
+    first_row = file.tell()
     rows = exactly(file, row.size * count)
     return {
-        number: Tag(kind, values, _first_integer(layout, kind, values, inline))
-        for number, kind, values, inline in row.iter_unpack(rows)
+        number: Tag(
+            kind,
+            values,
+            _first_integer(layout, kind, values, inline),
+            _place_of_values(layout, (kind, values, inline), start, first_row + (index + 1) * row.size),
+            layout.order,
+        )
+        for index, (number, kind, values, inline) in enumerate(row.iter_unpack(rows))
     }
+
+
+def read_numbers(file: BinaryIO, tag: Tag) -> tuple[float, ...]:
+    """All values of a tag of whole or broken numbers; none if it holds something else. Raises BadImage."""
+    kind = _NUMBERS.get(tag.type)
+    if kind is None or tag.count > MAX_NUMBERS:
+        return ()
+    file.seek(min(tag.at, 2**62))
+    return struct.unpack(f"{tag.order}{tag.count}{kind}", exactly(file, tag.count * struct.calcsize(f"<{kind}")))
+
+
+def read_bytes(file: BinaryIO, tag: Tag, most: int) -> bytes:
+    """The values of a tag of single bytes; nothing if there are more than `most`. Raises BadImage."""
+    if tag.count > most:
+        return b""
+    file.seek(min(tag.at, 2**62))
+    return exactly(file, tag.count)
+
+
+def _place_of_values(layout: _Layout, row: tuple[int, int, bytes], start: int, row_end: int) -> int:
+    kind, count, inline = row
+    if count * _SIZES.get(kind, 1) <= len(inline):
+        return row_end - len(inline)
+    (offset,) = layout.offset.unpack(inline)
+    return start + int(offset)
 
 
 def _first_integer(layout: _Layout, kind: int, count: int, inline: bytes) -> int | None:

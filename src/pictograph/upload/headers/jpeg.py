@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from io import SEEK_END
 from typing import BinaryIO, Final
 
+from pictograph.errors import BadImage
 from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, broken, cut_short, exactly
 
@@ -15,11 +17,19 @@ MAX_HEADER_BYTES: Final = 32_000_000
 MAX_SEGMENTS: Final = 10_000
 MAX_JUNK_BYTES: Final = 65_536
 """Between segments, all together; decoders step over it a byte at a time."""
+MAX_SCANS: Final = 100
+"""Of one picture, progressive or not. Encoders write about 10; each costs a pass over all pixels, even an empty one."""
 
 _START_OF_SCAN: Final = 0xDA
 _APP1: Final = 0xE1
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_READABLE_FRAMES: Final = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
+_END_OF_IMAGE: Final = 0xD9
+_JPEG_LS: Final = 0xF7
+_MARKER_IN_PIXELS: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_LOOK_BYTES: Final = (4_096, 1_048_576)
+"""How much is read to find the end of a scan: little first, as there may be nothing in it."""
 _END_MARKER: Final = b"\xff\xd9"
 _TAIL_BYTES: Final = 65_536
 
@@ -29,16 +39,65 @@ def read_jpeg(file: BinaryIO) -> Header:
     size: tuple[int, int] | None = None
     orientation: int | None = None
     for marker, length in _segments(file):
+        if marker == _JPEG_LS:
+            raise BadImage("This is a JPEG-LS, which is not supported. Save it as an ordinary JPEG or a PNG.")
         if marker in _FRAMES:
-            _precision, height, width = struct.unpack(">BHH", exactly(file, 5))
+            precision, height, width = struct.unpack(">BHH", exactly(file, 5))
+            _require_readable(marker, precision)
             size = width, height
         elif marker == _APP1 and orientation is None:
             orientation = _orientation(file.read(length))
     if size is None:
         raise broken("no size comes before the pixels")
+    pixels_start = file.tell()
     if not _has_end_marker(file):
         raise cut_short("the marker that ends a JPEG is missing")
-    return Header(*size, orientation or 1)
+    return Header(*size, orientation or 1, scans=_count_scans(file, pixels_start - 2))
+
+
+def _require_readable(frame: int, precision: int) -> None:
+    if precision != 8:
+        raise BadImage(f"This JPEG has {precision} bits a value, which is not supported. Save it with 8.")
+    if frame not in _READABLE_FRAMES:
+        kind = "lossless" if frame in (0xC3, 0xCB) else "hierarchical"
+        raise BadImage(f"This is a {kind} JPEG, which is not supported. Save it as an ordinary JPEG or a PNG.")
+
+
+def _count_scans(file: BinaryIO, position: int) -> int:
+    """How many passes over the pixels there are, up to the end of the first picture. Raises BadImage above MAX_SCANS.
+
+    position: of the marker that starts the first.
+    """
+    scans = 0
+    for _ in range(MAX_SEGMENTS):
+        file.seek(position)
+        marker = file.read(2)[1:]
+        if not marker or marker[0] == _END_OF_IMAGE:
+            return scans
+        position += 2
+        if marker[0] not in _STANDALONE:
+            position += max(2, int.from_bytes(file.read(2), "big"))
+        if marker[0] == _START_OF_SCAN:
+            scans += 1
+        if scans > MAX_SCANS:
+            raise BadImage(f"This JPEG has more than {MAX_SCANS} scans, far more than a picture needs.")
+        position = _next_marker_in_pixels(file, position)
+    raise broken(f"more than {MAX_SEGMENTS:,} segments lie among the pixels")
+
+
+def _next_marker_in_pixels(file: BinaryIO, position: int) -> int:
+    """Where the next marker stands that is not a restart; the end of the file if there is none."""
+    look_bytes, most = _LOOK_BYTES
+    while True:
+        file.seek(position)
+        part = file.read(look_bytes)
+        found = _MARKER_IN_PIXELS.search(part)
+        if found:
+            return position + found.start()
+        if len(part) < look_bytes:
+            return position + len(part)
+        position += len(part) - 1  # the last byte may be the first of a marker
+        look_bytes = most
 
 
 def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:

@@ -3,42 +3,89 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from pictograph.errors import BadImage
+from pictograph.sniff import unsupported
 from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, broken, cut_short, exactly
 
 MAX_CHUNKS: Final = 100_000
-MAX_PACKED_BYTES: Final = 2_000_000
-"""Of compressed texts and profiles, all together: decoders unpack every one of them, to 1000 times the size."""
+MAX_PROFILE_BYTES: Final = 4_000_000
+"""Of the packed colour profiles, all together: decoders unpack them, to 1000 times the size."""
 MAX_EXIF_BYTES: Final = 1_000_000
+PART_BYTES: Final = 1_048_576
 
-_KEYWORD_BYTES: Final = 79
+_DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+"""By colour type: the bits a value may have."""
+_SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_KNOWN: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
 
 def read_png(file: BinaryIO) -> Header:
-    """The size in IHDR, and the turn in eXIf wherever it stands; IEND must be there. Raises BadImage."""
+    """The size in IHDR, and the turn in eXIf wherever it stands; IEND must be there.
+
+    The checksums of the chunks that make the picture must be right; a side chunk whose checksum is wrong counts as
+    absent. Raises BadImage; UnsupportedFormat for Apple's own kind.
+    """
     size: tuple[int, int] | None = None
-    orientation = 1
-    packed_bytes = 0
+    orientation, bits, colour_type, profile_bytes = 1, 8, 2, 0
+    seen: set[bytes] = set()
     for kind, length in _chunks(file):
-        if kind == b"IHDR":
-            size = struct.unpack(">II", exactly(file, 8))
-        elif kind == b"eXIf" and length <= MAX_EXIF_BYTES:
+        if kind == b"CgBI":
+            raise unsupported("a PNG from inside an iPhone app (CgBI), which only Apple's decoder reads")
+        start = file.tell()
+        if not kind[0] & 0x20:
+            _require_known(kind)
+            _require_checksum(file, kind, length)
+            file.seek(start)
+        if kind == b"IHDR" and size is None:
+            width, height, bits, colour_type = struct.unpack(">IIBB", exactly(file, 10))
+            size = width, height
+            _require_depth(bits, colour_type)
+        elif kind == b"eXIf" and length <= MAX_EXIF_BYTES and _has_checksum(file, kind, length):
+            file.seek(start)
             orientation = exif_orientation(file.read(length))
-        elif kind in (b"zTXt", b"iCCP") or (kind == b"iTXt" and _is_packed_text(file)):
-            packed_bytes += length
+        elif kind == b"iCCP":
+            profile_bytes += length
+        seen.add(kind)
     if size is None:
         raise broken("no IHDR chunk")
-    if packed_bytes > MAX_PACKED_BYTES:
-        raise broken(f"it holds {packed_bytes:,} bytes of compressed text")
-    return Header(*size, orientation)
+    if profile_bytes > MAX_PROFILE_BYTES:
+        raise broken(f"it holds {profile_bytes:,} bytes of packed colour profiles")
+    if b"IDAT" not in seen or (colour_type == 3 and b"PLTE" not in seen):
+        raise broken("it has no picture (IDAT)" if b"IDAT" not in seen else "it has no palette (PLTE)")
+    return Header(*size, orientation, bits=bits, samples=_SAMPLES[colour_type])
 
 
-def _is_packed_text(file: BinaryIO) -> bool:
-    _keyword, _, rest = file.read(_KEYWORD_BYTES + 2).partition(b"\0")
-    return rest[:1] != b"\0"
+def _require_known(kind: bytes) -> None:
+    if kind not in _KNOWN:
+        raise broken(f"it cannot be read without its chunk {kind.decode('ascii', 'backslashreplace')!r}")
+
+
+def _require_depth(bits: int, colour_type: int) -> None:
+    if bits not in _DEPTHS.get(colour_type, ()):
+        raise broken(f"it says it has {bits} bits of colour type {colour_type}")
+
+
+def _require_checksum(file: BinaryIO, kind: bytes, length: int) -> None:
+    if not _has_checksum(file, kind, length):
+        raise BadImage(
+            f"This picture is damaged: the checksum of its chunk {kind.decode()} is wrong. Copy the file again."
+        )
+
+
+def _has_checksum(file: BinaryIO, kind: bytes, length: int) -> bool:
+    """Whether the four bytes after a chunk are its CRC; `file` stands at its first byte."""
+    checksum, left = zlib.crc32(kind), length
+    while left:
+        part = file.read(min(PART_BYTES, left))
+        if not part:
+            raise cut_short("it ends inside a chunk")
+        checksum, left = zlib.crc32(part, checksum), left - len(part)
+    return exactly(file, 4) == struct.pack(">I", checksum)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
