@@ -72,7 +72,7 @@ from pictograph.store.leftovers import (
     unused_of,
 )
 from pictograph.store.thumbnails import delete_thumbnails, keep_thumbnails, missing_thumbnails
-from pictograph.store.tickets import Tickets
+from pictograph.store.tickets import Filled, Tickets, use_ticket
 from pictograph.tag.assign import Assigner
 from pictograph.tag.measures import measure_picture
 from pictograph.tag.protocol import Tagger
@@ -133,10 +133,12 @@ class Intake:
     async def register(self, organization: OrganizationId, place: Place) -> Image:
         """Makes an image of the bytes that were staged for this place."""
         await self._images.require_free(place)
-        sha256, size_bytes = await self._tickets.redeem(place)
-        facts = await asyncio.to_thread(read_facts, await self._blobs.get(sha256), self._limits)
-        async with self._images.holding(sha256, size_bytes):
-            return await self._accept(organization, Upload(place, sha256, size_bytes, facts))
+        ticket = await self._tickets.filled(place)
+        facts = await asyncio.to_thread(read_facts, await self._blobs.get(ticket.sha256), self._limits)
+        async with self._images.holding(ticket.sha256, ticket.size_bytes):
+            return await self._accept(
+                organization, Upload(place, ticket.sha256, ticket.size_bytes, facts), ticket=ticket
+            )
 
     async def archive(self, image: ImageId) -> None:
         """Takes the image out of every search; everything is kept."""
@@ -215,9 +217,11 @@ class Intake:
     def _check(self, data: bytes) -> tuple[Sha256, PictureFacts]:
         return Sha256(hashlib.sha256(data).digest()), read_facts(data, self._limits)
 
-    async def _accept(self, organization: OrganizationId, upload: Upload) -> Image:
+    async def _accept(self, organization: OrganizationId, upload: Upload, *, ticket: Filled | None = None) -> Image:
         async def step(connection: Connection) -> Image:
             image = await insert_image(connection, upload)
+            if ticket is not None:
+                await use_ticket(connection, ticket, upload.place)
             await enqueue(connection, image)
             return await fetch_image(connection, organization, image)
 

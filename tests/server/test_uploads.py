@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -453,3 +455,98 @@ async def test_the_async_client_tells_the_same(service: Service, photos: Path) -
     assert [item.path.name for item in report.different] == ["other.jpg"]
     assert [image.filename for image in report.restored] == ["archived.jpg"]
     assert [image.filename for image in report.uploaded] == ["new.jpg"]
+
+
+# A ticket ends
+
+
+def put_ticket(raw: Raw, url: str, seed: int = 1) -> Any:
+    return raw("PUT", url, content=picture_bytes(seed), headers={"X-API-Key": ""})
+
+
+def test_a_put_may_be_repeated_until_register_and_the_last_bytes_count(
+    raw: Raw, client: Client, street: Dataset
+) -> None:
+    url = upload_url(raw, "a.jpg")
+    assert [put_ticket(raw, url, seed).status_code for seed in (1, 1, 2)] == [200, 200, 200]
+    registered = register(raw, "a.jpg").json()["data"]
+    assert registered["sha256"] == hashlib.sha256(picture_bytes(2)).hexdigest()
+    late = put_ticket(raw, url, 3)
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "conflict")
+    assert "registered already" in late.json()["detail"]
+    assert client.images.download(registered["id"]) == picture_bytes(2)
+
+
+def test_register_again_gets_the_first_answer_with_its_key_and_a_conflict_without(raw: Raw, street: Dataset) -> None:
+    put_ticket(raw, upload_url(raw, "a.jpg"))
+    first, again = (register(raw, "a.jpg", **{"Idempotency-Key": "k1"}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    assert register(raw, "a.jpg", **{"Idempotency-Key": "k2"}).status_code == 409
+    assert register(raw, "a.jpg").status_code == 409
+
+
+@pytest.mark.parametrize("in_steps", [True, False])
+def test_an_image_deleted_for_good_does_not_come_back_by_any_ticket_for_its_place(
+    raw: Raw, client: Client, street: Dataset, in_steps: bool
+) -> None:
+    earlier, other = upload_url(raw, "a.jpg"), upload_url(raw, "b.jpg")
+    put_ticket(raw, earlier)
+    put_ticket(raw, other)
+    if in_steps:
+        url = upload_url(raw, "a.jpg")
+        put_ticket(raw, url, 2)
+        image = register(raw, "a.jpg", **{"Idempotency-Key": "k1"}).json()["data"]["id"]
+    else:
+        url = earlier
+        image = client.images.upload("street", picture_bytes(2), filename="a.jpg").id
+    client.images.delete(image, permanent=True)
+    assert register(raw, "a.jpg").status_code == 422
+    assert register(raw, "a.jpg", **{"Idempotency-Key": "k1"}).status_code in (409, 422)
+    for ticket in (url, earlier):
+        assert put_ticket(raw, ticket).status_code == 404
+    assert client.images.list("street", include_archived=True) == []
+    assert register(raw, "b.jpg").status_code == 201
+
+
+def test_an_archived_image_keeps_its_place_and_its_ticket_stays_ended(
+    raw: Raw, client: Client, street: Dataset
+) -> None:
+    url = upload_url(raw, "a.jpg")
+    put_ticket(raw, url)
+    client.images.delete(register(raw, "a.jpg").json()["data"]["id"])
+    assert put_ticket(raw, url).status_code == 409
+    assert register(raw, "a.jpg").status_code == 409
+
+
+def test_a_ticket_ends_with_the_key_that_asked_for_it(
+    service: Service, raw: Raw, client: Client, street: Dataset, http: Any
+) -> None:
+    made = client.keys.create("guest")
+    guest = Raw(service, made.api_key, http)
+    filled, empty = upload_url(guest, "a.jpg"), upload_url(guest, "b.jpg")
+    put_ticket(raw, filled)
+    client.keys.revoke(made.key_id)
+    for url in (filled, empty):
+        answer = put_ticket(raw, url)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+        assert "revoked" in answer.json()["detail"]
+    for filename in ("a.jpg", "b.jpg"):
+        assert register(raw, filename).status_code == 422
+    assert client.images.list("street") == []
+
+
+def test_a_ticket_is_bound_to_its_place(raw: Raw, client: Client, street: Dataset) -> None:
+    put_ticket(raw, upload_url(raw, "a.jpg", "/a"))
+    for filename, folder in (("b.jpg", "/a"), ("a.jpg", "/"), ("a.jpg", "/a/b")):
+        assert register(raw, filename, folder).status_code == 422
+    assert register(raw, "a.jpg", "/a").status_code == 201
+
+
+def test_of_registers_at_the_same_time_one_makes_the_image(raw: Raw, client: Client, street: Dataset) -> None:
+    put_ticket(raw, upload_url(raw, "a.jpg"))
+    with ThreadPoolExecutor(6) as pool:
+        statuses = sorted(pool.map(lambda _: register(raw, "a.jpg").status_code, range(6)))
+    assert statuses[0] == 201
+    assert set(statuses[1:]) <= {409, 422}
+    assert len(client.images.list("street")) == 1

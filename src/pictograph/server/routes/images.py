@@ -15,7 +15,7 @@ from pictograph.errors import ValidationError
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import Owner, UploadForm, admission_of, owner_of, pace_of
-from pictograph.server.idempotency import tell_of
+from pictograph.server.idempotency import only_reads, tell_of
 from pictograph.server.strict import Strict
 from pictograph.services import Services
 from pictograph.store.blobs import Parts
@@ -72,14 +72,18 @@ async def create_upload_url(
     """Step 1 of 3: where to PUT the bytes. 409 if the name is taken."""
     place = await place_of(services, caller, body.dataset, body.directory_path, body.filename)
     await services.images.require_free(place)
-    token = await services.tickets.create(place)
+    token = await services.tickets.create(place, caller.key_id)
     address = f"{present.base_url(request, services.settings.public_url)}{wire.UPLOADS_PREFIX}/{token}"
     return wire.Data[wire.UploadUrl](data=wire.UploadUrl(upload_url=address))
 
 
 @uploads.put("/{token}", status_code=200)
 async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict[str, bool]:
-    """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here."""
+    """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here.
+
+    It may be repeated until they are registered, and the last bytes count; then it is 409. The URL ends after an hour,
+    and with the key that asked for it.
+    """
     owner = Owner(await services.tickets.require_valid(token))
     async with admission_of(request).place(owner, pace_of(request)):
         with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
@@ -107,6 +111,7 @@ async def register_image(
 
 
 @router.post("/which-exist")
+@only_reads
 async def which_exist(
     services: ServicesDep, caller: Viewer, body: wire.WhichExistRequest
 ) -> wire.Data[list[wire.KnownImage]]:
