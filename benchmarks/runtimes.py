@@ -4,7 +4,7 @@ The architecture at full size with random weights. Each runtime lives in a proce
 after round, so that what else the machine does falls on all of them. Beside images/s: the least cosine to torch's
 float32 vectors on the same pictures, and the peak memory. One JSON line. It needs more than the service does:
 
-pip install "pictograph[siglip]" onnx onnxscript openvino
+pip install ".[siglip]" onnx onnxscript openvino
 python -m benchmarks.runtimes --model base-patch16-224
 python -m benchmarks.runtimes --model so400m-patch14-384 --images 1 --batch 1 --pictures 2 --threads 1
 

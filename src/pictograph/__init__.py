@@ -4,7 +4,8 @@
     >>> client = Client()                                        # doctest: +SKIP
     >>> client.search.by_tag(objects=["car"], limit=10)          # doctest: +SKIP
 
-Names are loaded when first used, so that neither the worker pays for the SDK nor the SDK for the worker.
+Names are loaded when first used, so that neither the worker pays for the SDK nor the SDK for the worker. The
+distribution is `pictograph-search`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pictograph.version import __version__
+
+__distribution__ = "pictograph-search"
 
 if TYPE_CHECKING:
     from pictograph.client import AsyncClient, Client, ListPage, SearchResults, TaggedResults

@@ -18,9 +18,9 @@ from pictograph.models.unbundle import unbundle
 from support.checkpoints import IMAGE_PX, make_checkpoint
 from support.hub import running_hub
 
-pytest.importorskip("torch", reason='needs torch: pip install "pictograph[siglip]"')
-pytest.importorskip("transformers", reason='needs transformers: pip install "pictograph[siglip]"')
-pytest.importorskip("huggingface_hub", reason='needs huggingface_hub: pip install "pictograph[siglip]"')
+pytest.importorskip("torch", reason="needs torch, of the extra siglip")
+pytest.importorskip("transformers", reason="needs transformers, of the extra siglip")
+pytest.importorskip("huggingface_hub", reason="needs huggingface_hub, of the extra siglip")
 
 TEXTS = ["a dog", "a red truck at night"]
 

@@ -18,8 +18,8 @@ from pictograph.encode.siglip import SiglipEncoder
 from pictograph.errors import ConfigurationError
 from support.checkpoints import make_checkpoint
 
-torch = pytest.importorskip("torch", reason='needs torch: pip install "pictograph[siglip]"')
-pytest.importorskip("transformers", reason='needs transformers: pip install "pictograph[siglip]"')
+torch = pytest.importorskip("torch", reason="needs torch, of the extra siglip")
+pytest.importorskip("transformers", reason="needs transformers, of the extra siglip")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 

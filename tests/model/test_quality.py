@@ -43,8 +43,8 @@ def test_the_offline_encoder_finds_and_tags_what_is_alike(by_subject: Path, caps
 
 
 def test_random_weights_find_nothing(by_subject: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch", reason='needs torch: pip install "pictograph[siglip]"')
-    pytest.importorskip("transformers", reason='needs transformers: pip install "pictograph[siglip]"')
+    pytest.importorskip("torch", reason="needs torch, of the extra siglip")
+    pytest.importorskip("transformers", reason="needs transformers, of the extra siglip")
     lines = ask(capsys, by_subject, "--encoder", make_checkpoint(tmp_path / "random"))
     assert lines["similarity"]["photos"] == len(list(EXAMPLES.rglob("*.jpg")))
     assert lines["similarity"]["precision_at_1"] <= 0.2  # measured on three seeds: 0.03 to 0.05

@@ -27,8 +27,8 @@ from pictograph.types import DIMENSION
 from pictograph.upload.picture import Picture, PictureFacts
 from support.checkpoints import IMAGE_PX, PREPROCESSOR_CONFIG, TEXT_LENGTH, change_json, make_checkpoint
 
-torch = pytest.importorskip("torch", reason='needs torch: pip install "pictograph[siglip]"')
-pytest.importorskip("transformers", reason='needs transformers: pip install "pictograph[siglip]"')
+torch = pytest.importorskip("torch", reason="needs torch, of the extra siglip")
+pytest.importorskip("transformers", reason="needs transformers, of the extra siglip")
 
 from support.siglip_reference import Reference  # noqa: E402  needs safetensors, which comes with transformers
 

@@ -21,8 +21,8 @@ from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
 from support.checkpoints import TEXT_LENGTH, make_checkpoint
 
-pytest.importorskip("torch", reason='needs torch: pip install "pictograph[siglip]"')
-pytest.importorskip("transformers", reason='needs transformers: pip install "pictograph[siglip]"')
+pytest.importorskip("torch", reason="needs torch, of the extra siglip")
+pytest.importorskip("transformers", reason="needs transformers, of the extra siglip")
 
 from support.siglip_reference import Reference
 

@@ -72,7 +72,7 @@ def test_four_processes_that_start_together_apply_each_migration_once(empty_data
 
 def test_a_database_of_a_newer_pictograph_is_refused(database_url: str) -> None:
     execute(database_url, "INSERT INTO schema_migration VALUES (9999, 'from the future', 'x')")
-    with pytest.raises(ConfigurationError, match=r"newer version.*pip install -U pictograph"):
+    with pytest.raises(ConfigurationError, match=r"newer version. Start it with that version"):
         migrate(database_url)
 
 

@@ -21,8 +21,8 @@ from support.checkpoints import make_checkpoint
 from support.pictures import picture_bytes
 from support.services import running_service
 
-pytest.importorskip("torch", reason='needs torch: pip install "pictograph[siglip]"')
-pytest.importorskip("transformers", reason='needs transformers: pip install "pictograph[siglip]"')
+pytest.importorskip("torch", reason="needs torch, of the extra siglip")
+pytest.importorskip("transformers", reason="needs transformers, of the extra siglip")
 
 
 def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness_and_by_words(

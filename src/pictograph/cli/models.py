@@ -13,6 +13,7 @@ from pictograph.cli.failures import exit_code_of
 from pictograph.cli.output import Json, byte_bar, console, print_json, print_table
 from pictograph.errors import ConfigurationError, ModelDamaged
 from pictograph.settings import AUTO, Settings
+from pictograph_search import command_name, install_command
 
 if TYPE_CHECKING:
     from pictograph.models.choose import Choice
@@ -79,6 +80,7 @@ def list_models(as_json: Json = False) -> None:
     """The models on this machine, and the one that `pictograph serve` would take. Reads no weights."""
     with server_packages():
         from pictograph.encode.registry import models_folder  # noqa: PLC0415
+        from pictograph.models.choose import pull_command  # noqa: PLC0415
         from pictograph.models.installed import half_fetched, installed_models  # noqa: PLC0415
     models = installed_models()
     choice = serves()
@@ -91,7 +93,7 @@ def list_models(as_json: Json = False) -> None:
         if model.fault:
             say(f"\n{model.name}: {model.fault} `pictograph model verify {model.name}` tells more.")
     for repository, size in half_fetched().items():
-        say(f"\nHalf fetched: {repository}, {size / 1e6:.1f} MB so far. pictograph model pull {repository}  goes on.")
+        say(f"\nHalf fetched: {repository}, {size / 1e6:.1f} MB so far. It goes on with: {pull_command(repository)}")
     say(f"\nFor new data, pictograph serve takes {choice.name}: {choice.why}")
     if choice.hint:
         say(f"To change that: {choice.hint}")
@@ -183,7 +185,7 @@ def server_packages() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ConfigurationError(f'Models need {error.name}: pip install "pictograph[siglip]".') from error
+        raise ConfigurationError(f"Models need {error.name}: {install_command('siglip')}") from error
 
 
 def serves() -> Choice:
@@ -261,4 +263,4 @@ def say(text: str) -> None:
 
 def say_how_to_start(name: str, folder: Path) -> None:
     say(f"  folder    {folder}")
-    say(f"  start     pictograph serve --encoder {name}")
+    say(f"  start     {command_name()} serve --encoder {name}")

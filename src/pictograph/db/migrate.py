@@ -116,7 +116,7 @@ def require_known(applied: dict[int, str], migrations: list[Migration]) -> None:
         if number not in ours:
             raise ConfigurationError(
                 f"The database has migration {number}, which this pictograph does not know: it was written by a newer "
-                "version. Upgrade with `pip install -U pictograph`."
+                "version. Start it with that version or a newer one."
             )
         if ours[number] != sha256:
             raise ConfigurationError(f"Migration {number} in the database differs from the one in this pictograph.")

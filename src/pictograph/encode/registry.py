@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from pictograph.encode.protocol import Encoder, EncoderSpec
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import home
+from pictograph_search import install_command
 
 Loader: TypeAlias = Callable[[int | None], Encoder]
 """Loads one encoder; the number is how many threads a forward pass may use, None for every core."""
@@ -34,7 +35,7 @@ def load_encoder(name: str, threads: int | None = None, *, words_only: bool = Fa
         return loader(threads)
     except ImportError as error:
         raise ConfigurationError(
-            f'The encoder {name!r} needs the package {error.name!r}: pip install "pictograph[server]".'
+            f"The encoder {name!r} needs the package {error.name!r}: {install_command('server')}"
         ) from error
 
 

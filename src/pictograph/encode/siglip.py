@@ -20,6 +20,7 @@ from pictograph.errors import ConfigurationError
 from pictograph.settings import available_cores
 from pictograph.types import DIMENSION
 from pictograph.upload.picture import Picture
+from pictograph_search import install_command
 
 if TYPE_CHECKING:
     from pictograph.encode.towers import PictureTower, WordTower
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 CPU_BATCH: Final = 4
 """Pictures in one pass on a CPU: more are not faster there, and only take memory (docs/siglip.md)."""
 TEXT_BATCH: Final = 64
-INSTALL: Final = 'pip install "pictograph[siglip]"'
 
 
 class SiglipEncoder:
@@ -152,5 +152,5 @@ def _import_torch_parts() -> tuple[ModuleType, ModuleType]:
     try:
         from pictograph.encode import precision, towers  # noqa: PLC0415  torch takes seconds; only this encoder needs it
     except ImportError as error:
-        raise ConfigurationError(f"SigLIP needs the package {error.name!r}: {INSTALL}.") from error
+        raise ConfigurationError(f"SigLIP needs the package {error.name!r}: {install_command('siglip')}") from error
     return towers, precision

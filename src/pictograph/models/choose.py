@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from pictograph.encode.siglip import INSTALL
 from pictograph.models.installed import installed_models
 from pictograph.models.names import WITH_GPU, WITHOUT_GPU
+from pictograph_search import command_name, install_command
 
 OFFLINE: Final = "offline"
 LARGE: Final = "so400m"
@@ -65,11 +65,11 @@ def choose_encoder(
 ) -> Choice:
     """What `auto` takes. installed: names of models. sizes: their bytes, to tell large from small; may lack some."""
     if not installed:
-        hint = "pictograph model pull" if runtime_installed else f"{INSTALL} && pictograph model pull"
+        hint = pull_command() if runtime_installed else f"{install_command('siglip')} && {pull_command()}"
         return Choice(OFFLINE, "No SigLIP model is installed, so the offline (demo) encoder is taken.", hint)
     if not runtime_installed:
         why = f"{installed[0]} is installed, but torch or transformers is not, so the offline (demo) encoder is taken."
-        return Choice(OFFLINE, why, INSTALL)
+        return Choice(OFFLINE, why, install_command("siglip"))
     by_size = sorted(installed, key=lambda name: (sizes.get(name, 0), name))
     return _with_gpu(by_size) if has_gpu else _without_gpu(by_size)
 
@@ -92,12 +92,17 @@ def model_to_pull() -> Choice:
     """Which model `pictograph model pull` fetches if none is named."""
     if not runtime_installed():
         why = "torch or transformers is not installed here, so the small model is taken, which runs without a GPU too."
-        return Choice(WITHOUT_GPU, why, INSTALL)
+        return Choice(WITHOUT_GPU, why, install_command("siglip"))
     if sees_gpu():
         return Choice(WITH_GPU, "torch sees a GPU here, so the large model is taken.", None)
     return Choice(
         WITHOUT_GPU, "torch sees no GPU here, so the small model is taken: so400m needs 19 times the work.", None
     )
+
+
+def pull_command(name: str = "") -> str:
+    """What to type to fetch a model."""
+    return f"{command_name()} model pull {name}".rstrip()
 
 
 def _with_gpu(by_size: Sequence[str]) -> Choice:
@@ -106,11 +111,11 @@ def _with_gpu(by_size: Sequence[str]) -> Choice:
     if large := [name for name in by_size if LARGE in name]:
         return Choice(large[-1], "torch sees a GPU, and this is the largest model installed.", None)
     why = "torch sees a GPU, and this is the largest model installed; the GPU would bear so400m."
-    return Choice(by_size[-1], why, f"pictograph model pull {WITH_GPU}")
+    return Choice(by_size[-1], why, pull_command(WITH_GPU))
 
 
 def _without_gpu(by_size: Sequence[str]) -> Choice:
     if WITHOUT_GPU in by_size:
         return Choice(WITHOUT_GPU, "torch sees no GPU, and the model for machines without one is installed.", None)
     why = "torch sees no GPU, and this is the smallest model installed."
-    return Choice(by_size[0], why, f"pictograph model pull {WITHOUT_GPU}" if LARGE in by_size[0] else None)
+    return Choice(by_size[0], why, pull_command(WITHOUT_GPU) if LARGE in by_size[0] else None)

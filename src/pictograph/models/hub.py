@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-from pictograph.encode.siglip import INSTALL
 from pictograph.errors import ConfigurationError, ConnectionFailed, ForbiddenError, NotFoundError
 from pictograph.models.names import Repository
+from pictograph_search import install_command
 
 DEFAULT_REVISION: Final = "main"
 TIMEOUT_S: Final = 30.0
@@ -140,6 +140,8 @@ def _import_library() -> ModuleType:
         import huggingface_hub.constants  # noqa: PLC0415
         import huggingface_hub.errors  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigurationError(f"Fetching a model needs the package {error.name!r}: {INSTALL}.") from error
+        raise ConfigurationError(
+            f"Fetching a model needs the package {error.name!r}: {install_command('siglip')}"
+        ) from error
     library: ModuleType = huggingface_hub
     return library

@@ -15,6 +15,7 @@ from pictograph.encode.checksums import SIDECAR, checksums
 from pictograph.encode.registry import describe_encoder
 from pictograph.encode.squash import SquashRecipe
 from pictograph.errors import ConfigurationError
+from pictograph_search import install_command
 from support.checkpoints import PREPROCESSOR_CONFIG, make_tokenizer
 
 
@@ -58,7 +59,7 @@ def test_a_model_is_described_without_torch_and_its_absence_is_said_when_it_is_l
     revision, said = printed.strip().split("\n")
     assert revision == describe_encoder(str(folder)).revision
     assert "'torch'" in said
-    assert 'pip install "pictograph[siglip]"' in said
+    assert install_command("siglip") in said
 
 
 def test_weights_that_have_not_changed_are_not_read_again(folder: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pictograph.encode.registry import ENCODERS, load_encoder
 from pictograph.errors import ConfigurationError
+from pictograph_search import install_command
 
 
 def test_noop_is_loaded_by_its_name() -> None:
@@ -51,7 +52,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "onnxruntime" in printed
-    assert 'pip install "pictograph[server]"' in printed
+    assert install_command("server") in printed
 
 
 def test_naming_the_encoders_loads_no_runtime() -> None:

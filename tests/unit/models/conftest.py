@@ -25,7 +25,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def hub(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A hub with one repository, which HF_ENDPOINT names."""
-    library = pytest.importorskip("huggingface_hub", reason='needs huggingface_hub: pip install "pictograph[siglip]"')
+    library = pytest.importorskip("huggingface_hub", reason="needs huggingface_hub, of the extra siglip")
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(download, "FIRST_PAUSE_S", 0.001)
     for name in ("HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"):

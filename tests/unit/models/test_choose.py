@@ -11,13 +11,14 @@ import pytest
 from pictograph.encode.registry import models_folder
 from pictograph.models import choose
 from pictograph.models.choose import choose_encoder, detect, model_to_pull
+from pictograph_search import command_name, install_command
 from support.checkpoints import plain_checkpoint
 
 SO400M, BASE, LARGE = "siglip2-so400m-patch14-384", "siglip2-base-patch16-224", "siglip2-large-patch16-256"
 SO400M_16 = "siglip2-so400m-patch16-256"
 SIZES = {SO400M: 4500, SO400M_16: 4400, LARGE: 3500, BASE: 1500}
-PULL = "pictograph model pull"
-INSTALL = 'pip install "pictograph[siglip]"'
+PULL = f"{command_name()} model pull"
+INSTALL = install_command("siglip")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pictograph.encode.registry import models_folder
 from pictograph.models import choose
 from pictograph.models.bundle import bundle
 from pictograph.models.verify import record
+from pictograph_search import install_command
 from support.checkpoints import plain_checkpoint
 from support.hub import COMMIT, NAME, FakeHub
 
@@ -110,7 +111,7 @@ def test_the_list_says_what_serve_takes(command: Command, monkeypatch: pytest.Mo
     assert told["serve"]["encoder"] == "mine"
     assert [row["name"] for row in told["models"]] == ["mine", "offline"]
     monkeypatch.setattr(choose, "runtime_installed", lambda: False)
-    assert 'To change that: pip install "pictograph[siglip]"' in command("list")[1]
+    assert f"To change that: {install_command('siglip')}" in command("list")[1]
 
 
 def test_an_unknown_model_is_told_how_to_get_it(command: Command) -> None:
