@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         LockTimeout,
         ModelDamaged,
         NotFoundError,
+        NotSupported,
         PictographError,
         RateLimitError,
         ServerError,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         ValidationError,
         WorkerLost,
         WriteConflict,
+        WrongHost,
     )
 
 __all__ = [
@@ -87,6 +89,7 @@ __all__ = [
     "LockTimeout",
     "ModelDamaged",
     "NotFoundError",
+    "NotSupported",
     "PictographError",
     "RateLimitError",
     "SearchResults",
@@ -104,6 +107,7 @@ __all__ = [
     "ValidationError",
     "WorkerLost",
     "WriteConflict",
+    "WrongHost",
     "__version__",
 ]
 

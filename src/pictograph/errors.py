@@ -17,9 +17,11 @@ PictographError
 │   │   ├── UnsupportedFormat 415
 │   │   └── TooLarge          413   bytes or pixels above the limit
 │   │       └── HeadTooLarge  431   headers, or (414) the address of a request above the limit
+│   ├── WrongHost             421   asked by a name that is not the service's
 │   ├── RateLimitError        429   carries `retry_after_s`
 │   │   └── StillRunning           the first request with this Idempotency-Key is not answered yet
 │   └── ServerError           5xx
+│       ├── NotSupported      501   other services of this protocol have it, this one has not
 │       ├── EmbeddingPending  503   the reference image is still in the queue
 │       ├── StorageFull       507   a disk has no room left: that of the files or of the database
 │       └── Unavailable       503   the database or the blob store cannot be reached
@@ -209,6 +211,13 @@ class HeadTooLarge(TooLarge):
     status = 431
 
 
+class WrongHost(ApiError):
+    """The service was asked by a name that it does not know as its own; the message names the setting."""
+
+    code = "wrong_host"
+    status = 421
+
+
 class RateLimitError(ApiError):
     """Too much at once; wait `retry_after_s` seconds."""
 
@@ -229,6 +238,14 @@ class ServerError(ApiError):
     code = "server_error"
     status = 500
     retryable = True
+
+
+class NotSupported(ServerError):
+    """Other services of this protocol have this, this one has not; `details["feature"]` names it."""
+
+    code = "not_supported"
+    status = 501
+    retryable = False
 
 
 class EmbeddingPending(ServerError):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
 
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import home
@@ -19,6 +20,10 @@ LEAST_WORKER_MEMORY_BYTES: Final = 1_000_000_000
 MEMORY_BYTES_A_THREAD: Final = 96_000_000
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["text", "json"]
+YES_OR_NO: Final[Mapping[str, bool]] = {
+    "1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False,
+}  # fmt: skip
 
 
 def setting(default: Any, help_text: str, *, unit: str = "", secret: bool = False) -> Any:
@@ -33,7 +38,12 @@ class Settings:
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every network this machine is on.")
     port: int = setting(DEFAULT_PORT, "Port to listen on; 0 takes a free one.")
     public_url: str | None = setting(
-        None, "Address that clients use, if a proxy stands between; else taken from the request."
+        None,
+        "Address that clients use, for every URL that the service gives out. Needed behind a proxy, and where clients "
+        "come by another name than this machine's own.",
+    )
+    allowed_hosts: str = setting(
+        "", "More names, separated by commas, by which the service may be asked (`Host`); public_url's is one."
     )
     data_dir: Path | None = setting(
         None, "Folder for the embedded database and the images. Default: $PICTOGRAPH_HOME/data."
@@ -93,6 +103,8 @@ class Settings:
         100, "One in so many searches by codes is repeated exactly afterwards, to measure its recall; 0 for none."
     )
     log_level: LogLevel = setting("info", "debug, info, warning or error.")
+    log_format: LogFormat = setting("text", "text, or json: one object a line.")
+    access_log: bool = setting(False, "Whether each request gets a line in the log.")
 
     @classmethod
     def load(cls, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -137,11 +149,20 @@ class Settings:
             raise ConfigurationError(f"port must be at most 65535, not {self.port}.")
         if self.log_level not in get_args(LogLevel):
             raise ConfigurationError(f"log_level must be debug, info, warning or error, not {self.log_level!r}.")
+        if self.log_format not in get_args(LogFormat):
+            raise ConfigurationError(f"log_format must be text or json, not {self.log_format!r}.")
+        if self.public_url is not None and not is_http_url(self.public_url):
+            raise ConfigurationError(f"public_url must be like https://images.example.org, not {self.public_url!r}.")
 
     @property
     def data_folder(self) -> Path:
         """`data_dir` with its default filled in."""
         return self.data_dir or home() / "data"
+
+    @property
+    def allowed_host_names(self) -> list[str]:
+        """`allowed_hosts`, one by one."""
+        return [name.strip() for name in self.allowed_hosts.split(",") if name.strip()]
 
     @property
     def blob_location(self) -> str | Path:
@@ -178,12 +199,26 @@ class Settings:
 
 def convert(name: str, value: Any, kind: type) -> Any:
     """Text from the environment becomes the type of the default."""
+    if kind is bool and not isinstance(value, bool):
+        if str(value).lower() not in YES_OR_NO:
+            raise ConfigurationError(f"{name} must be true or false, not {value!r}.")
+        return YES_OR_NO[str(value).lower()]
     if kind not in (int, float) or isinstance(value, kind):
         return value
     try:
         return kind(value)
     except ValueError as error:
         raise ConfigurationError(f"{name} must be a number, not {value!r}.") from error
+
+
+def is_http_url(address: str) -> bool:
+    """Whether it is an address with a scheme and a host, and nothing but a path behind."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
 
 
 def help_of(name: str) -> str:

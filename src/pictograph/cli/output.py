@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pictograph.cli.streams import is_unicode
+from pictograph.shown import shown
 
 PIPE_WIDTH: Final = 120
 """Columns where nobody says how wide the terminal is: in a pipe or a log."""
@@ -41,8 +42,6 @@ class SafeConsole(Console):
 console = SafeConsole(width=None if sys.stdout and sys.stdout.isatty() else PIPE_WIDTH)
 errors = SafeConsole(stderr=True)
 
-VISIBLE: Final = frozenset("\n\t\u200c\u200d\u3000\xa0")
-"""Not printable to Python, and harmless: line ends, tabs, joiners, the wide and the no-break space."""
 EXIT_FAILED: Final = 1
 ID_COLUMNS: Final = frozenset({"image", "id"})
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
@@ -58,18 +57,9 @@ def print_json(value: Any) -> None:
 def visible(text: str, *, json_escapes: bool = False) -> str:
     """The text with everything that a terminal would obey or hide written as an escape: `\\x1b`, `\\u202e`.
 
-    Line ends and tabs stay, and so do the joiners that emoji and some scripts need. json_escapes: as JSON writes them.
+    Line ends and tabs stay. json_escapes: as JSON writes them.
     """
-    if text.isprintable():
-        return text
-    return "".join(
-        ch if ch.isprintable() or ch in VISIBLE else json.dumps(ch)[1:-1] if json_escapes else escaped(ch)
-        for ch in text
-    )
-
-
-def escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+    return shown(text, keep="\n\t", as_json=json_escapes)
 
 
 def plain(value: Any) -> Any:

@@ -30,6 +30,7 @@ def described(name: str, *flags: str) -> typer.models.OptionInfo:
 Host = Annotated[str | None, described("host", "--host")]
 Port = Annotated[int | None, described("port", "--port")]
 PublicUrl = Annotated[str | None, described("public_url", "--public-url")]
+AllowedHosts = Annotated[str | None, described("allowed_hosts", "--allowed-hosts")]
 DataDir = Annotated[Path | None, described("data_dir", "--data-dir")]
 DatabaseUrl = Annotated[str | None, described("database_url", "--database-url")]
 BlobUrl = Annotated[str | None, described("blob_url", "--blob-url")]
@@ -48,6 +49,8 @@ AdoptBlobStore = Annotated[
         help="Make this blob store the library's own, once every file is found in it: after a move or a restore.",
     ),
 ]
+LogFormat = Annotated[str | None, described("log_format", "--log-format")]
+AccessLog = Annotated[bool | None, described("access_log", "--access-log/--no-access-log")]
 ExitWithParent = Annotated[
     bool, typer.Option("--exit-with-parent", help="Stop when standard input closes.", hidden=True)
 ]
@@ -57,6 +60,7 @@ def serve(
     host: Host = None,
     port: Port = None,
     public_url: PublicUrl = None,
+    allowed_hosts: AllowedHosts = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
     blob_url: BlobUrl = None,
@@ -69,6 +73,8 @@ def serve(
     max_pixels: MaxPixels = None,
     log_level: LogLevel = None,
     adopt_blob_store: AdoptBlobStore = False,
+    log_format: LogFormat = None,
+    access_log: AccessLog = None,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print every setting's value and exit.")
     ] = False,
@@ -83,7 +89,7 @@ def serve(
     if show_settings:
         print_table("Settings", ("setting", "value"), settings.shown().items())
         return
-    set_up_logging(settings.log_level, role="server")
+    set_up_logging(settings.log_level, role="server", log_format=settings.log_format)
     require_server().serve(
         settings,
         announce=lambda start: announce(start, settings),
@@ -105,11 +111,12 @@ def worker(
     max_pixels: MaxPixels = None,
     log_level: LogLevel = None,
     adopt_blob_store: AdoptBlobStore = False,
+    log_format: LogFormat = None,
     exit_with_parent: ExitWithParent = False,
 ) -> None:
     """Run one more worker, on this or another machine, against the database and the blob store of a service."""
     settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
-    set_up_logging(settings.log_level, role="worker")
+    set_up_logging(settings.log_level, role="worker", log_format=settings.log_format)
     require_server().work(
         settings, adopt=told_of_files if adopt_blob_store else None, exit_with_parent=exit_with_parent
     )

@@ -14,8 +14,9 @@ from pictograph.search.sampling import RecallSampler
 from pictograph.server.admission import Admission
 from pictograph.server.background import beside, every
 from pictograph.server.failures import install_error_handlers
+from pictograph.server.hosts import HostNames, KnownHosts
 from pictograph.server.metrics import CountRequests, Metrics
-from pictograph.server.middleware import BodyLimit, RequestMarks
+from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import datasets, health, images, keys, reindex, search, tags
 from pictograph.server.workers import WorkerProcesses
@@ -106,11 +107,13 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     )
     for router in ROUTERS:
         app.include_router(router)
-    install_error_handlers(app)
+    install_error_handlers(app, all_routes())
     app.state.metrics = metrics
     app.state.refusals = Refusals()
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
     app.add_middleware(RefuseUnknownKeys)
     app.add_middleware(CountRequests, metrics=metrics)
-    app.add_middleware(RequestMarks)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(KnownHosts, names=HostNames.of(settings))
+    app.add_middleware(RequestMarks, access_log=settings.access_log)
     return app

@@ -9,14 +9,27 @@ from typing import Any, Final, get_args
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from pictograph.errors import ApiError, PictographError, ServerError, SlowSender, ValidationError, error_class_for
+from pictograph.errors import (
+    ApiError,
+    EmbeddingPending,
+    NotSupported,
+    PictographError,
+    ServerError,
+    SlowSender,
+    Unavailable,
+    ValidationError,
+    error_class_for,
+)
 from pictograph.naming import aliases_of, unknown_name
+from pictograph.server.missing import not_supported
 from pictograph.server.strict import body_model
+from pictograph.shown import shown
+from pictograph.wire import UPLOADS_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +37,8 @@ OF_THEMSELVES: Final = ("extra_forbidden", "two_values")
 """Errors whose message names the field."""
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """One answer for errors of ours, of the framework, and for bugs."""
+def install_error_handlers(app: FastAPI, routes: Sequence[APIRoute] = ()) -> None:
+    """One answer for errors of ours, of the framework, and for bugs. routes: all of them, to say what is allowed."""
 
     @app.exception_handler(ApiError)
     async def on_api_error(request: Request, error: ApiError) -> JSONResponse:
@@ -40,31 +53,66 @@ def install_error_handlers(app: FastAPI) -> None:
         return answer(request, wrong_values(error, body_model_of(request)))
 
     @app.exception_handler(HTTPException)
-    async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+    async def on_http_error(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, ApiError):  # FastAPI wraps what is raised while it reads a form or JSON
             return answer(request, error.__cause__)
+        path = request.url.path
+        allowed = methods_at(path, routes) if error.status_code == 405 else []
+        if request.method == "OPTIONS" and allowed:
+            return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
+        if error.status_code in (404, 405) and (missing := not_supported(request.method, path)):
+            return answer(request, missing)
         error_class = error_class_for(error.status_code, None)
-        return answer(request, error_class(describe_http(request, error), status_code=error.status_code))
+        answered = answer(request, error_class(describe_http(request, error), status_code=error.status_code))
+        for name, value in (error.headers or {}).items():
+            answered.headers[name] = value
+        if allowed:
+            answered.headers["Allow"] = ", ".join(allowed)
+        return answered
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
-        logger.exception("Unexpected error in %s %s", request.method, request.url.path, exc_info=error)
-        return answer(
-            request, ServerError("The server failed unexpectedly. Its log has the details under this request id.")
-        )
+        told = ServerError("The server failed unexpectedly. Its log has the details under this request id.")
+        told.__cause__ = error
+        return answer(request, told)
 
 
 def answer(request: Request, error: ApiError) -> JSONResponse:
-    """The one shape; headers tell when to come back."""
+    """The one shape; headers tell when to come back. The log gets the cause under the same id."""
     request_id = getattr(request.state, "request_id", None)
-    body = {"code": error.code, "message": error.message, "request_id": request_id, "details": error.details}
+    log_failure(request, error, request_id)
+    message = shown(error.message)
+    body = {"code": error.code, "message": message, "request_id": request_id, "details": error.details}
     headers = {"X-Request-Id": request_id} if request_id else {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
     if isinstance(error, SlowSender):  # what may still come is no next request (RFC 9110, 15.5.9)
         headers["Connection"] = "close"
-    content = {"error": jsonable_encoder(body), "detail": error.message}
+    content = {"error": jsonable_encoder(body), "detail": message}
     return JSONResponse(content, status_code=error.status_code, headers=headers)
+
+
+def log_failure(request: Request, error: ApiError, request_id: str | None) -> None:
+    """One line for what the caller can mend; for what we must, the whole story too."""
+    status = error.status_code
+    told = (request.method, loggable_path(request.url.path), status, error.code, error.message)
+    level, story = logging.INFO, None
+    if status >= 500 and not isinstance(error, NotSupported | EmbeddingPending):
+        level = logging.WARNING if isinstance(error, Unavailable) else logging.ERROR
+        cause = error.__cause__ or (error if error.__traceback__ and level == logging.ERROR else None)
+        story = (type(cause), cause, cause.__traceback__) if cause else None
+    logger.log(level, "%s %s: %d %s: %s", *told, exc_info=story, extra={"request_id": request_id})
+
+
+def loggable_path(path: str) -> str:
+    """The path without what is a permission: the token of an upload."""
+    return f"{UPLOADS_PREFIX}/..." if path.startswith(UPLOADS_PREFIX) else path
+
+
+def methods_at(path: str, routes: Sequence[APIRoute]) -> list[str]:
+    """What may be done there, for `Allow`."""
+    found = {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+    return sorted(found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set())) if found else ["GET", "HEAD"]
 
 
 def body_model_of(request: Request) -> type[BaseModel] | None:

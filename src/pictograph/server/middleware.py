@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from typing import Final
@@ -10,7 +11,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pictograph.errors import TooLarge
+from pictograph.server.failures import loggable_path
 from pictograph.server.pace import Pace
+from pictograph.telemetry import ACCESS, request_id
+
+access = logging.getLogger(ACCESS)
 
 FORM_OVERHEAD_BYTES: Final = 1_000_000
 """What a multipart form may have around the file."""
@@ -19,25 +24,56 @@ FORM_OVERHEAD_BYTES: Final = 1_000_000
 class RequestMarks:
     """Adds `X-Request-Id` (the caller's, if it sent a sane one) and `Server-Timing` to every answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, access_log: bool = False) -> None:
+        """access_log: whether each request gets a line in the log, once it is answered."""
         self._app = app
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = sane_id(Headers(scope=scope).get("x-request-id")) or uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        given = sane_id(Headers(scope=scope).get("x-request-id")) or uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = given
+        request_id.set(given)  # for the task of this request, and all that it starts
         started = time.perf_counter()
+        status, sent = 0, 0
 
         async def send_marked(message: Message) -> None:
+            nonlocal status, sent
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
+                headers["X-Request-Id"] = given
                 headers["Server-Timing"] = f"total;dur={(time.perf_counter() - started) * 1000:.2f}"
+            sent += len(message.get("body", b""))
             await send(message)
 
-        await self._app(scope, receive, send_marked)
+        try:
+            await self._app(scope, receive, send_marked)
+        finally:
+            if self._access_log:
+                log_access(scope, status, sent, time.perf_counter() - started)
+
+
+def log_access(scope: Scope, status: int, sent: int, took_s: float) -> None:
+    """One line for one request: its query, and what holds a permission, are left out."""
+    client = scope["client"][0] if scope.get("client") else "-"
+    method, path, took_ms = scope["method"], loggable_path(scope["path"]), round(took_s * 1000, 1)
+    facts = {"client": client, "method": method, "path": path, "status": status, "bytes": sent, "took_ms": took_ms}
+    access.info("%s %s %s %d %d bytes %.1f ms", client, method, path, status, sent, took_ms, extra={"facts": facts})
+
+
+class HeadAsGet:
+    """HEAD gets what GET would get; the protocol leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
 
 
 def sane_id(value: str | None) -> str | None:

@@ -18,6 +18,7 @@ from pictograph.search.asked_tags import TagNotes
 from pictograph.search.engine import FacetAnswer
 from pictograph.search.execute import Found
 from pictograph.search.explain import Explanation
+from pictograph.server.hosts import url_of
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.images import Image, KnownImage, Tagging
 from pictograph.store.keys import ApiKey
@@ -39,8 +40,8 @@ def pagination(total: int | None, next_cursor: str | None, *, limit: int, offset
 
 
 def base_url(request: Request, public_url: str | None) -> str:
-    """The address the caller used, unless a proxy hides it and the settings name the public one."""
-    return (public_url or str(request.base_url)).rstrip("/")
+    """The public address of the settings, else the one that the caller used. Raises WrongHost if that is doubtful."""
+    return (public_url or url_of(request)).rstrip("/")
 
 
 def similar_rows(rows: Sequence[Neighbour]) -> list[JsonRow]:

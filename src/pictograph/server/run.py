@@ -135,7 +135,8 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
         http=partial(GuardedProtocol, guard=guard, most_discarded=most_discarded),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
-        access_log=settings.log_level == "debug",
+        access_log=False,  # ours has the request's id
+        proxy_headers=False,  # anybody can send them: behind a proxy, public_url says what clients use
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=15,
