@@ -39,6 +39,7 @@ from pictograph.settings import AUTO, Settings
 from pictograph.store.blobs import BlobStore
 from pictograph.store.counts import ImageCounts
 from pictograph.store.datasets import Datasets
+from pictograph.store.history import History
 from pictograph.store.idempotency import AnsweredRequests
 from pictograph.store.images import Images
 from pictograph.store.keys import Keys
@@ -67,6 +68,7 @@ class Services:
     blobs: BlobStore
     keys: Keys
     requests: AnsweredRequests
+    history: History
     datasets: Datasets
     images: Images
     thumbnails: Thumbnails
@@ -129,6 +131,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             blobs=blobs,
             keys=Keys(database, recognizing),
             requests=AnsweredRequests(database),
+            history=History(database),
             datasets=Datasets(database),
             images=images,
             thumbnails=thumbnails,

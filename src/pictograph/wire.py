@@ -711,6 +711,19 @@ class ApiKey(Wire):
     """Id of the key that revoked it."""
 
 
+class Write(Wire):
+    """One write of an image or a dataset: who, what and when."""
+
+    at: datetime
+    action: str
+    """Of an image `uploaded`, `archived`, `restored`, `replaced` (its bytes), `moved` or `retried`; of a dataset
+    `created`, `renamed` or `described`."""
+    key_id: str | None = None
+    """The API key that asked for it; None where the service itself wrote, or before keys were noted."""
+    key_name: str | None = None
+    """The name of that key."""
+
+
 class ApiKeys(Wire):
     """Answer of `GET /api/v1/api-keys/`."""
 

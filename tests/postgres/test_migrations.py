@@ -136,6 +136,41 @@ def test_a_library_from_before_the_role_installation_gives_it_to_the_key_of_its_
     assert [name for (name,) in found] == operators
 
 
+def test_a_library_from_before_histories_begins_with_what_its_rows_tell(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = packaged_migrations()
+    number = next(migration.number for migration in chain if migration.name == "write_history")
+    with monkeypatch.context() as before:
+        before.setattr(module, "packaged_migrations", lambda: chain[: number - 1])
+        migrate(empty_database)
+    execute(
+        empty_database,
+        """
+        INSERT INTO organization (id, name) VALUES (gen_random_uuid(), 'default');
+        INSERT INTO dataset (id, organization_id, name) SELECT gen_random_uuid(), id, 'street' FROM organization;
+        INSERT INTO folder (dataset_id, path) SELECT id, '/' FROM dataset;
+        INSERT INTO blob (sha256, size_bytes) VALUES (sha256('x'), 1);
+        INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size,
+                           created_at, archived_at)
+        SELECT gen_random_uuid(), f.dataset_id, f.id, n || '.jpg', sha256('x'), 'image/jpeg', 1, 1, 1,
+               timestamptz '2026-01-01' + n * interval '1 day', CASE WHEN n = 1 THEN timestamptz '2026-01-05' END
+        FROM folder f, generate_series(1, 2) n""",
+    )
+    migrate(empty_database)
+    told = query(
+        empty_database,
+        "SELECT filename, action, at::date::text, key_id FROM write_history JOIN image ON image.id = about "
+        "ORDER BY write_history.id",
+    )
+    assert told == [
+        ("1.jpg", "uploaded", "2026-01-02", None),
+        ("2.jpg", "uploaded", "2026-01-03", None),
+        ("1.jpg", "archived", "2026-01-05", None),
+    ]
+    assert query(empty_database, "SELECT count(*) FROM write_history WHERE action = 'created'") == [(1,)]
+
+
 @pytest.mark.parametrize("version", ["0.4.4", "0.7.0", "0.8.0", "0.8.3", "0.8"])
 def test_a_pgvector_that_loses_index_entries_is_refused_with_the_fix(version: str) -> None:
     with pytest.raises(ConfigurationError, match=r"0\.8\.4.*ALTER EXTENSION vector UPDATE") as caught:

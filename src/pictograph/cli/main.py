@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pictograph.cli import datasets, images, keys, models, reindex, search, service, tags, tune, upload
+from pictograph.cli import datasets, history, images, keys, models, reindex, search, service, tags, tune, upload
 from pictograph.cli.connection import Connection
 from pictograph.cli.failures import EXIT_HELP, carried_out
 from pictograph.cli.streams import set_up_streams
@@ -27,6 +27,7 @@ app.command()(service.serve)
 app.command()(service.worker)
 app.command()(service.status)
 app.command()(upload.upload)
+app.command()(history.history)
 app.command()(reindex.reindex)
 app.command(hidden=True)(tune.tune)
 app.add_typer(search.app, name="search")

@@ -451,6 +451,10 @@ class AsyncDatasets:
         """As `Datasets.progress`."""
         return await self._transport.send(calls.dataset_progress(dataset))
 
+    async def history(self, dataset: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
+        """As `Datasets.history`."""
+        return await self._transport.send(calls.history_of_dataset(dataset, limit, cursor))
+
     async def retry_failed(self, dataset: str) -> int:
         """As `Datasets.retry_failed`."""
         return await self._transport.send(calls.retry_failed_images(dataset))
@@ -618,6 +622,10 @@ class AsyncImages:
     async def delete(self, image_id: str, *, permanent: bool = False) -> None:
         """As `Images.delete`."""
         await self._transport.send(calls.delete_image(image_id, permanent))
+
+    async def history(self, image_id: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
+        """As `Images.history`."""
+        return await self._transport.send(calls.history_of_image(image_id, limit, cursor))
 
     async def restore(self, image_id: str) -> wire.Image:
         """As `Images.restore`."""

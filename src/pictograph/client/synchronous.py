@@ -535,6 +535,13 @@ class Datasets:
         """How many of its images wait, are findable, or failed. Raises NotFoundError."""
         return self._transport.send(calls.dataset_progress(dataset))
 
+    def history(self, dataset: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
+        """Who made, renamed and described the dataset, and when, newest first.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before. Raises NotFoundError.
+        """
+        return self._transport.send(calls.history_of_dataset(dataset, limit, cursor))
+
     def retry_failed(self, dataset: str) -> int:
         """Processes the images that failed once more; how many. Raises NotFoundError, ForbiddenError (below member)."""
         return self._transport.send(calls.retry_failed_images(dataset))
@@ -732,6 +739,13 @@ class Images:
     def delete(self, image_id: str, *, permanent: bool = False) -> None:
         """Archives the image: no search finds it, and `restore` brings it back. permanent=True removes it for good."""
         self._transport.send(calls.delete_image(image_id, permanent))
+
+    def history(self, image_id: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
+        """Who wrote the image, and when, newest first; it goes with the image when that is deleted for good.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before. Raises NotFoundError.
+        """
+        return self._transport.send(calls.history_of_image(image_id, limit, cursor))
 
     def restore(self, image_id: str) -> wire.Image:
         """Brings an archived image back into every search. Raises NotFoundError."""

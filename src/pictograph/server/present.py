@@ -20,8 +20,10 @@ from pictograph.search.execute import Found
 from pictograph.search.explain import Explanation
 from pictograph.server.hosts import url_of
 from pictograph.store.datasets import Dataset, DeletedDataset
+from pictograph.store.history import Write
 from pictograph.store.images import Image, KnownImage, Tagging
 from pictograph.store.keys import ApiKey
+from pictograph.store.pages import Listed
 from pictograph.types import TAG_CATEGORIES, ImageState, Role
 
 JsonRow: TypeAlias = dict[str, Any]
@@ -37,6 +39,14 @@ def pagination(total: int | None, next_cursor: str | None, *, limit: int, offset
         has_more=next_cursor is not None,
         next_cursor=next_cursor,
     )
+
+
+def history(listed: Listed[Write], *, limit: int) -> wire.Page[wire.Write]:
+    rows = [
+        wire.Write(at=row.at, action=row.action, key_id=str(row.key_id) if row.key_id else None, key_name=row.key_name)
+        for row in listed.rows
+    ]
+    return wire.Page(data=rows, pagination=pagination(listed.total, listed.next_cursor, limit=limit))
 
 
 def base_url(request: Request, public_url: str | None) -> str:

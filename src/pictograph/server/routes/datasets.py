@@ -88,6 +88,19 @@ async def dataset_progress(services: ServicesDep, caller: Viewer, dataset: str) 
     return wire.Data[wire.Progress](data=present.progress(str(dataset_id), counts))
 
 
+@router.get("/{dataset}/history")
+async def dataset_history(
+    services: ServicesDep,
+    caller: Viewer,
+    dataset: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> wire.Page[wire.Write]:
+    """Who made, renamed and described the dataset, and when, newest first; its images have histories of their own."""
+    dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
+    return present.history(await services.history.of(dataset_id, limit=limit, cursor=cursor), limit=limit)
+
+
 @router.post("/{dataset}/retry-failed")
 async def retry_failed(services: ServicesDep, caller: Member, dataset: str) -> wire.Data[wire.Retried]:
     """Processes the images that failed once more: after a new version, or more memory."""

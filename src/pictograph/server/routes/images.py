@@ -182,6 +182,19 @@ async def image_metadata(request: Request, services: ServicesDep, caller: Viewer
     return shown(request, services, image, await services.images.tagging(image))
 
 
+@router.get("/{image_id:uuid}/history")
+async def image_history(
+    services: ServicesDep,
+    caller: Viewer,
+    image_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> wire.Page[wire.Write]:
+    """Who wrote the image, and when, newest first. It goes with the image when that is deleted for good."""
+    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    return present.history(await services.history.of(image.id, limit=limit, cursor=cursor), limit=limit)
+
+
 @router.get("/{image_id:uuid}/thumbnail", responses=BYTES, response_class=Response)
 async def image_thumbnail(services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
     """A small upright JPEG of it."""
