@@ -251,6 +251,11 @@ class SpaceWorker:
         self._worker = worker
         self._spaces = spaces
 
+    @property
+    def is_stuck(self) -> bool:
+        """As `Worker.is_stuck`."""
+        return self._worker.is_stuck
+
     async def warm_up(self) -> None:
         """One batch; for benchmarks."""
         await self._worker.work_once()

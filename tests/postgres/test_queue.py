@@ -397,3 +397,85 @@ async def test_a_worker_outlives_the_loss_of_all_its_connections(garden: Garden,
     cutting = asyncio.create_task(cut_and_upload())
     await work(garden, handle, until=lambda: len(done) >= 3)
     await cutting
+
+
+# A clock that is set back
+
+TWO_HOURS = timedelta(hours=2)
+
+
+async def set_clock_back(garden: Garden, by: timedelta) -> None:
+    """Rows as they are when the clock is set back after they were written: all their times lie further ahead."""
+    await execute(garden.database, "UPDATE job SET ready_at = ready_at + %s", by)
+
+
+async def test_images_that_wait_when_the_clock_is_set_back_are_taken_at_once_in_their_order(
+    garden: Garden, street: Dataset
+) -> None:
+    before = await received(garden, street, 3)
+    await set_clock_back(garden, TWO_HOURS)
+    after = await received(garden, street, 1)
+    queue = Queue(garden.database, garden.space, HOUR)
+    taken = [{job.image_id for job in (await queue.claim(2)).jobs} for _ in range(2)]
+    assert taken == [set(before[:2]), {before[2], *after}]
+
+
+async def test_a_dead_workers_claim_and_a_retry_wait_no_longer_than_they_may_after_the_clock_was_set_back(
+    garden: Garden, street: Dataset
+) -> None:
+    claimed, failed = await received(garden, street, 2)
+    queue = Queue(garden.database, garden.space, timedelta(seconds=60))
+    claim = await queue.claim(2)
+    async with garden.database.connection() as connection:
+        job = next(job for job in claim.jobs if job.image_id == failed)
+        await retry_later(connection, claim, job, timedelta(seconds=30))
+    assert (await queue.claim(2)).jobs == []
+    await set_clock_back(garden, TWO_HOURS)
+    assert {job.image_id for job in (await queue.claim(2)).jobs} == {claimed, failed}
+
+
+async def test_a_living_workers_claim_is_not_taken_for_one_from_before_a_clock_was_set_back(
+    garden: Garden, street: Dataset
+) -> None:
+    """Whatever lease the others have, and however the clocks of transactions differ by seconds."""
+    await received(garden, street, 1)
+    long, short = (Queue(garden.database, garden.space, lease) for lease in (HOUR, timedelta(seconds=1)))
+    claim = await long.claim(1)
+    await set_clock_back(garden, timedelta(seconds=30))
+    assert (await short.claim(1)).jobs == []
+    await long.heartbeat(claim)
+    assert (await short.claim(1)).jobs == []
+
+
+async def test_a_suspect_does_not_wait_for_a_clock_that_was_set_back_either(garden: Garden, street: Dataset) -> None:
+    (image,) = await received(garden, street, 1)
+    await execute(garden.database, "UPDATE job SET attempts = 3, ready_at = now(), waits = '8 seconds'")
+    await set_clock_back(garden, TWO_HOURS)
+    queue = Queue(garden.database, garden.space, HOUR)
+    assert [job.image_id for job in (await queue.claim_suspect()).jobs] == [image]
+
+
+async def test_a_batch_that_never_ends_loses_its_lease_and_shows_that_it_hangs(
+    garden: Garden, street: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pictograph.jobs.worker.STUCK_AFTER_S", 0.0)
+    await received(garden, street, 1)
+    hangs = asyncio.Event()
+
+    async def handle(claim: Claim) -> None:
+        hangs.set()
+        await asyncio.Event().wait()
+
+    queue = Queue(garden.database, garden.space, timedelta(milliseconds=200))
+    worker = Worker(garden.database, queue, handle, batch=1)
+    assert not worker.is_stuck
+    working = asyncio.create_task(worker.work_once())
+    await hangs.wait()
+    await asyncio.sleep(0)
+    assert worker.is_stuck
+    async with asyncio.timeout(20):
+        while not (await queue.claim(1)).jobs:  # noqa: ASYNC110 - the lease ends in the database
+            await asyncio.sleep(0.05)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert not worker.is_stuck

@@ -55,6 +55,10 @@ ExitWithParent = Annotated[
     bool, typer.Option("--exit-with-parent", help="Stop when standard input closes.", hidden=True)
 ]
 
+BeatTo = Annotated[
+    int | None, typer.Option("--beat-to", help="Write signs of life to this file descriptor.", hidden=True)
+]
+
 
 def serve(
     host: Host = None,
@@ -113,12 +117,16 @@ def worker(
     adopt_blob_store: AdoptBlobStore = False,
     log_format: LogFormat = None,
     exit_with_parent: ExitWithParent = False,
+    beat_to: BeatTo = None,
 ) -> None:
     """Run one more worker, on this or another machine, against the database and the blob store of a service."""
     settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
     set_up_logging(settings.log_level, role="worker", log_format=settings.log_format)
     require_server().work(
-        settings, adopt=told_of_files if adopt_blob_store else None, exit_with_parent=exit_with_parent
+        settings,
+        adopt=told_of_files if adopt_blob_store else None,
+        exit_with_parent=exit_with_parent,
+        beat_to=beat_to,
     )
 
 

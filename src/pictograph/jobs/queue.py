@@ -29,47 +29,50 @@ WITH queued AS (
 )
 {WAKE}"""
 ENQUEUE_EVERYWHERE: Final = ENQUEUE.format(
-    spaces="(space.active OR space.building)", conflict="DO UPDATE SET ready_at = now(), attempts = 0, claim = NULL"
+    spaces="(space.active OR space.building)",
+    conflict="DO UPDATE SET ready_at = '-infinity', attempts = 0, claim = NULL",
 )
 ENQUEUE_IN: Final = ENQUEUE.format(spaces="space.id = %(space)s", conflict="DO NOTHING")
+# The second half: no wait is that long, so it was written before the clock was set back (migration 0017).
+READY: Final = "(ready_at <= now() OR ready_at > now() + waits + interval '1 minute')"
 # NOT EXISTS spares the unique index a violation in the usual case; the index decides when two claims race.
-CLAIM: Final = """
+CLAIM: Final = f"""
 WITH ready AS (
     SELECT image_id, sha256 FROM job
-    WHERE space_id = %(space)s AND ready_at <= now() AND attempts < 2
+    WHERE space_id = %(space)s AND {READY} AND attempts < 2
       AND NOT EXISTS (SELECT FROM job same WHERE same.space_id = %(space)s AND same.sha256 = job.sha256
                                              AND same.claim IS NOT NULL AND same.image_id <> job.image_id)
-    ORDER BY priority DESC, ready_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ORDER BY priority DESC, number LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), one_of_each AS (
     SELECT DISTINCT ON (sha256) image_id FROM ready
 )
-UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s
+UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s, waits = %(lease)s
 FROM one_of_each WHERE job.image_id = one_of_each.image_id AND job.space_id = %(space)s
 RETURNING job.image_id, job.sha256, job.attempts"""
-CLAIM_SUSPECT: Final = """
-UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s
+CLAIM_SUSPECT: Final = f"""
+UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s, waits = %(lease)s
 WHERE space_id = %(space)s AND image_id = (
     SELECT image_id FROM job
-    WHERE space_id = %(space)s AND ready_at <= now() AND attempts >= 2
+    WHERE space_id = %(space)s AND {READY} AND attempts >= 2
       AND NOT EXISTS (SELECT FROM job same WHERE same.space_id = %(space)s AND same.sha256 = job.sha256
                                              AND same.claim IS NOT NULL AND same.image_id <> job.image_id)
-    ORDER BY ready_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+    ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING job.image_id, job.sha256, job.attempts"""
 # Rows locked by the transaction that ends them need no more time; waiting for them could end in a deadlock.
 HEARTBEAT: Final = """
-UPDATE job SET ready_at = now() + %(lease)s WHERE (image_id, space_id) IN (
+UPDATE job SET ready_at = now() + %(lease)s, waits = %(lease)s WHERE (image_id, space_id) IN (
     SELECT image_id, space_id FROM job WHERE claim = %(claim)s FOR UPDATE SKIP LOCKED)"""
-RETRY: Final = (
-    "UPDATE job SET claim = NULL, ready_at = now() + %(delay)s WHERE image_id = %(image)s AND claim = %(claim)s"
-)
+RETRY: Final = """
+UPDATE job SET claim = NULL, ready_at = now() + %(delay)s, waits = %(delay)s
+WHERE image_id = %(image)s AND claim = %(claim)s"""
 PUT_BACK: Final = """
-UPDATE job SET claim = NULL, ready_at = now() + %(delay)s, attempts = attempts - 1
+UPDATE job SET claim = NULL, ready_at = now() + %(delay)s, waits = %(delay)s, attempts = attempts - 1
 WHERE image_id = %(image)s AND claim = %(claim)s"""
 RELEASE: Final = """
-UPDATE job SET claim = NULL, ready_at = now(), attempts = attempts - 1 WHERE (image_id, space_id) IN (
+UPDATE job SET claim = NULL, ready_at = '-infinity', attempts = attempts - 1 WHERE (image_id, space_id) IN (
     SELECT image_id, space_id FROM job WHERE claim = %s FOR UPDATE SKIP LOCKED)"""
 HURRY: Final = """
-UPDATE job SET priority = %s, ready_at = least(ready_at, now())
+UPDATE job SET priority = %s, ready_at = '-infinity'
 WHERE image_id = %s AND claim IS NULL AND attempts = 0"""
 DEPTH: Final = """
 SELECT count(*), count(*) FILTER (WHERE claim IS NOT NULL) FROM job

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
+from uuid import UUID
 
 import psycopg
 
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
 """The safety net under NOTIFY; also how soon a job whose retry time has come is seen."""
+STUCK_AFTER_S: Final = 900.0
+"""A batch takes seconds, a minute on a slow machine; one that takes this long hangs."""
 TROUBLE_PAUSE_S: Final = 2.0
 """Pause after the database failed us."""
 
@@ -40,8 +43,15 @@ class Worker:
         self._wake = asyncio.Condition()
         self._news = 0
         """How often we were told of new jobs: one told of while a lane was claiming is not slept over."""
+        self._begun: dict[UUID, float] = {}
+        """When each claim at hand was taken, as `time.monotonic` tells it."""
         self._suspects_seen_at = -POLL_S
         """When a lane last looked for suspects: they are rare, so the look costs a query a second, not one a batch."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a batch takes so long that it will never end: then nobody should wait for this process."""
+        return any(time.monotonic() - begun > STUCK_AFTER_S for begun in self._begun.values())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; then the batches at hand are finished first."""
@@ -94,6 +104,7 @@ class Worker:
     @asynccontextmanager
     async def _kept_alive(self, claim: Claim) -> AsyncIterator[None]:
         heartbeat = asyncio.create_task(self._beat(claim))
+        self._begun[claim.id] = time.monotonic()
         try:
             yield
         except (asyncio.CancelledError, PictographError):  # asked to stop, or the database failed: no fault of theirs
@@ -102,10 +113,11 @@ class Worker:
                 await asyncio.shield(self._queue.release(claim))
             raise
         finally:
+            del self._begun[claim.id]
             await ended(heartbeat)
 
     async def _beat(self, claim: Claim) -> None:
-        while True:
+        while not self.is_stuck:  # then the lease gives the jobs to others
             await asyncio.sleep(self._queue.lease.total_seconds() / 3)
             try:
                 await self._queue.heartbeat(claim)

@@ -24,6 +24,7 @@ from pictograph.errors import ConfigurationError
 from pictograph.localconfig import DEFAULT_PROFILE, LocalConfig, config_path, read_config, write_config
 from pictograph.models.choose import Choice
 from pictograph.server.app import create_app
+from pictograph.server.beats import Life
 from pictograph.server.connections import Connections, raise_file_limit
 from pictograph.server.encoder_choice import Fetch, settle_encoder
 from pictograph.server.protocol import GuardedProtocol
@@ -220,8 +221,13 @@ def when_parent_ends(stop: Callable[[], object]) -> None:
     threading.Thread(target=wait, daemon=True, name="parent").start()
 
 
-def work(settings: Settings, *, adopt: Report | None = None, exit_with_parent: bool = False) -> None:
-    """Runs one worker until it is asked to stop; batches at hand are finished first. adopt: as for `serve`."""
+def work(
+    settings: Settings, *, adopt: Report | None = None, exit_with_parent: bool = False, beat_to: int | None = None
+) -> None:
+    """Runs one worker until it is asked to stop; batches at hand are finished first.
+
+    adopt: as for `serve`. beat_to: the file descriptor where signs of life are written, for whoever watches.
+    """
     if not settings.database_url:
         raise ConfigurationError(
             "A worker needs the database of its service: pass --database-url. "
@@ -229,7 +235,7 @@ def work(settings: Settings, *, adopt: Report | None = None, exit_with_parent: b
         )
     if adopt is not None:
         asyncio.run(adopt_blobs(settings, settings.database_url, adopt))
-    asyncio.run(run_worker(settings, settings.database_url, exit_with_parent=exit_with_parent))
+    asyncio.run(run_worker(settings, settings.database_url, exit_with_parent=exit_with_parent, beat_to=beat_to))
 
 
 async def adopt_blobs(settings: Settings, conninfo: str, adopt: Report) -> None:
@@ -242,20 +248,25 @@ async def adopt_blobs(settings: Settings, conninfo: str, adopt: Report) -> None:
         await database.close()
 
 
-async def run_worker(settings: Settings, conninfo: str, *, exit_with_parent: bool) -> None:
+async def run_worker(settings: Settings, conninfo: str, *, exit_with_parent: bool, beat_to: int | None = None) -> None:
     """Until it is asked to stop. With `--encoder auto`, it follows the library to the next encoder."""
-    async with stopping(exit_with_parent=exit_with_parent) as stop:
-        await run_worker_once(settings, conninfo, stop)
+    life = Life()
+    async with stopping(exit_with_parent=exit_with_parent) as stop, life.shown(beat_to):
+        await run_worker_once(settings, conninfo, stop, life)
         while settings.encoder == AUTO and not stop.is_set():
-            await run_worker_once(settings, conninfo, stop)
+            await run_worker_once(settings, conninfo, stop, life)
 
 
-async def run_worker_once(settings: Settings, conninfo: str, stop: asyncio.Event) -> None:
+async def run_worker_once(settings: Settings, conninfo: str, stop: asyncio.Event, life: Life) -> None:
     async with AsyncExitStack() as opened:
         worker = await unless_stopped(stop, opened.enter_async_context(open_worker(settings, conninfo)))
         if worker:
             logger.info("Ready, with encoder %s and %d threads", worker.space.encoder, settings.threads)
-            await worker.run(stop)
+            life.worker = worker
+            try:
+                await worker.run(stop)
+            finally:
+                life.worker = None
 
 
 async def unless_stopped(stop: asyncio.Event, opening: Coroutine[Any, Any, Opened]) -> Opened | None:

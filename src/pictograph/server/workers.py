@@ -13,6 +13,7 @@ from typing import Final
 
 from pictograph.errors import PictographError
 from pictograph.index.spaces import Space, Spaces
+from pictograph.server.beats import kill_when_silent, reader_of
 from pictograph.settings import Settings
 from pictograph.types import SpaceId
 
@@ -116,19 +117,34 @@ class WorkerProcesses:
             await asyncio.sleep(pause_s)
 
     async def _run_once(self, space: Space) -> int:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            env={**self._environment, "PICTOGRAPH_ENCODER": space.source},
-            start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
-        )
+        signs, shown = os.pipe()
+        beats, transport = await reader_of(signs)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                "--beat-to",
+                str(shown),
+                pass_fds=(shown,),
+                stdin=asyncio.subprocess.PIPE,
+                env={**self._environment, "PICTOGRAPH_ENCODER": space.source},
+                start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
+            )
+        except BaseException:
+            transport.close()
+            raise
+        finally:
+            os.close(shown)
         self._running[process] = space.id
+        watching = asyncio.create_task(kill_when_silent(process, beats))
         try:
             return await process.wait()
         except asyncio.CancelledError:
             await end(process)
             raise
         finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            transport.close()
             self._running.pop(process, None)
 
 
