@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
-from pictograph.cli.output import EXIT_FAILED, Json, console, print_json, print_table, progress_bar
+from pictograph.cli.output import EXIT_FAILED, Json, console, errors, print_json, print_table, progress_bar
 from pictograph.client import Client
 from pictograph.client.results import LEFT_ASIDE_WORDS, UploadReport, counted
 from pictograph.wire import Progress
@@ -37,8 +38,13 @@ def upload(
     Example: pictograph upload ~/photos/street --dataset street
     """
     with connected(context) as client:
-        report = send(client, directory, dataset, folder, flat=flat, workers=workers)
-        counts = wait_until_processed(client, dataset) if wait else None
+        report = UploadReport(dataset)
+        try:
+            send(client, directory, report, folder, flat=flat, workers=workers)
+            counts = wait_until_processed(client, dataset) if wait else None
+        except BaseException:
+            print_unfinished(report, as_json=as_json)
+            raise
     if as_json:
         print_json(summary(report, counts))
     else:
@@ -47,15 +53,16 @@ def upload(
         raise typer.Exit(EXIT_FAILED)
 
 
-def send(client: Client, directory: Path, dataset: str, folder: str, *, flat: bool, workers: int) -> UploadReport:
+def send(client: Client, directory: Path, report: UploadReport, folder: str, *, flat: bool, workers: int) -> None:
     with progress_bar("Uploading") as bar:
-        return client.images.upload_from_directory(
-            dataset,
+        client.images.upload_from_directory(
+            report.dataset_name,
             directory,
             folder_path=folder,
             preserve_structure=not flat,
             workers=workers,
             progress=lambda done, total, _: bar(done, total),
+            report=report,
         )
 
 
@@ -67,8 +74,31 @@ def wait_until_processed(client: Client, dataset: str) -> Progress:
         )
 
 
+def print_unfinished(report: UploadReport, *, as_json: bool) -> None:
+    """What has arrived when the command ends early, and how to go on; nothing if it ended before the first file."""
+    if report.attempted == 0:
+        return
+    if as_json:
+        print_json(summary(report, None) | {"finished": False})
+        return
+    before = len(report.skipped) + len(report.restored)
+    arrived = len(report.uploaded) + before
+    line = f"Not finished: {arrived} of {report.attempted} files are in dataset {report.dataset_name!r}"
+    line += f" ({before} were there before)" if before else ""
+    line += f", {len(report.failures)} were refused" if report.failures else ""
+    line += f", {len(report.different)} are other than the images of their names" if report.different else ""
+    if report.done < report.attempted:
+        line += (
+            "; those under way may have arrived too.\nTo go on, run the same command again: what is there is skipped."
+        )
+    else:
+        line += f".\nThe service goes on by itself: pictograph datasets progress {shlex.quote(report.dataset_name)}"
+    errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def summary(report: UploadReport, counts: Progress | None) -> dict[str, object]:
     return {
+        "finished": True,
         "dataset": report.dataset_name,
         "attempted": report.attempted,
         "uploaded": len(report.uploaded),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
@@ -23,6 +22,7 @@ from pictograph.client.directory import (
     Verdicts,
     askable,
     batches,
+    begun,
     one_of_each_place,
     place_of,
     settle,
@@ -30,8 +30,8 @@ from pictograph.client.directory import (
     tell,
 )
 from pictograph.client.local_service import LocalService
+from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause_after
 from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
-from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
 from pictograph.client.walk import LocalFile, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
@@ -124,15 +124,18 @@ class AsyncTransport:
         self._connections = AsyncConnections(config.base_url, http_client)
         self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python-async/{__version__}"}
 
-    async def send(self, call: calls.Call[Result], *, busy_s: float = 0.0) -> Result:
+    async def send(self, call: calls.Call[Result], *, patience: Patience | None = None) -> Result:
         """As `Transport.send`."""
         call = call.with_idempotency_key()
         attempt, started = 0, time.monotonic()
         while True:
             outcome = await self._attempt(call)
             if isinstance(outcome, httpx.Response) and outcome.is_success:
+                if patience:
+                    patience.answered()
                 return call.read(outcome)
-            pause_s = self._pause(outcome, attempt, time.monotonic() - started, busy_s)
+            waited_s = time.monotonic() - started
+            pause_s = pause_after(outcome, attempt, self.config.max_retries, waited_s, patience)
             if pause_s is None:
                 raise failure_of(outcome)
             await asyncio.sleep(pause_s)
@@ -149,15 +152,6 @@ class AsyncTransport:
             raise calls.cannot_be_sent(error) from error
         except httpx.RequestError as error:
             return unreachable(self.config.base_url, self._connections.route, error)
-
-    def _pause(
-        self, outcome: httpx.Response | ConnectionFailed, attempt: int, waited_s: float, busy_s: float
-    ) -> float | None:
-        status, headers = (outcome.status_code, outcome.headers) if isinstance(outcome, httpx.Response) else (None, {})
-        last = attempt >= self.config.max_retries
-        if last and not is_patient(status, self.config.max_retries, waited_s, busy_s):
-            return None
-        return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))
 
     async def close(self) -> None:
         await self._connections.close()
@@ -465,8 +459,9 @@ class AsyncDatasets:
         """As `Datasets.wait_until_processed`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout if timeout is not None else float("inf")
+        patience = Patience(LONGEST_BUSY_S if timeout is None else min(timeout, LONGEST_BUSY_S))
         while True:
-            counts = await self.progress(dataset)
+            counts = await self._transport.send(calls.dataset_progress(dataset), patience=patience)
             if progress:
                 progress(counts)
             if counts.done:
@@ -505,6 +500,7 @@ class AsyncImages:
         skip_existing: bool = True,
         workers: int = 8,
         progress: Progress | None = None,
+        report: UploadReport | None = None,
     ) -> UploadReport:
         """As `Images.upload_from_directory`."""
         found = await asyncio.to_thread(
@@ -512,20 +508,24 @@ class AsyncImages:
         )
         if create_if_missing:
             await self._ensure_dataset(dataset_name)
-        report = UploadReport(dataset_name, attempted=len(found.files), left_aside=found.left_aside)
+        report = begun(report, dataset_name, found)
         for batch in batches(one_of_each_place(found.files, report)):
+            patience = Patience()
             to_do = await self._sort_out(dataset_name, batch, report) if skip_existing else Verdicts(list(batch))
             tell(report, batch[-1], progress)
             for file, image in to_do.restore:
-                settle(report, file, await self._try(calls.restore_image(image.id)), restored=True, progress=progress)
+                outcome = await self._try(calls.restore_image(image.id), patience)
+                settle(report, file, outcome, restored=True, progress=progress)
             taken: list[tuple[LocalFile, ConflictError]] = []
             waiting = iter(to_do.send)
 
             async def upload_the_rest(
-                waiting: Iterator[LocalFile] = waiting, taken: list[tuple[LocalFile, ConflictError]] = taken
+                patience: Patience = patience,
+                waiting: Iterator[LocalFile] = waiting,
+                taken: list[tuple[LocalFile, ConflictError]] = taken,
             ) -> None:
                 for file in waiting:
-                    outcome = await self._try_upload(dataset_name, file)
+                    outcome = await self._try_upload(dataset_name, file, patience)
                     if isinstance(outcome, ConflictError) and skip_existing:
                         taken.append((file, outcome))
                     else:
@@ -545,12 +545,13 @@ class AsyncImages:
 
     async def _sort_out(self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport) -> Verdicts:
         asked = askable(files)
-        known = await self.which_exist(dataset_name, [place_of(file) for file in asked])
+        question = calls.which_exist(dataset_name, [place_of(file) for file in asked])
+        known = await self._transport.send(question, patience=Patience())
         return await asyncio.to_thread(sort_out, files, asked, known, report)
 
-    async def _try(self, call: calls.Call[wire.Image]) -> wire.Image | Exception:
+    async def _try(self, call: calls.Call[wire.Image], patience: Patience) -> wire.Image | Exception:
         try:
-            return await self._transport.send(call, busy_s=LONGEST_BUSY_S)
+            return await self._transport.send(call, patience=patience)
         except PictographError as error:
             return error
 
@@ -560,11 +561,11 @@ class AsyncImages:
         except NotFoundError:
             await self._transport.send(calls.create_dataset(dataset_name, None))
 
-    async def _try_upload(self, dataset_name: str, file: LocalFile) -> wire.Image | Exception:
+    async def _try_upload(self, dataset_name: str, file: LocalFile, patience: Patience) -> wire.Image | Exception:
         try:
             data, name = await asyncio.to_thread(read_file, file.path, file.filename)
             call = calls.upload_image(dataset_name, name, file.folder_path, data)
-            return await self._transport.send(call, busy_s=LONGEST_BUSY_S)
+            return await self._transport.send(call, patience=patience)
         except (PictographError, OSError) as error:
             return error
 

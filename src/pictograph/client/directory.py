@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pictograph.client.results import Different, UploadFailure, UploadReport
-from pictograph.client.walk import LocalFile
+from pictograph.client.walk import Found, LocalFile
 from pictograph.errors import ApiError, ConflictError, PictographError, ValidationError
 from pictograph.types import MAX_FOLDER_SENT, MAX_NAMED
 from pictograph.wire import Image, KnownImage
@@ -32,6 +32,15 @@ class Verdicts:
     send: list[LocalFile] = field(default_factory=list)
     restore: list[tuple[LocalFile, KnownImage]] = field(default_factory=list)
     """Archived images of the same bytes."""
+
+
+def begun(report: UploadReport | None, dataset_name: str, found: Found) -> UploadReport:
+    """The report of an upload that begins. Raises ValidationError if the one given tells of another."""
+    report = report or UploadReport(dataset_name)
+    if report.attempted:
+        raise ValidationError("report must be a new UploadReport: this one tells of another upload.")
+    report.dataset_name, report.attempted, report.left_aside = dataset_name, len(found.files), found.left_aside
+    return report
 
 
 def one_of_each_place(files: Sequence[LocalFile], report: UploadReport) -> list[LocalFile]:

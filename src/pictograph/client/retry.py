@@ -12,8 +12,6 @@ FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 30.0
 LONGEST_RETRY_AFTER_S: Final = 120.0
 """A server that asks for more is not waited for: the caller should know."""
-LONGEST_BUSY_S: Final = 600.0
-"""How long the upload of a directory goes on, for one file, with a server that answers 429 and nothing else."""
 
 
 def wait_before_retry(status: int | None, headers: Mapping[str, str], attempt: int, jitter: float) -> float | None:
@@ -31,14 +29,6 @@ def wait_before_retry(status: int | None, headers: Mapping[str, str], attempt: i
     if asked > LONGEST_RETRY_AFTER_S:
         return None
     return max(asked, own) if status == 429 else asked
-
-
-def is_patient(status: int | None, max_retries: int, waited_s: float, busy_s: float) -> bool:
-    """True if this answer costs no attempt: the server is well and busy (429), and `busy_s` seconds are not over.
-
-    Who asks for no retries at all (max_retries = 0) gets none.
-    """
-    return status == 429 and max_retries > 0 and waited_s < busy_s
 
 
 def parse_retry_after(value: str | None) -> float | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import datetime
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from pictograph.client.directory import (
     Verdicts,
     askable,
     batches,
+    begun,
     one_of_each_place,
     place_of,
     settle,
@@ -30,8 +31,9 @@ from pictograph.client.directory import (
     tell,
 )
 from pictograph.client.local_service import LocalService
+from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause, pause_after
 from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
-from pictograph.client.retry import LONGEST_BUSY_S, is_patient, wait_before_retry
+from pictograph.client.threads import side_by_side
 from pictograph.client.walk import LocalFile, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
 from pictograph.network import Route
@@ -138,21 +140,25 @@ class Transport:
         self._connections = Connections(config.base_url, http_client)
         self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python/{__version__}"}
 
-    def send(self, call: calls.Call[Result], *, busy_s: float = 0.0) -> Result:
+    def send(self, call: calls.Call[Result], *, patience: Patience | None = None) -> Result:
         """The answer, read. Raises ApiError by its class, ConnectionFailed if there was none.
 
-        busy_s: how long a server that answers 429 is asked again, beyond the attempts that every call has.
+        patience: how long a service that is busy or starts again is asked, beyond the attempts that every call has.
         """
         call = call.with_idempotency_key()
         attempt, started = 0, time.monotonic()
         while True:
             outcome = self._attempt(call)
             if isinstance(outcome, httpx.Response) and outcome.is_success:
+                if patience:
+                    patience.answered()
                 return call.read(outcome)
-            pause_s = self._pause(outcome, attempt, time.monotonic() - started, busy_s)
+            waited_s = time.monotonic() - started
+            pause_s = pause_after(outcome, attempt, self.config.max_retries, waited_s, patience)
             if pause_s is None:
                 raise failure_of(outcome)
-            time.sleep(pause_s)
+            if pause(pause_s, patience):
+                raise failure_of(outcome)
             attempt += 1
 
     def _attempt(self, call: calls.Call[Result]) -> httpx.Response | ConnectionFailed:
@@ -166,15 +172,6 @@ class Transport:
             raise calls.cannot_be_sent(error) from error
         except httpx.RequestError as error:
             return unreachable(self.config.base_url, self._connections.route, error)
-
-    def _pause(
-        self, outcome: httpx.Response | ConnectionFailed, attempt: int, waited_s: float, busy_s: float
-    ) -> float | None:
-        status, headers = (outcome.status_code, outcome.headers) if isinstance(outcome, httpx.Response) else (None, {})
-        last = attempt >= self.config.max_retries
-        if last and not is_patient(status, self.config.max_retries, waited_s, busy_s):
-            return None
-        return wait_before_retry(status, headers, attempt, random.uniform(0.75, 1.25))
 
     def close(self) -> None:
         self._connections.close()
@@ -551,12 +548,14 @@ class Datasets:
     ) -> wire.Progress:
         """Returns when no image of the dataset waits any more.
 
-        timeout: seconds; None waits for ever. progress: called with each count, four times a second.
+        timeout: seconds; None waits for ever. progress: called with each count, four times a second. A service that
+        starts again meanwhile is waited for, up to ten minutes.
         Raises TimeoutError, NotFoundError.
         """
         deadline = time.monotonic() + timeout if timeout is not None else float("inf")
+        patience = Patience(LONGEST_BUSY_S if timeout is None else min(timeout, LONGEST_BUSY_S))
         while True:
-            counts = self.progress(dataset)
+            counts = self._transport.send(calls.dataset_progress(dataset), patience=patience)
             if progress:
                 progress(counts)
             if counts.done:
@@ -599,6 +598,7 @@ class Images:
         skip_existing: bool = True,
         workers: int = 8,
         progress: Progress | None = None,
+        report: UploadReport | None = None,
     ) -> UploadReport:
         """Uploads every picture below a directory; run it again to go on where it stopped.
 
@@ -608,24 +608,30 @@ class Images:
         taken, those with the same bytes are `skipped`, or `restored` if that image is archived; the others are
         `different`, and nothing is sent of them. workers: uploads at a time. progress: called after each file, in this
         thread, with how many are done, how many there are, and the name. A file that is refused is in the report's
-        `failures` and stops nothing else. A server that is busy (429) is waited for, up to ten minutes for a file.
+        `failures` and stops nothing else. A service that is busy or starts again (429, 502, 503, no connection) is
+        waited for, up to ten minutes for a file. report: an empty one of yours, to read what has arrived when the call
+        is interrupted.
         Raises ValidationError (no such directory, no pictures), AuthError, ConnectionFailed, ...
         """
         found = local_files(Path(directory), folder_path, preserve_structure=preserve_structure)
         if create_if_missing:
             self._ensure_dataset(dataset_name)
-        report = UploadReport(dataset_name, attempted=len(found.files), left_aside=found.left_aside)
+        report = begun(report, dataset_name, found)
         for batch in batches(one_of_each_place(found.files, report)):
+            patience = Patience()
             to_do = self._sort_out(dataset_name, batch, report) if skip_existing else Verdicts(list(batch))
             tell(report, batch[-1], progress)
             for file, image in to_do.restore:
-                settle(report, file, self._try(calls.restore_image(image.id)), restored=True, progress=progress)
+                outcome = self._try(calls.restore_image(image.id), patience)
+                settle(report, file, outcome, restored=True, progress=progress)
             taken = []
-            for file, outcome in self._upload_all(dataset_name, to_do.send, workers):
-                if isinstance(outcome, ConflictError) and skip_existing:
-                    taken.append((file, outcome))  # by another upload, since the server was asked
-                else:
-                    settle(report, file, outcome, progress=progress)
+            work = partial(self._try_upload, dataset_name, patience=patience)
+            with closing(side_by_side(work, to_do.send, workers, patience.stopped)) as outcomes:
+                for file, outcome in outcomes:
+                    if isinstance(outcome, ConflictError) and skip_existing:
+                        taken.append((file, outcome))  # by another upload, since the server was asked
+                    else:
+                        settle(report, file, outcome, progress=progress)
             left = self._sort_out(dataset_name, [file for file, _ in taken], report).send if taken else []
             for file, conflict in taken:
                 if file in left:
@@ -635,12 +641,13 @@ class Images:
     def _sort_out(self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport) -> Verdicts:
         """Asks which places are taken, and by what: that beats sending bytes that come back as a conflict."""
         asked = askable(files)
-        known = self.which_exist(dataset_name, [place_of(file) for file in asked])
+        question = calls.which_exist(dataset_name, [place_of(file) for file in asked])
+        known = self._transport.send(question, patience=Patience())
         return sort_out(files, asked, known, report)
 
-    def _try(self, call: calls.Call[wire.Image]) -> wire.Image | Exception:
+    def _try(self, call: calls.Call[wire.Image], patience: Patience) -> wire.Image | Exception:
         try:
-            return self._transport.send(call, busy_s=LONGEST_BUSY_S)
+            return self._transport.send(call, patience=patience)
         except PictographError as error:
             return error
 
@@ -650,31 +657,11 @@ class Images:
         except NotFoundError:
             self._transport.send(calls.create_dataset(dataset_name, None))
 
-    def _upload_all(
-        self, dataset_name: str, files: Sequence[LocalFile], workers: int
-    ) -> Iterator[tuple[LocalFile, wire.Image | Exception]]:
-        """Outcomes as they come; never more than `workers` files in memory."""
-        with ThreadPoolExecutor(max(1, workers), "upload") as pool:
-            waiting = iter(files)
-            running: dict[Future[wire.Image | Exception], LocalFile] = {}
-            try:
-                while True:
-                    for file in waiting:
-                        running[pool.submit(self._try_upload, dataset_name, file)] = file
-                        if len(running) >= workers:
-                            break
-                    if not running:
-                        return
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        yield running.pop(future), future.result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    def _try_upload(self, dataset_name: str, file: LocalFile) -> wire.Image | Exception:
+    def _try_upload(self, dataset_name: str, file: LocalFile, patience: Patience) -> wire.Image | Exception:
         try:
             data, name = read_file(file.path, file.filename)
             call = calls.upload_image(dataset_name, name, file.folder_path, data)
-            return self._transport.send(call, busy_s=LONGEST_BUSY_S)
+            return self._transport.send(call, patience=patience)
         except (PictographError, OSError) as error:
             return error
 

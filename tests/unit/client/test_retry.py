@@ -12,11 +12,10 @@ import pytest
 
 from pictograph import Client, ConnectionFailed, NotFoundError, RateLimitError, ServerError
 from pictograph.client import synchronous
+from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause_after
 from pictograph.client.retry import (
-    LONGEST_BUSY_S,
     LONGEST_RETRY_AFTER_S,
     RETRIED_STATUSES,
-    is_patient,
     parse_retry_after,
     wait_before_retry,
 )
@@ -65,34 +64,83 @@ def test_retry_after_is_obeyed(status: int, header: str, attempt: int, expected:
     assert wait_before_retry(status, {"retry-after": header}, attempt, 1.0) == expected
 
 
+def answer(status: int) -> httpx.Response:
+    return httpx.Response(status, request=httpx.Request("POST", "http://server/"))
+
+
+def no_answer(cause: Exception) -> ConnectionFailed:
+    failed = ConnectionFailed("no answer")
+    failed.__cause__ = cause
+    return failed
+
+
+BUSY, GONE = answer(429), no_answer(httpx.ConnectError("refused"))
+
+
 @pytest.mark.parametrize(
-    ("status", "max_retries", "waited_s", "busy_s", "expected"),
+    ("outcome", "max_retries", "waited_s", "longest_s", "goes_on"),
     [
-        (429, 3, 0, 600, True),
-        (429, 3, 599, 600, True),
-        (429, 3, 600, 600, False),
-        (429, 3, 0, 0, False),  # any other call than the upload of a directory
-        (429, 0, 0, 600, False),  # whoever wants no retries gets none
-        (503, 3, 0, 600, False),
-        (None, 3, 0, 600, False),
+        (BUSY, 3, 0, 600, True),
+        (BUSY, 3, 599, 600, True),
+        (BUSY, 3, 600, 600, False),
+        (BUSY, 3, 0, 0, False),
+        (BUSY, 0, 0, 600, False),  # whoever wants no retries gets none
+        (answer(502), 3, 0, 600, True),  # what stands before a service that starts again
+        (answer(503), 3, 0, 600, True),
+        (answer(500), 3, 0, 600, False),
+        (answer(507), 3, 0, 600, False),  # a full disk does not pass
+        (GONE, 3, 0, 600, True),
+        (no_answer(httpx.RemoteProtocolError("closed")), 3, 0, 600, True),
+        (no_answer(httpx.ConnectTimeout("")), 3, 0, 600, True),
+        (no_answer(httpx.ReadTimeout("")), 3, 0, 600, False),
     ],
 )
-def test_only_a_busy_server_is_waited_for_beyond_the_attempts(
-    status: int | None, max_retries: int, waited_s: float, busy_s: float, expected: bool
+def test_a_service_that_is_busy_or_starts_again_is_waited_for_beyond_the_attempts(
+    outcome: httpx.Response | ConnectionFailed, max_retries: int, waited_s: float, longest_s: float, goes_on: bool
 ) -> None:
-    assert is_patient(status, max_retries, waited_s, busy_s) is expected
+    found = pause_after(outcome, max_retries, max_retries, waited_s, Patience(longest_s))
+    assert (found is not None) is goes_on
+    assert (
+        pause_after(outcome, max_retries, max_retries, waited_s, None) is None
+    )  # any other call than an upload of many
+
+
+def test_nobody_waits_once_it_is_stopped() -> None:
+    patience = Patience()
+    patience.stopped.set()
+    assert pause_after(BUSY, 0, 3, 0, patience) is None
+
+
+def test_the_wait_is_said_once_for_each_time_that_the_service_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    patience = Patience()
+    pause_after(GONE, 0, 3, 0, patience)
+    assert caplog.messages == []  # an ordinary attempt
+    for _ in range(3):
+        pause_after(GONE, 3, 3, 0, patience)
+    assert caplog.messages == ["no answer. Waiting for the service, up to 10 minutes."]
+    patience.answered()
+    patience.answered()
+    pause_after(BUSY, 3, 3, 0, patience)
+    assert caplog.messages[1:] == [
+        "The service answers again.", "server is busy (HTTP 429). Waiting for the service, up to 10 minutes."
+    ]  # fmt: skip
+
+
+def test_a_count_that_the_wait_doubles_for_ever_does_not_overflow() -> None:
+    assert wait_before_retry(503, {}, 100_000, 1.0) == 30
 
 
 def test_the_upload_of_a_directory_outlasts_a_busy_server_and_one_file_does_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(b"the picture")
-    server = Server(200, *[429] * 8, 404, headers={"Retry-After": "7"})  # 200: the images that are there
+    outcomes = [429, 503, 502, None] * 2
+    server = Server(200, *outcomes, 404, headers={"Retry-After": "7"})  # 200: the images that are there
     client, pauses = client_of(server, monkeypatch)
     with pytest.raises(NotFoundError):
         client.images.upload_from_directory("x", tmp_path, create_if_missing=False)
     assert len(pauses) == 8
-    assert min(pauses) >= 7
+    assert min(pauses) >= 6
     assert sum(pauses) < LONGEST_BUSY_S
     keys = {request.headers["idempotency-key"] for request in server.requests if request.url.path.endswith("/upload")}
     assert len(keys) == 1
@@ -130,7 +178,7 @@ class Server:
 def client_of(server: Server, monkeypatch: pytest.MonkeyPatch, **options: object) -> tuple[Client, list[float]]:
     """A client of this server, and the list of its pauses, which take no time."""
     pauses: list[float] = []
-    monkeypatch.setattr(synchronous.time, "sleep", pauses.append)
+    monkeypatch.setattr(synchronous, "pause", lambda seconds, patience: pauses.append(seconds))
     http = httpx.Client(transport=httpx.MockTransport(server))
     return Client("k", base_url="http://server", http_client=http, **options), pauses  # type: ignore[arg-type]
 
