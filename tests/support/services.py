@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import uvicorn
@@ -54,15 +54,22 @@ class Service:
 
 
 @contextmanager
-def running_service(database_url: str, data_dir: Path, **options: object) -> Iterator[Service]:
-    """A service without workers unless `workers` says so; its worker processes are real ones."""
+def running_service(
+    database_url: str, data_dir: Path, *, loop: Literal["auto", "asyncio"] = "auto", **options: object
+) -> Iterator[Service]:
+    """A service without workers unless `workers` says so; its worker processes are real ones.
+
+    loop: `asyncio` for the one that `support.loops` can watch.
+    """
     settings = Settings.load({"data_dir": data_dir, "workers": 0, "encoder": "noop", **options}, {})
     opened: list[tuple[Services, asyncio.AbstractEventLoop]] = []
     app = create_app(
         settings, database_url, on_ready=lambda services: opened.append((services, asyncio.get_running_loop()))
     )
     listener = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn_config(app, settings))
+    config = uvicorn_config(app, settings)
+    config.loop = loop
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -29,6 +29,10 @@ FEW: Final = 16
 """So many times fewer than all members of a union are looked for in each of them: that is sooner done than uniting."""
 
 
+QUICKLY_MOVED: Final = 200
+"""Images behind one that comes in late, which are moved without anybody waiting long."""
+
+
 class TooLate(Exception):
     """The bitmaps have to be made anew."""
 
@@ -119,6 +123,11 @@ class TagBitmaps:
     def count_among(self, tags: Iterable[int], found: BitMap) -> Mapping[int, int]:
         """How many of these images carry each of the tags."""
         return {tag: bitmap.intersection_cardinality(found) for tag in tags if (bitmap := self.by_tag.get(tag))}
+
+    def is_quick(self, changed: Sequence[ImageTags]) -> bool:
+        """Whether applying these moves few others."""
+        first = min((image.key for image in changed if image.dataset and not self._knows(image.key)), default=None)
+        return first is None or self.order.size - self.order.find(first) <= QUICKLY_MOVED
 
     def apply(self, changed: Sequence[ImageTags]) -> None:
         """Brings these images up to date; the same again changes nothing. Raises TooLate."""

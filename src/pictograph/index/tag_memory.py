@@ -3,6 +3,9 @@
 The triggers note every changed image with its transaction. Before it answers, the copy reads the changes of those
 transactions that it has not seen, which the snapshot of its last reading tells exactly: whatever was committed before a
 question is in its answer. A copy that has missed what is no longer noted is made anew.
+
+A few changes are applied between two requests, on the event loop; many in a thread, and meanwhile nobody is answered
+from the copy: the database's own lists answer.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -24,8 +27,12 @@ from pictograph.index.tag_bitmaps import ImageTags, TagBitmaps, TooLate
 from pictograph.index.tag_order import IMAGE, Key, Order, Places
 from pictograph.types import DatasetId
 
+CHANGES_AT_ONCE: Final = 50
+"""More are not applied on the event loop: an image takes up to a quarter of a millisecond."""
 MAX_CHANGES: Final = 20_000
-"""More at a time are read anew: while they are applied, nobody else is served."""
+"""More at a time are read anew."""
+ROWS_AT_ONCE: Final = 500
+"""Of an answer that are made into objects before others have their turn."""
 
 REPEATABLE: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # also forgets what is noted of a server's former life: after a restore, transactions are counted from the start
@@ -34,11 +41,12 @@ SNAPSHOT: Final = "SELECT pg_current_snapshot()::text"
 SCOPES: Final = "SELECT dataset_id, number, organization_id FROM tag_scope"
 TAGS: Final = 'SELECT id, organization_id, category, name FROM tag ORDER BY category COLLATE "C", name COLLATE "C"'
 # archived ones keep their place in the order: restored, they need not be moved in between
+# by a byte of the id: so no single value is megabytes, which would be copied at once
 IMAGES: Final = """
-SELECT CASE WHEN archived_at IS NULL THEN number ELSE 0 END,
+SELECT CASE WHEN archived_at IS NULL THEN number ELSE 0 END, get_byte(uuid_send(id), 15),
        string_agg(timestamptz_send(created_at) || uuid_send(id)
                   || int8send(CASE WHEN archived_at IS NULL THEN folder_id ELSE 0 END), '')
-FROM image JOIN tag_scope USING (dataset_id) GROUP BY 1"""
+FROM image JOIN tag_scope USING (dataset_id) GROUP BY 1, 2"""
 LISTS: Final = "SELECT tag_id, string_agg(uuid_send(image_id), '') FROM image_tag GROUP BY tag_id"
 CHANGES: Final = """
 SELECT pg_current_snapshot()::text, h.pruned <= pg_snapshot_xmin(%(seen)s::pg_snapshot), changed.*
@@ -80,8 +88,13 @@ class Names:
 
     @classmethod
     async def load(cls, connection: Connection) -> Names:
-        scopes = await (await connection.execute(SCOPES)).fetchall()
-        tags = await (await connection.execute(TAGS)).fetchall()
+        scopes = await fetch_in_turns(connection, SCOPES)
+        tags = await fetch_in_turns(connection, TAGS)
+        return await asyncio.to_thread(cls.of, scopes, tags)
+
+    @classmethod
+    def of(cls, scopes: Sequence[Any], tags: Sequence[Any]) -> Names:
+        """From the rows of `SCOPES` and `TAGS`."""
         labels: dict[UUID, list[tuple[str, str, int]]] = {}
         for tag, organization, category, name in tags:
             labels.setdefault(organization, []).append((category, name, tag))
@@ -127,7 +140,7 @@ async def load_memory(database: Database) -> TagMemory:
         await connection.execute(REPEATABLE)
         seen = str(await fetch_value(connection, SNAPSHOT))
         names = await Names.load(connection)
-        order = await asyncio.to_thread(order_of, await (await connection.execute(IMAGES)).fetchall())
+        order = await asyncio.to_thread(order_of, await fetch_in_turns(connection, IMAGES))
         bitmaps = await asyncio.to_thread(TagBitmaps.of_order, order)
         places = await asyncio.to_thread(Places, order)
         async for tag, images in connection.cursor(binary=True).stream(LISTS.encode()):
@@ -135,30 +148,81 @@ async def load_memory(database: Database) -> TagMemory:
     return TagMemory(bitmaps, names, seen)
 
 
-def order_of(rows: Sequence[tuple[int, bytes]]) -> Order:
-    images = [np.frombuffer(images, IMAGE) for _, images in rows]
-    numbers = [np.full(len(part), number, np.int32) for part, (number, _) in zip(images, rows, strict=True)]
+async def fetch_in_turns(connection: Connection, statement: str, values: dict[str, object] | None = None) -> list[Any]:
+    """Every row, some at a time, so that making objects of many does not stop everybody else."""
+    rows: list[Any] = []
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(statement.encode(), values)
+        while part := await cursor.fetchmany(ROWS_AT_ONCE):
+            rows += part
+            await asyncio.sleep(0)
+    return rows
+
+
+def order_of(rows: Sequence[tuple[int, int, bytes]]) -> Order:
+    images = [np.frombuffer(images, IMAGE) for *_, images in rows]
+    numbers = [np.full(len(part), number, np.int32) for part, (number, *_) in zip(images, rows, strict=True)]
     return Order(np.concatenate([np.empty(0, IMAGE), *images]), np.concatenate([np.empty(0, np.int32), *numbers]))
 
 
+class ManyChanges(Exception):
+    """More than can be applied while others wait: `catch_up_beside` does it."""
+
+
 async def catch_up(connection: Connection, memory: TagMemory, since: float) -> None:
-    """Brings the copy to what was committed at `since`, or later. Raises TooLate."""
+    """Brings the copy to what was committed at `since`, or later. Raises TooLate, or ManyChanges."""
     async with memory.reading:
         if memory.read_at >= since:
             return  # another question waited for the same
         read_at = time.monotonic()
-        values = {"seen": memory.seen, "limit": MAX_CHANGES + 1}
-        rows = await (await connection.execute(CHANGES.encode(), values)).fetchall()
-        seen, is_complete, *_ = rows[0]
-        changed = [changed_image(*row) for _, _, *row in rows if row[0] is not None]
-        if not is_complete or len(changed) > MAX_CHANGES:
-            raise TooLate
-        if not all(map(memory.names.has, changed)):
-            memory.names = await Names.load(connection)
-        memory.bitmaps.apply(changed)
-        memory.seen = seen
+        news = await read_news(connection, memory, CHANGES_AT_ONCE)
+        if not memory.bitmaps.is_quick(news.changed):
+            raise ManyChanges
+        memory.bitmaps.apply(news.changed)
+        memory.seen = news.seen
         if connection.info.transaction_status == TransactionStatus.IDLE:  # else it looked at the start of a transaction
             memory.read_at = read_at
+
+
+async def catch_up_beside(database: Database, memory: TagMemory) -> None:
+    """As `catch_up`, to now, for many changes, in a thread: nobody else may use the copy meanwhile. Raises TooLate."""
+    async with memory.reading, database.connection() as connection:
+        try:
+            news = await read_news(connection, memory, MAX_CHANGES)
+        except ManyChanges as error:
+            raise TooLate from error
+        await asyncio.to_thread(memory.bitmaps.apply, news.changed)
+        memory.seen = news.seen
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What has changed, and the snapshot in which that was read."""
+
+    seen: str
+    changed: list[ImageTags]
+
+
+async def read_news(connection: Connection, memory: TagMemory, at_most: int) -> News:
+    """The changes since the last reading; the names of all that is in them are known afterwards.
+
+    Raises TooLate if they are not noted any more, ManyChanges if there are more.
+    """
+    rows = await fetch_in_turns(connection, CHANGES, {"seen": memory.seen, "limit": at_most + 1})
+    seen, is_complete, *_ = rows[0]
+    if not is_complete:
+        raise TooLate
+    if len(rows) > at_most:
+        raise ManyChanges
+    changed = await asyncio.to_thread(changed_images, rows)
+    if not all(map(memory.names.has, changed)):
+        memory.names = await Names.load(connection)
+    return News(seen, changed)
+
+
+def changed_images(rows: Sequence[Any]) -> list[ImageTags]:
+    """From the rows of `CHANGES`; without changes there is one, which names none."""
+    return [changed_image(*row) for _, _, *row in rows if row[0] is not None]
 
 
 def changed_image(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
 from uuid import UUID
 
 from pictograph.db.pool import Connection, Database
@@ -21,13 +21,15 @@ from pictograph.index.tag_containment import find_contained
 from pictograph.index.tag_facets import Facets, count_in_rows, count_whole
 from pictograph.index.tag_lists import find_in_lists
 from pictograph.index.tag_look import fetch_rows, look, place_of
-from pictograph.index.tag_memory import TagMemory, catch_up, load_memory
+from pictograph.index.tag_memory import ManyChanges, TagMemory, catch_up, catch_up_beside, load_memory
 from pictograph.index.tag_query import Page, Question, TagHit, TagPage, groups_of
 from pictograph.index.tag_view import carriers_in_memory, count_in_memory, facets_in_memory, page_in_memory
 from pictograph.store.pages import After
 from pictograph.types import DatasetId, TagCategory, TagMatch
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 SOON_S: Final = 0.2
 """How long questions wait for a memory that is being filled; a library of 10,000 images takes less."""
@@ -102,6 +104,8 @@ class TagIndex:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._memory: TagMemory | None = None
+        self._aside: TagMemory | None = None
+        """One that many changes are, or will be, applied to."""
         self._loading: asyncio.Task[None] | None = None
         self._load_again_at = 0.0
         self._loading_since = 0.0
@@ -163,8 +167,7 @@ class TagIndex:
         question = question_of(datasets, filters, match, folder_path)
         if question is None:
             return b""
-        memory = await self._current(connection, question)
-        return None if memory is None else carriers_in_memory(memory, question)
+        return await self._in_thread(connection, question, carriers_in_memory)
 
     async def facet_counts(
         self,
@@ -178,10 +181,8 @@ class TagIndex:
         question = question_of(datasets, filters or {}, match, folder_path)
         if question is None:
             return Facets()
-        memory = await self._current(connection, question)
-        if memory is None:
-            return await facet_counts(connection, datasets, folder_path, filters, match)
-        return facets_in_memory(memory, question)
+        counted = await self._in_thread(connection, question, facets_in_memory)
+        return await facet_counts(connection, datasets, folder_path, filters, match) if counted is None else counted
 
     async def load(self) -> None:
         """Fills the memory now; otherwise the first question begins it, beside its answer."""
@@ -198,6 +199,8 @@ class TagIndex:
             hits = seen.hits
             if seen.is_news and not await self._catch_up(connection, memory, asked_at):
                 continue
+            if memory is not self._memory:  # many changes are being applied to it
+                continue
             if seen.is_news or seen.is_other_place:
                 ids, total = page_in_memory(memory, question, page)
                 hits = await fetch_rows(connection, ids)
@@ -213,15 +216,27 @@ class TagIndex:
         if memory is None:
             return None
         seen = await look(connection, memory, question, [])
-        return memory if not seen.is_news or await self._catch_up(connection, memory, asked_at) else None
+        if seen.is_news and not await self._catch_up(connection, memory, asked_at):
+            return None
+        return memory if memory is self._memory else None
+
+    async def _in_thread(
+        self, connection: Connection, question: Question, answer: Callable[[TagMemory, Question], Answer]
+    ) -> Answer | None:
+        """What may look at every image: in a thread, and as long as it reads nothing is changed."""
+        memory = await self._current(connection, question)
+        if memory is None:
+            return None
+        async with memory.reading:  # what others have applied meanwhile is newer, and true as well
+            return await asyncio.to_thread(answer, memory, question) if memory is self._memory else None
 
     async def _catch_up(self, connection: Connection, memory: TagMemory, since: float) -> bool:
-        """False if the memory has to be made anew."""
+        """False if nobody can be answered from the memory: it is set aside, or has to be made anew."""
         try:
             await catch_up(connection, memory, since)
-        except TooLate:
+        except (TooLate, ManyChanges) as error:
             if self._memory is memory:
-                self._memory = None
+                self._memory, self._aside = None, memory if isinstance(error, ManyChanges) else None
             return False
         return True
 
@@ -240,9 +255,20 @@ class TagIndex:
             self._loading_since = time.monotonic()
             self._loading = asyncio.create_task(self._load_beside())
 
-    async def _load_beside(self) -> None:
+    async def _catch_up_beside(self, memory: TagMemory) -> bool:
+        """Whether the memory could be used again."""
         try:
-            await self.load()
+            await catch_up_beside(self._database, memory)
+        except TooLate:
+            return False
+        self._memory = memory
+        return True
+
+    async def _load_beside(self) -> None:
+        aside, self._aside = self._aside, None
+        try:
+            if aside is None or not await self._catch_up_beside(aside):
+                await self.load()
             pause_s = time.monotonic() - self._loading_since  # where it is lost at once, half of the time goes into it
         except (PictographError, KeyError) as error:
             logger.warning("The tags could not be read into memory, searches go on without: %s", error)
