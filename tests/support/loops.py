@@ -1,7 +1,7 @@
 """An event loop that tells how much processor time each of its callbacks took.
 
-Processor time of the loop's own thread: what other threads and processes do, and waiting for them, is not in it. Nor are
-the interpreter's own garbage collections, which come whenever they come.
+Processor time of the loop's own thread: what other threads and processes do, and waiting for them, is not in it. Nor
+are the interpreter's own garbage collections, which come whenever they come.
 """
 
 from __future__ import annotations
