@@ -44,6 +44,7 @@ from pictograph.store.idempotency import AnsweredRequests
 from pictograph.store.images import Images
 from pictograph.store.keys import Keys
 from pictograph.store.library import Report, require_own_blobs
+from pictograph.store.name_changes import NameChanges
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
@@ -83,6 +84,7 @@ class Services:
     retag: Retag
     scope_counts: ScopeCounts
     image_counts: ImageCounts
+    name_changes: NameChanges
     codes: CodesWhenLarge
 
 
@@ -147,6 +149,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             retag=Retag(database, spaces, taxonomy, lambda space: stored_tagger(database, space, taxonomy)),
             scope_counts=ScopeCounts(database),
             image_counts=ImageCounts(database),
+            name_changes=NameChanges(database),
         )
 
 

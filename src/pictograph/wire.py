@@ -478,6 +478,23 @@ class Retried(Wire):
     images: int
 
 
+class NameChange(Wire):
+    """A name that differed from its NFC spelling, and what it became."""
+
+    kind: Literal["dataset", "folder", "image", "api_key"]
+    """What has the name."""
+    object_id: str
+    """UUID, or the number of a folder."""
+    dataset_id: str | None = None
+    """UUID of the dataset it is in, or is."""
+    original: str
+    """What it was."""
+    becomes: str
+    """What it is: NFC, with ` (2)` where an older one had that name."""
+    created_at: datetime
+    """When it was changed, UTC."""
+
+
 class Progress(Wire):
     """How far the images of a dataset have come."""
 

@@ -263,3 +263,54 @@ async def test_a_library_of_the_first_version_is_there_in_the_last(empty_databas
         assert alike.found.scope_size == 2
     finally:
         await database.close()
+
+
+SPELLINGS = """
+INSERT INTO dataset (id, organization_id, name, created_at)
+SELECT gen_random_uuid(), id, made.name, now() + interval '1 s' * age FROM organization,
+       (VALUES (U&'caf\\00e9', 2), (U&'cafe\\0301', 1), (U&'cafe\\0301 (2)', 3), ('plain', 4)) made (name, age);
+INSERT INTO folder (dataset_id, path)
+SELECT id, path FROM dataset, unnest(ARRAY['/', U&'/e\\0301', U&'/\\00e9', U&'/e\\0301/a', U&'/\\00e9/a', '/z']) path
+WHERE name = 'plain';
+INSERT INTO blob (sha256, size_bytes) VALUES (sha256('x'), 1);
+INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, created_at)
+SELECT gen_random_uuid(), dataset_id, folder.id, filename, sha256('x'), 'image/jpeg', 1, 1, 1,
+       now() + interval '1 s' * age
+FROM folder, (VALUES (U&'u\\0308.jpg', 2), (U&'\\00fc.jpg', 1), (U&'\\00fc (2).jpg', 3), ('plain.jpg', 4))
+             made (filename, age)
+WHERE path = '/z';
+INSERT INTO api_key (id, organization_id, name, key_prefix, key_hash, role)
+SELECT gen_random_uuid(), id, U&'cle\\0301', 'pk', 'x', 'admin' FROM organization"""
+
+
+def test_names_become_one_spelling_the_newer_of_two_that_meet_gets_a_number_and_each_is_listed(
+    empty_database: str,
+) -> None:
+    migrations = packaged_migrations()
+    spelling = next(n for n, migration in enumerate(migrations) if migration.name == "one_spelling")
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("CREATE EXTENSION vector")
+        connection.execute(CREATE_LEDGER)
+        apply_missing(connection, migrations[:spelling])
+        connection.execute("INSERT INTO organization (id, name) VALUES (gen_random_uuid(), 'default')")
+        connection.execute(SPELLINGS)
+    migrate(empty_database)
+
+    def column(statement: str) -> list[str]:
+        return [row[0] for row in query(empty_database, statement)]
+
+    assert column("SELECT name FROM dataset ORDER BY created_at") == [
+        "caf\u00e9", "caf\u00e9 (3)", "caf\u00e9 (2)", "plain",
+    ]  # fmt: skip
+    assert column("SELECT path FROM folder ORDER BY id") == [
+        "/", "/\u00e9", "/\u00e9 (2)", "/\u00e9/a", "/\u00e9 (2)/a", "/z",
+    ]  # fmt: skip
+    assert column("SELECT filename FROM image ORDER BY created_at") == [
+        "\u00fc.jpg", "\u00fc (3).jpg", "\u00fc (2).jpg", "plain.jpg",
+    ]  # fmt: skip
+    assert column("SELECT name FROM api_key WHERE name LIKE 'cl%'") == ["cl\u00e9"]
+    changes = query(empty_database, "SELECT kind, original, becomes FROM name_change ORDER BY kind, original")
+    assert ("image", "u\u0308.jpg", "\u00fc (3).jpg") in changes
+    assert ("folder", "/\u00e9/a", "/\u00e9 (2)/a") in changes
+    assert [kind for kind, *_ in changes].count("dataset") == 3
+    assert len(changes) == 3 + 4 + 1 + 1

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+import psycopg
 import pytest
 from PIL import Image
 
 from pictograph import Client, ConflictError, NotFoundError, ValidationError
 from pictograph.client import calls
-from pictograph.types import ImageState
+from pictograph.types import ImageState, OrganizationId
 from pictograph.wire import Dataset
 from support.pictures import picture_bytes
 from support.raw import Raw
@@ -354,3 +356,50 @@ def test_progress_counts_what_waits_and_what_is_done(client: Client, street: Dat
 def test_waiting_ends_at_the_timeout(service: Service, client: Client, street: Dataset) -> None:
     with pytest.raises(NotFoundError):
         client.datasets.wait_until_processed("nowhere", timeout=1)
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize(("written", "asked"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_two_spellings_of_a_name_are_one_name(client: Client, raw: Raw, written: str, asked: str) -> None:
+    made = client.datasets.create(written)
+    assert made.name == COMPOSED
+    assert client.datasets.get(asked).id == made.id
+    with pytest.raises(ConflictError):
+        client.datasets.create(asked)
+    image = client.images.upload(written, picture_bytes(1), folder_path=f"/{written}/x", filename=f"{written}.jpg")
+    assert (image.folder_path, image.filename) == (f"/{COMPOSED}/x", f"{COMPOSED}.jpg")
+    with pytest.raises(ConflictError):
+        client.images.upload(asked, picture_bytes(2), folder_path=f"/{asked}/x", filename=f"{asked}.jpg")
+    found = client.images.list(asked, folder_path=f"/{asked}/x", filename=f"{asked}.jpg")
+    assert [row.id for row in found] == [image.id]
+    assert [row.id for row in client.images.which_exist(asked, [(f"/{asked}/x", f"{asked}.jpg")])] == [image.id]
+    assert raw.api("GET", by_path(asked, asked, "x", f"{asked}.jpg")).status_code == 200
+    client.datasets.wait_until_processed(asked, timeout=60)
+    assert client.search.by_similarity(image.id, folder_path=f"/{asked}").scope_size == 1
+    assert client.datasets.rename(asked, f"{asked} 2").name == f"{COMPOSED} 2"
+    assert client.keys.create(written).name == COMPOSED
+
+
+def test_a_directory_in_another_spelling_is_there_already(client: Client, photos: Path) -> None:
+    for spelling in (COMPOSED, DECOMPOSED):
+        folder = photos / spelling / "of" / spelling
+        folder.mkdir(parents=True)
+        (folder / f"{spelling}.jpg").write_bytes(picture_bytes(1))
+        report = client.images.upload_from_directory("street", photos / spelling)
+        assert report.success
+        assert (len(report.uploaded), len(report.skipped)) == ((1, 0) if spelling == COMPOSED else (0, 1))
+
+
+def test_changed_names_are_listed(client: Client, service: Service, raw: Raw, organization: OrganizationId) -> None:
+    assert client.datasets.name_changes() == []
+    execute = """INSERT INTO name_change (organization_id, kind, object_id, original, becomes)
+                 SELECT %s, 'folder', n::text, 'was ' || n, 'is ' || n FROM generate_series(1, 3) n"""
+    with psycopg.connect(service.database_url, autocommit=True) as connection:
+        connection.execute(execute, [organization])
+    page = client.datasets.name_changes(limit=2)
+    rest = client.datasets.name_changes(cursor=page.next_cursor)
+    assert (page.total, len(page), len(rest)) == (3, 2, 1)
+    assert {row.original for row in [*page, *rest]} == {"was 1", "was 2", "was 3"}
+    assert raw.api("GET", f"/datasets/?cursor={page.next_cursor}").status_code == 422

@@ -96,6 +96,22 @@ def progress(context: typer.Context, name: Name, as_json: Json = False) -> None:
         print_table(name, ("state", "images"), [(state, getattr(counts, state)) for state in STATES])
 
 
+@app.command("name-changes")
+def name_changes(context: typer.Context, limit: Limit = 100, cursor: Cursor = None, as_json: Json = False) -> None:
+    """Names that an upgrade brought to one spelling, and what they were; the newer of two that became one has (2)."""
+    with connected(context) as client:
+        page = client.datasets.name_changes(limit=limit, cursor=cursor)
+    cells = ((r.kind, r.original, r.becomes, r.object_id) for r in page)
+    show_page(
+        page,
+        "changed names",
+        ("kind", "was", "is", "id"),
+        cells,
+        as_json=as_json,
+        ways="a larger --limit shows more at once",
+    )
+
+
 STATES = ("received", "embedded", "tagged", "failed", "total")
 
 

@@ -32,14 +32,20 @@ def page_or_all(
 
 
 def show_page(
-    page: ListPage[Row], what: str, columns: Sequence[str], cells: Iterable[Sequence[object]], *, as_json: bool
+    page: ListPage[Row],
+    what: str,
+    columns: Sequence[str],
+    cells: Iterable[Sequence[object]],
+    *,
+    as_json: bool,
+    ways: str = "--all shows every one, a larger --limit more at once",
 ) -> None:
     """`--json`: the rows and where they lie. Else a table, `100 of 120 images`, and how to see the rest."""
     if as_json:
         print_json({"data": [row.model_dump(mode="json") for row in page], "pagination": dumped(page.pagination)})
         return
     print_table(f"{part_of(len(page), page.total)} {what}", columns, cells)
-    tell_rest(len(page), page.pagination, "--all shows every one, a larger --limit more at once")
+    tell_rest(len(page), page.pagination, ways)
 
 
 def tell_rest(shown: int, pagination: Pagination, ways: str) -> None:

@@ -441,6 +441,10 @@ class AsyncDatasets:
         """As `Datasets.delete`."""
         return await self._transport.send(calls.delete_dataset(dataset))
 
+    async def name_changes(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.NameChange]:
+        """As `Datasets.name_changes`."""
+        return await self._transport.send(calls.name_changes(limit, cursor))
+
     async def progress(self, dataset: str) -> wire.Progress:
         """As `Datasets.progress`."""
         return await self._transport.send(calls.dataset_progress(dataset))

@@ -284,6 +284,11 @@ def which_exist(dataset: str, places: Sequence[tuple[str, str]]) -> Call[list[wi
     return Call("POST", path, lambda r: parse(wire.Data[list[wire.KnownImage]], r).data, json=body)
 
 
+def name_changes(limit: int, cursor: str | None) -> Call[ListPage[wire.NameChange]]:
+    query = [("limit", str(limit)), *given(("cursor", cursor))]
+    return Call("GET", api("name-changes", ""), lambda r: listed(parse(wire.Page[wire.NameChange], r)), query)
+
+
 def get_image(image_id: str) -> Call[wire.Image]:
     return Call("GET", image_path(image_id, "metadata"), lambda r: parse(wire.Data[wire.Image], r).data)
 

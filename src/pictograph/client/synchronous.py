@@ -528,6 +528,13 @@ class Datasets:
         """Removes the dataset with all its images, for good. Raises NotFoundError, ForbiddenError (below admin)."""
         return self._transport.send(calls.delete_dataset(dataset))
 
+    def name_changes(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.NameChange]:
+        """Names that an upgrade brought to one spelling (Unicode's NFC), and what they were, newest first.
+
+        Of datasets, folders, images and keys; where two became one, the newer has ` (2)`. limit: 1 to 1000.
+        """
+        return self._transport.send(calls.name_changes(limit, cursor))
+
     def progress(self, dataset: str) -> wire.Progress:
         """How many of its images wait, are findable, or failed. Raises NotFoundError."""
         return self._transport.send(calls.dataset_progress(dataset))

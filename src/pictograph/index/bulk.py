@@ -59,6 +59,7 @@ async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, 
     NotFoundError (dataset or folder), SpaceMismatch.
     """
     check(images)
+    images = images.in_one_spelling()
     images = images.rows(np.argsort(images.folder_ids, kind="stable"))
     digests = [Sha256(row.tobytes()) for row in images.sha256s]
     first = first_of_each(images.sha256s)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from uuid_utils.compat import uuid7
 
 from pictograph.errors import ValidationError
-from pictograph.store.names import MAX_NAME, checked_filename, storable
+from pictograph.store.names import MAX_NAME, checked_filename, one_spelling, storable
 from pictograph.types import DIMENSION, TAG_CATEGORIES, Tags
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -51,6 +52,12 @@ class BulkImages:
             return self
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return BulkImages(**{name: of_rows(value, chosen) for name, value in values.items()})
+
+    def in_one_spelling(self) -> BulkImages:
+        """The same with every filename in NFC."""
+        if all(unicodedata.is_normalized("NFC", filename) for filename in self.filenames):
+            return self
+        return replace(self, filenames=[one_spelling(filename) for filename in self.filenames])
 
 
 def of_rows(value: Any, chosen: npt.NDArray[np.intp] | slice) -> Any:

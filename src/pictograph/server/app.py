@@ -18,7 +18,7 @@ from pictograph.server.hosts import HostNames, KnownHosts
 from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
-from pictograph.server.routes import datasets, health, images, keys, reindex, search, tags
+from pictograph.server.routes import datasets, health, images, keys, names, reindex, search, tags
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
@@ -38,6 +38,7 @@ ROUTERS: Final = (
     datasets.router,
     images.router,
     keys.router,
+    names.router,
     reindex.router,
     health.router,
     images.forms,

@@ -23,6 +23,7 @@ from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.history import Write
 from pictograph.store.images import Image, KnownImage, Tagging
 from pictograph.store.keys import ApiKey
+from pictograph.store.name_changes import NameChange
 from pictograph.store.pages import Listed
 from pictograph.types import TAG_CATEGORIES, ImageState, Role
 
@@ -238,6 +239,17 @@ def known_image(row: KnownImage) -> wire.KnownImage:
         file_size=row.file_size,
         state=ImageState(row.state),
         is_archived=row.is_archived,
+    )
+
+
+def name_change(row: NameChange) -> wire.NameChange:
+    return wire.NameChange(
+        kind=row.kind,
+        object_id=row.object_id,
+        dataset_id=str(row.dataset_id) if row.dataset_id else None,
+        original=row.original,
+        becomes=row.becomes,
+        created_at=row.created_at,
     )
 
 

@@ -15,7 +15,7 @@ from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
 from pictograph.store.counts import count_by_state
 from pictograph.store.locks import keep_dataset_to_ourselves
-from pictograph.store.names import checked_dataset_name, checked_text, storable
+from pictograph.store.names import checked_dataset_name, checked_text, one_spelling, storable
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
 from pictograph.types import DatasetId, ImageState, OrganizationId
 
@@ -185,7 +185,7 @@ def as_uuid(reference: str) -> UUID | None:
 
 async def resolve_dataset(connection: Connection, organization: OrganizationId, reference: str) -> DatasetId:
     """Id of the dataset with this id or name. Raises NotFoundError."""
-    values = {"organization": organization, "id": as_uuid(reference), "name": reference}
+    values = {"organization": organization, "id": as_uuid(reference), "name": one_spelling(reference)}
     if storable(reference):
         for statement in [ID_BY_ID, ID_BY_NAME] if values["id"] else [ID_BY_NAME]:
             found = await fetch_value(connection, statement, values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
@@ -20,7 +20,7 @@ from pictograph.errors import ConflictError, NotFoundError, PictographError
 from pictograph.store.counts import WHOLE_DATASET, count_images
 from pictograph.store.leftovers import hold_bytes, release_bytes
 from pictograph.store.locks import lock_images
-from pictograph.store.names import folder_and_ancestors, storable
+from pictograph.store.names import folder_and_ancestors, one_spelling, storable
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, Sha256, Tags, empty_tags
 from pictograph.upload.picture import PictureFacts
@@ -220,6 +220,8 @@ class Images:
         offset: rows to pass over, from the cursor if there is one; not stable while the list changes.
         Raises ValidationError for a cursor of another question.
         """
+        if wanted.filename is not None:
+            wanted = replace(wanted, filename=one_spelling(wanted.filename))
         question = question_key("images", organization, dataset, wanted)
         after = read_after(cursor, question) if cursor is not None else None
         if wanted.filename is not None and not storable(wanted.filename):

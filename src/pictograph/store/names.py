@@ -1,4 +1,4 @@
-"""Which names people may give, and the one way each is written down."""
+"""Which names people may give, and the one way each is written down: Unicode's NFC, whichever way it came."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def checked_dataset_name(name: str) -> str:
-    """The name as given, if a URL path segment can hold it: no slash, nothing invisible, 1 to 255 characters."""
+    """The name in NFC, if a URL path segment can hold it: no slash, nothing invisible, 1 to 255 characters."""
     return checked_segment(name, field="name", what="A dataset's name")
 
 
 def checked_filename(filename: str) -> str:
-    """The filename as given: no slash, nothing invisible, 1 to 255 characters; emoji and blanks inside are fine."""
+    """The filename in NFC: no slash, nothing invisible, 1 to 255 characters; emoji and blanks inside are fine."""
     return checked_segment(filename, field="filename", what="A filename")
 
 
 def canonical_folder(path: str) -> str:
-    """`/`, or `/a/b`: one leading slash, none at the end, none doubled. `a/b/` and `/a//b` mean `/a/b`."""
+    """`/`, or `/a/b`: one leading slash, none at the end, none doubled. `a/b/` and `/a//b` mean `/a/b`; in NFC."""
+    path = one_spelling(path)
     if len(path) > MAX_FOLDER_PATH:
         raise name_error(
             "folder_path", f"A folder path has at most {MAX_FOLDER_PATH} characters; this one has {len(path)}."
@@ -35,6 +36,11 @@ def canonical_folder(path: str) -> str:
     for segment in segments:
         checked_segment(segment, field="folder_path", what="A folder's name")
     return "/" + "/".join(segments)
+
+
+def one_spelling(name: str) -> str:
+    """The name in NFC: what macOS writes as a letter and an accent, and Linux as one character, is one name."""
+    return unicodedata.normalize("NFC", name)
 
 
 def checked_text(text: str, *, field: str) -> str:
@@ -56,6 +62,8 @@ def folder_and_ancestors(path: str) -> list[str]:
 
 
 def checked_segment(segment: str, *, field: str, what: str) -> str:
+    """The segment in NFC. Raises ValidationError that names the field."""
+    segment = one_spelling(segment)
     if not segment.strip():
         raise name_error(field, f"{what} must not be empty.")
     if segment != segment.strip():
