@@ -14,7 +14,7 @@ from pictograph.encode.registry import models_folder
 from pictograph.models import choose
 from pictograph.models.bundle import bundle
 from pictograph.models.verify import record
-from pictograph_search import install_command
+from pictograph_search import command_name, install_command
 from support.checkpoints import plain_checkpoint
 from support.hub import COMMIT, NAME, FakeHub
 
@@ -88,7 +88,7 @@ def test_a_model_that_is_half_fetched_is_told(hub: FakeHub, command: Command) ->
     hub.damaged.add("model.safetensors")
     code, _, err = command("pull", NAME)
     assert (code, "came damaged" in err) == (7, True)
-    assert f"pictograph model pull google/{NAME}  goes on" in command("list")[1]
+    assert f"It goes on with: {command_name()} model pull google/{NAME}" in command("list")[1]
     assert [row["name"] for row in parsed(command("list", "--json"))["models"]] == ["offline"]
 
 
