@@ -17,6 +17,7 @@ from pictograph.server.failures import install_error_handlers
 from pictograph.server.hosts import HostNames, KnownHosts
 from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
+from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import datasets, health, images, keys, names, reindex, search, tags
 from pictograph.server.workers import WorkerProcesses
@@ -103,11 +104,14 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         redirect_slashes=False,  # the published clients do not follow redirects
         responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
     )
     for router in ROUTERS:
         app.include_router(router)
+    add_reference(app)
     install_error_handlers(app, all_routes())
     app.state.metrics = metrics
     app.state.refusals = Refusals()
