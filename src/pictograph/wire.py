@@ -6,6 +6,8 @@ Each row has one set of names of ours, with docstrings; the properties below the
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -40,10 +42,42 @@ FolderPath = Annotated[str, Field(max_length=MAX_FOLDER_SENT, json_schema_extra=
 WorkflowStatus = Literal["new", "annotate", "review", "complete"]
 
 
+class Shown:
+    """A value as it is shown: cut where it is long."""
+
+    cut = reprlib.Repr()
+    cut.maxstring, cut.maxother, cut.maxlist, cut.maxdict, cut.maxlevel = 80, 200, 3, 3, 3
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return str(self.cut.repr(self.value))
+
+
+class Rest:
+    """What is left out."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
 class Wire(BaseModel):
-    """Unknown keys are ignored, so that an older SDK reads a newer server."""
+    """Unknown keys are ignored, so that an older SDK reads a newer server. Shows itself in a line or two."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    brief: ClassVar[tuple[str, ...]] = ()
+    """The fields that it shows itself by; none named: all that are not as usual."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        fields = type(self).model_fields
+        shown = self.brief or [name for name, field in fields.items() if getattr(self, name) != field.default]
+        yield from ((name, Shown(getattr(self, name))) for name in shown)
+        if self.brief and len(shown) < len(fields):
+            yield None, Rest()
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 class Body(BaseModel):
@@ -88,6 +122,8 @@ class Pagination(Wire):
 
 class SearchRow(Wire):
     """One found image."""
+
+    brief: ClassVar[tuple[str, ...]] = ("image_id", "filename", "folder_path", "tags")
 
     image_id: str
     """UUID of the image."""
@@ -137,6 +173,8 @@ class SearchRow(Wire):
 
 class SimilarImage(SearchRow):
     """One image that looks like the reference, or shows what the words say."""
+
+    brief: ClassVar[tuple[str, ...]] = ("similarity", "image_id", "filename", "folder_path", "tags")
 
     similarity: Annotated[float, Field(ge=0, le=1)]
     """Cosine of the two embeddings, 0 to 1. Between pictures, about 0.6 and above is visually related. Between words
@@ -422,6 +460,8 @@ class TagUpdate(Wire):
 class Dataset(Wire):
     """A named set of images."""
 
+    brief: ClassVar[tuple[str, ...]] = ("name", "image_count", "total_size", "id")
+
     id: str
     """UUID."""
     organization_id: str
@@ -519,6 +559,8 @@ class Progress(Wire):
 
 class Image(Wire):
     """One image, with all that is known of it apart from its bytes."""
+
+    brief: ClassVar[tuple[str, ...]] = ("id", "filename", "folder_path", "state", "width", "height", "reason")
 
     id: str
     """UUID."""
@@ -703,6 +745,8 @@ class DatasetUpdate(Body):
 class ApiKey(Wire):
     """A key without its secret."""
 
+    brief: ClassVar[tuple[str, ...]] = ("name", "role", "key_prefix", "is_active", "id")
+
     id: str
     organization_id: str
     name: str
@@ -751,6 +795,8 @@ class ApiKeys(Wire):
 
 class CreatedApiKey(Wire):
     """A new key; the secret is shown this once."""
+
+    brief: ClassVar[tuple[str, ...]] = ("name", "role", "key_prefix", "key_id")
 
     key_id: str
     api_key: str

@@ -127,6 +127,15 @@ def test_unknown_tags_are_named_beside_the_answer(command: Command, street: Data
     assert "unicorn" in err
 
 
+@pytest.mark.parametrize("line", [("search", "tags"), ("tags", "list")])
+def test_tags_that_the_encoder_cannot_judge_are_named_beside_the_answer(
+    command: Command, street: Dataset, line: tuple[str, ...]
+) -> None:
+    code, out, err = command(*line, "--object", "car", "--json")  # this service's encoder brings no tagger
+    assert (code, json.loads(out)["unjudged_tags"]) == (0, ["car"])
+    assert "cannot judge these, so no image gets them: car" in err
+
+
 @pytest.mark.parametrize("group", ["images", "datasets", "keys"])
 def test_a_list_that_was_cut_says_so_and_how_to_see_the_rest(
     command: Command, client: Client, street: Dataset, group: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from pictograph.cli.output import Json, console, errors, print_json, print_table
 from pictograph.cli.pages import Cursor, part_of, tell_rest
 from pictograph.client import SearchResults
 from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT, TagMatch
-from pictograph.wire import SearchExplanation, SearchRow, SimilarImage
+from pictograph.wire import OfTags, SearchExplanation, SearchRow, SimilarImage
 
 app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words or by tag.")
 
@@ -66,7 +67,7 @@ def similar(
             exact=exact,
             cursor=cursor,
         )
-    warn_unknown(rows.unknown_tags)
+    warn_of_tags(rows.answer)
     if as_json:
         print_json(rows.answer)
     else:
@@ -110,7 +111,7 @@ def text(
             exact=exact,
             cursor=cursor,
         )
-    warn_unknown(rows.unknown_tags)
+    warn_of_tags(rows.answer)
     if as_json:
         print_json(rows.answer)
     else:
@@ -152,6 +153,7 @@ def explain(
             match=match_of(match_all),
             exact=exact,
         )
+    warn_of_tags(found)
     if as_json:
         print_json(found)
     else:
@@ -190,7 +192,7 @@ def tags(
             offset=offset,
             cursor=cursor,
         )
-    warn_unknown(page.unknown_tags)
+    warn_of_tags(page)
     if as_json:
         print_json(page)
         return
@@ -204,9 +206,22 @@ def match_of(match_all: bool) -> TagMatch:
     return "all" if match_all else "any"
 
 
-def warn_unknown(tags: Sequence[str]) -> None:
-    if tags:
-        errors.print(f"[yellow]Not in the taxonomy, so no image has them:[/] {escape(', '.join(tags))}")
+def warn_of_tags(answer: OfTags) -> None:
+    """Says on standard error which of the tags asked for no image can carry, and what is near them."""
+    for said, tags in (
+        ("Not in the taxonomy, so no image has them:", answer.unknown_tags),
+        ("The running encoder cannot judge these, so no image gets them:", answer.unjudged_tags),
+    ):
+        if tags:
+            errors.print(f"[yellow]{said}[/] {escape(', '.join(tags))}", soft_wrap=True)
+    for tag, near in answer.nearest_tags.items():
+        errors.print(f"  near {tag!r} and judged: {', '.join(map(as_option, near))}", markup=False, highlight=False)
+
+
+def as_option(key: str) -> str:
+    """`attributes/dark` as it is asked for: `--attribute dark`."""
+    category, _, label = key.partition("/")
+    return f"--{category.removesuffix('s')} {shlex.quote(label)}"
 
 
 def how(rows: SearchResults[SimilarImage]) -> str:

@@ -19,7 +19,7 @@ from pictograph.cli.search import (
     Objects,
     Scenes,
     match_of,
-    warn_unknown,
+    warn_of_tags,
 )
 from pictograph.errors import NotFoundError
 from pictograph.types import TAG_CATEGORIES, TagCategory
@@ -59,7 +59,7 @@ def list_tags(
             folder_path=folder,
             match=match_of(match_all),
         )
-    warn_unknown(counts.unknown_tags)
+    warn_of_tags(counts)
     if as_json:
         print_json(counts)
         return

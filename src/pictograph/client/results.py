@@ -11,6 +11,20 @@ from typing import Final, Literal, TypeVar
 from pictograph.wire import Image, Pagination, SearchFacts, TagAnswer, TaggedImage
 
 Row = TypeVar("Row")
+SHOWN_ROWS: Final = 3
+"""Rows that a list of rows shows when it is printed; it holds them all."""
+
+
+def brief_list(name: str, rows: Sequence[object], facts: str) -> str:
+    """`<SearchResults: 50 rows, exact: [..., ..., ..., and 47 more]>`."""
+    more = [f"and {len(rows) - SHOWN_ROWS} more"] if len(rows) > SHOWN_ROWS else []
+    shown = ", ".join([*(repr(row) for row in rows[:SHOWN_ROWS]), *more])
+    return f"<{name}: {facts}: [{shown}]>"
+
+
+def of_all(rows: int, total: int | None) -> str:
+    """`50 of 1234 rows`."""
+    return f"{rows} rows" if total in (None, rows) else f"{rows} of {total} rows"
 
 
 class SearchResults(list[Row]):
@@ -52,6 +66,10 @@ class SearchResults(list[Row]):
         self.next_cursor = facts.pagination.next_cursor
         """Where the next page begins: pass it as `cursor` with the same question; None on the last page."""
 
+    def __repr__(self) -> str:
+        found = f"{len(self)} rows, {self.plan}, {self.scope_size} images, {self.took_ms:.1f} ms"
+        return brief_list("SearchResults", self, found)
+
 
 class ListPage(list[Row]):
     """One page of a list: a list like any other, that also says how many there are and where the next page begins.
@@ -72,6 +90,9 @@ class ListPage(list[Row]):
         """Whether rows follow these."""
         self.next_cursor = pagination.next_cursor
         """Where the next page begins; None on the last one."""
+
+    def __repr__(self) -> str:
+        return brief_list("ListPage", self, of_all(len(self), self.total))
 
 
 class TaggedResults(list[TaggedImage]):
@@ -96,6 +117,9 @@ class TaggedResults(list[TaggedImage]):
         """Tags asked for that the running encoder cannot judge, and that no image found carries."""
         self.nearest_tags = answer.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
+
+    def __repr__(self) -> str:
+        return brief_list("TaggedResults", self, of_all(len(self), self.total))
 
 
 @dataclass(frozen=True, slots=True)
