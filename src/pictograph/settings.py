@@ -16,8 +16,8 @@ from pictograph.localconfig import home
 ENV_PREFIX: Final = "PICTOGRAPH_"
 DEFAULT_PORT: Final = 8765
 AUTO: Final = "auto"
-LEAST_WORKER_MEMORY_BYTES: Final = 1_000_000_000
-MEMORY_BYTES_A_THREAD: Final = 96_000_000
+LEAST_WORKER_MEMORY_BYTES: Final = 500_000_000
+MEMORY_BYTES_A_THREAD: Final = 128_000_000
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["text", "json"]
@@ -66,8 +66,8 @@ class Settings:
     worker_memory_bytes: int = setting(
         0,
         "Memory for files and pictures that a worker has in flight, those in its decoding processes included; a "
-        "picture that needs more goes alone. The model comes on top. 0 = 1 GB, or 96 MB for each thread where that is "
-        "more.",
+        "picture that needs more goes alone. The model comes on top. 0 = 500 MB, or 128 MB for each thread where that "
+        "is more.",
         unit="bytes",
     )
     decode_memory_bytes: int = setting(

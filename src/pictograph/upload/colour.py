@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageCms
 
+from pictograph.upload.colour_space import ColourSpace, profile_of
 from pictograph.upload.depth import is_deep, to_eight_bits
 
 MAX_PROFILE_BYTES: Final = 4_000_000
@@ -20,23 +21,37 @@ _PROFILE_SPACES: Final = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 _SRGB: Final = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def to_opaque_srgb(image: Image.Image, *, shrink_by: int = 1) -> Image.Image:
+def to_opaque_srgb(image: Image.Image, *, shrink_by: int = 1, space: ColourSpace | None = None) -> Image.Image:
     """A decoded picture as RGB: palettes looked up, alpha laid over white, deep values scaled, the ICC profile applied.
 
     shrink_by: every square of that many pixels a side becomes one (their mean; transparent ones do not bleed), which
-    is done as soon as values can be averaged and before the costly steps.
+    is done as soon as values can be averaged and before the costly steps. space: what the file says its colours mean,
+    other than by a profile, which counts before it except where the space is HDR.
     """
     profile = image.info.get("icc_profile")
-    image = _with_direct_values(image)
+    image = _with_direct_values(image, absolute=space is not None and space.is_hdr)
     if shrink_by > 1:
         image = image.reduce(shrink_by)
+    if space is not None and image.mode != "CMYK" and (space.is_hdr or not profile):
+        return _over_white(_in_srgb_with_alpha(image, profile_of(space)))
     return _in_srgb(_over_white(image), profile)
 
 
-def _with_direct_values(image: Image.Image) -> Image.Image:
+def _in_srgb_with_alpha(image: Image.Image, profile: bytes) -> Image.Image:
+    """In sRGB before it is laid over white: white is not the same number in every space."""
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode[:-1] + "A")
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    colours = _in_srgb(image.convert("RGB"), profile)
+    if alpha is not None:
+        colours.putalpha(alpha)
+    return colours
+
+
+def _with_direct_values(image: Image.Image, *, absolute: bool) -> Image.Image:
     """Values that can be averaged: no palette, no key colour, 8 bits each."""
     if is_deep(image):
-        return to_eight_bits(image)
+        return to_eight_bits(image, absolute=absolute)
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if "transparency" in image.info and image.mode in ("1", "L", "RGB"):

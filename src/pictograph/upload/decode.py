@@ -50,7 +50,7 @@ def decode_picture(source: bytes, *, at_least_px: int | None, limits: PictureLim
 
 def _decoded_rgb(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Image.Image:
     whole = _decoded(opened, source, at_least_px)
-    return to_opaque_srgb(whole, shrink_by=_shrink_factor(whole.size, at_least_px))
+    return to_opaque_srgb(whole, shrink_by=_shrink_factor(whole.size, at_least_px), space=opened.colour)
 
 
 def _decoded(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Image.Image:
@@ -66,7 +66,7 @@ def _decoded(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Ima
     if isinstance(image, BmpImageFile):
         return _without_empty_alpha(whole)
     if opened.header.bits == 16 and opened.header.samples > 1:
-        return deep_png_picture(source, whole, opened.header.samples, absolute=False) or whole
+        return deep_png_picture(source, whole, opened.header.samples, absolute=opened.is_hdr) or whole
     return whole
 
 

@@ -41,10 +41,13 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;")
 
 
-def to_eight_bits(image: Image.Image) -> Image.Image:
-    """A deep picture of Pillow's as grey (mode L), or as grey with alpha (LA) if one of its values is transparent."""
+def to_eight_bits(image: Image.Image, *, absolute: bool = False) -> Image.Image:
+    """A deep picture of Pillow's as grey (mode L), or as grey with alpha (LA) if one of its values is transparent.
+
+    absolute: see `Samples`.
+    """
     values = np.asarray(image)  # (H, W)
-    grey = Image.fromarray(scaled(values))
+    grey = Image.fromarray((values >> 8).astype(np.uint8) if absolute else scaled(values))
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         opaque = np.where(values == transparent, np.uint8(0), np.uint8(255))

@@ -7,7 +7,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import SEEK_END
 from typing import BinaryIO, Final
 
@@ -24,6 +24,8 @@ from pillow_heif import HeifImageFile
 
 from pictograph.errors import BadImage
 from pictograph.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_format
+from pictograph.upload.colour_space import ColourSpace
+from pictograph.upload.headers.bmff import read_colour_codes
 from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, cut_short
 from pictograph.upload.headers.read import read_header
@@ -70,6 +72,13 @@ class OpenPicture:
     """The EXIF turn still to be made after decoding, 1 to 8."""
     facts: PictureFacts
     header: Header
+    colour: ColourSpace | None = None
+    """What its colours mean, where that is said by code or by numbers and not (only) by a profile."""
+
+    @property
+    def is_hdr(self) -> bool:
+        """True where a value means a brightness."""
+        return self.colour is not None and self.colour.is_hdr
 
     @property
     def tiff(self) -> TiffLayout:
@@ -90,6 +99,7 @@ def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
     start = file.read(SNIFF_BYTES)
     picture_format = sniff_format(start)
     header = read_header(picture_format, file, limits)
+    colour = header.colour if header else read_colour_codes(file) if picture_format in ("HEIF", "AVIF") else None
     content_type = content_type_of(picture_format, start)
     if header is not None and header.tiff is not None:
         return _opened(None, header, header.orientation, picture_format, content_type)
@@ -99,7 +109,8 @@ def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
     check_size(*image.size, limits)
     _check_run_length(picture_format, image, size_bytes)
     _check_strips(picture_format, image, header)
-    return _opened(image, header, orientation, picture_format, content_type)
+    opened = _opened(image, header, orientation, picture_format, content_type)
+    return replace(opened, colour=colour)
 
 
 def _opened(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from pictograph.errors import BadImage
 
 if TYPE_CHECKING:
+    from pictograph.upload.colour_space import ColourSpace
     from pictograph.upload.headers.tiff_layout import TiffLayout
 
 
@@ -27,6 +28,8 @@ class Header:
     """Of one value of a PNG."""
     samples: int = 3
     """Of one pixel of a PNG: 1 grey or palette, 2 grey and alpha, 3 colour, 4 colour and alpha."""
+    colour: ColourSpace | None = None
+    """What a PNG says its colours mean, other than by a profile."""
     page: int = 0
     """Of a TIFF that Pillow reads: which page is the picture."""
     tiff: TiffLayout | None = None

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 
 from pictograph.errors import BadImage
 from pictograph.sniff import unsupported
+from pictograph.upload.colour_space import ColourSpace, space_of_codes, space_of_numbers
 from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, broken, cut_short, exactly
 
@@ -20,6 +21,7 @@ PART_BYTES: Final = 1_048_576
 
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """By colour type: the bits a value may have."""
+_COLOURS: Final = frozenset({b"cICP", b"gAMA", b"cHRM"})
 _SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _KNOWN: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
@@ -33,6 +35,7 @@ def read_png(file: BinaryIO) -> Header:
     size: tuple[int, int] | None = None
     orientation, bits, colour_type, profile_bytes = 1, 8, 2, 0
     seen: set[bytes] = set()
+    colours: dict[bytes, bytes] = {}
     for kind, length in _chunks(file):
         if kind == b"CgBI":
             raise unsupported("a PNG from inside an iPhone app (CgBI), which only Apple's decoder reads")
@@ -50,6 +53,9 @@ def read_png(file: BinaryIO) -> Header:
             orientation = exif_orientation(file.read(length))
         elif kind == b"iCCP":
             profile_bytes += length
+        elif kind in _COLOURS and length <= 32 and _has_checksum(file, kind, length):
+            file.seek(start)
+            colours[kind] = file.read(length)
         seen.add(kind)
     if size is None:
         raise broken("no IHDR chunk")
@@ -57,7 +63,22 @@ def read_png(file: BinaryIO) -> Header:
         raise broken(f"it holds {profile_bytes:,} bytes of packed colour profiles")
     if b"IDAT" not in seen or (colour_type == 3 and b"PLTE" not in seen):
         raise broken("it has no picture (IDAT)" if b"IDAT" not in seen else "it has no palette (PLTE)")
-    return Header(*size, orientation, bits=bits, samples=_SAMPLES[colour_type])
+    return Header(*size, orientation, bits=bits, samples=_SAMPLES[colour_type], colour=_space(colours, seen))
+
+
+def _space(chunks: dict[bytes, bytes], seen: set[bytes]) -> ColourSpace | None:
+    """W3C PNG, section 4.3: cICP counts before a profile, which counts before sRGB, which counts before numbers."""
+    if len(chunks.get(b"cICP", b"")) == 4:
+        return space_of_codes(chunks[b"cICP"][0], chunks[b"cICP"][1])
+    if seen & {b"iCCP", b"sRGB"}:
+        return None
+    gamma, points = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
+    inverse = int.from_bytes(gamma, "big") if len(gamma) == 4 else 0
+    numbers = struct.unpack(">8I", points) if len(points) == 32 else ()
+    return space_of_numbers(
+        100_000 / inverse if inverse else None,
+        tuple((numbers[at] / 1e5, numbers[at + 1] / 1e5) for at in range(0, 8, 2)) if numbers else None,
+    )
 
 
 def _require_known(kind: bytes) -> None:
