@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from pictograph.encode.noop import SPEC
 from pictograph.errors import ConflictError, SpaceMismatch
-from pictograph.index.reindex import Progress, Reindex
+from pictograph.index.reindex import Progress, Reindex, lacking_images
 from pictograph.index.spaces import Space, Spaces, lock_rules
 from pictograph.index.writer import Encoding, fail_images, finish_images, known_encodings, save_encodings
 from pictograph.jobs.queue import Claim, Queue
@@ -358,3 +359,54 @@ async def test_a_claim_is_of_one_space(garden: Garden, street: Dataset) -> None:
     old_claim = await Queue(garden.database, garden.space).claim(10)
     new_claim = await Queue(garden.database, new.id).claim(10)
     assert [job.image_id for job in (*old_claim.jobs, *new_claim.jobs)] == [image, image]
+
+
+async def test_while_failures_wait_for_a_decision_nothing_is_looked_through_and_no_worker_is_kept_waiting(
+    garden: Garden, street: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await planted(garden, street)
+    reindex = Reindex(garden.database)
+    new = await reindex.start(NEW, "new")
+    await reindex.advance()
+    await work(garden, new.id, failing=frozenset({"near.jpg"}))
+    looks = 0
+
+    async def looked(*arguments: Any, **options: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await lacking_images(*arguments, **options)
+
+    monkeypatch.setattr("pictograph.index.reindex.lacking_images", looked)
+    assert await reindex.advance() is None
+    assert looks == 1
+    async with garden.database.transaction() as connection:
+        await lock_rules(connection, new.id)  # a worker writes results
+        await lock_rules(connection, garden.space)
+        async with asyncio.timeout(20):
+            for _ in range(5):
+                assert await reindex.advance() is None
+    assert looks == 1
+    assert (await progress(garden)).needs_decision
+    await reindex.accept_failures()
+    assert await reindex.advance() is not None
+
+
+async def test_while_jobs_wait_it_is_not_looked_again_and_again_what_is_lacking(
+    garden: Garden, street: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await planted(garden, street)
+    reindex = Reindex(garden.database)
+    new = await reindex.start(NEW, "new")
+    looks = 0
+
+    async def looked(*arguments: Any, **options: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await lacking_images(*arguments, **options)
+
+    monkeypatch.setattr("pictograph.index.reindex.lacking_images", looked)
+    for _ in range(6):
+        assert await reindex.advance() is None
+    assert looks == 2  # one that queued, one that found nothing
+    await work(garden, new.id)
+    assert await reindex.advance() is not None

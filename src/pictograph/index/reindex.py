@@ -9,9 +9,10 @@ The way back is the same way: the old space is still there, and only lacks what 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_tuple, fetch_value
@@ -22,6 +23,10 @@ from pictograph.jobs.queue import enqueue_in
 from pictograph.store.locks import keep_datasets
 from pictograph.types import ImageId, OrganizationId, SpaceId
 
+LOOK_AGAIN_S: Final = 60.0
+"""While failures wait for a decision, how often it is looked whether more is lacking: that reads everything."""
+SLOW_COUNT_S: Final = 0.2
+"""A count of all images that took longer is kept ten times as long as it took: whoever waits asks every second."""
 CHUNK: Final = 10_000
 """Images queued at a time: enough for every worker, few enough that the job table stays small."""
 
@@ -30,7 +35,7 @@ CHUNK: Final = 10_000
 WAIT_FOR_UPLOADS: Final = "LOCK TABLE job IN SHARE ROW EXCLUSIVE MODE"
 START: Final = "UPDATE space SET building = true, pace = %s, accept_failures = false WHERE id = %s"
 RETRY_FAILURES: Final = "DELETE FROM failure WHERE space_id = %s"
-WAITING: Final = "SELECT count(*) FROM job WHERE space_id = %s"
+WAITING: Final = f"SELECT count(*) FROM (SELECT FROM job WHERE space_id = %s LIMIT {CHUNK}) AS counted"
 LACKING: Final = """
 SELECT i.id FROM image i
 WHERE NOT EXISTS (SELECT FROM job WHERE job.image_id = i.id AND job.space_id = %(space)s)
@@ -43,6 +48,7 @@ NEW_FAILURE: Final = """
 FROM failure f JOIN image i ON i.id = f.image_id
 WHERE f.space_id = %(space)s
   AND NOT EXISTS (SELECT FROM failure old JOIN space s ON s.id = old.space_id AND s.active WHERE old.image_id = i.id)"""
+HELD: Final = f"SELECT NOT accept_failures AND EXISTS (SELECT {NEW_FAILURE}) FROM space WHERE id = %(space)s"
 NEW_FAILURES: Final = f"SELECT count(*) {NEW_FAILURE}"
 EXAMPLES: Final = f"""
 SELECT i.id, i.filename, f.reason {NEW_FAILURE}
@@ -71,7 +77,6 @@ LEFT JOIN failure f ON f.space_id = %(space)s AND f.image_id = i.id
 WHERE image.id = i.id"""
 FORGET_JOBS: Final = "DELETE FROM job WHERE space_id NOT IN (SELECT id FROM space WHERE active OR building)"
 ACCEPT: Final = "UPDATE space SET accept_failures = true WHERE building"
-ACCEPTED: Final = "SELECT accept_failures FROM space WHERE id = %s"
 CANCEL: Final = "UPDATE space SET building = false WHERE building RETURNING id"
 FORGET: Final = "DELETE FROM space WHERE NOT active AND NOT building"
 
@@ -110,6 +115,10 @@ class Reindex:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._all_queued: tuple[SpaceId, float] | None = None
+        """The space in which nothing was lacking, and when that was seen."""
+        self._counted: tuple[SpaceId, float, tuple[Any, ...]] | None = None
+        """A space's counts, and until when they are good."""
 
     async def start(self, spec: EncoderSpec, source: str, pace: float = 1.0) -> Space:
         """Begins to fill this encoder's space, or goes on with it at another pace.
@@ -137,17 +146,36 @@ class Reindex:
         return await self._database.write(step, keep_plans=False)
 
     async def advance(self) -> Space | None:
-        """Queues what the new space lacks, or, if that is nothing, switches to it; the new active space then."""
-        async with self._database.transaction() as connection:
+        """Queues what the new space lacks, or, if that is nothing, switches to it; the new active space then.
+
+        Cheap while jobs wait and while failures wait for a decision: all images are looked through, and workers kept
+        from writing, only when there is something to be done.
+        """
+        async with self._database.connection() as connection:
             building = await fetch_one(connection, Space, BUILDING)
             if building is None:
                 return None
             waiting = int(await fetch_value(connection, WAITING, [building.id]))
-            if waiting < CHUNK:
-                lacking = await lacking_images(connection, building.id)
-                await enqueue_in(connection, building.id, lacking)
-                waiting += len(lacking)
-        return await self._switch(building) if waiting == 0 else None
+            held = not waiting and bool(await fetch_value(connection, HELD, {"space": building.id}))
+        if waiting < CHUNK and not (self._is_all_queued(building.id) and (waiting or held)):
+            waiting += await self._queue_lacking(building.id)
+        return await self._switch(building) if not waiting and not held else None
+
+    def _is_all_queued(self, space: SpaceId) -> bool:
+        seen = self._all_queued
+        return seen is not None and seen[0] == space and time.monotonic() - seen[1] < LOOK_AGAIN_S
+
+    async def _queue_lacking(self, space: SpaceId) -> int:
+        """How many images were lacking."""
+
+        async def step(connection: Connection) -> int:
+            lacking = await lacking_images(connection, space)
+            await enqueue_in(connection, space, lacking)
+            return len(lacking)
+
+        queued = await self._database.write(step, keep_plans=False)
+        self._all_queued = None if queued else (space, time.monotonic())
+        return queued
 
     async def _switch(self, to: Space) -> Space | None:
 
@@ -198,12 +226,22 @@ class Reindex:
             if active is None:
                 raise ConflictError("There is no library here yet.")
             values = {"space": (building or active).id, "organization": organization}
-            images, done, failed = await fetch_tuple(connection, COUNTS, values) or (0, 0, 0)
+            images, done, failed = await self._counts(connection, (building or active).id)
             new_failures, examples = 0, list[FailedImage]()
             if building is not None:
                 new_failures = int(await fetch_value(connection, NEW_FAILURES, values))
                 examples = await fetch_all(connection, FailedImage, EXAMPLES, values)
         return Progress(active, building, previous, images, done, failed, new_failures, examples)
+
+    async def _counts(self, connection: Connection, space: SpaceId) -> tuple[Any, ...]:
+        """Images, those done in the space, and those that failed there."""
+        begun = time.monotonic()
+        if self._counted is not None and self._counted[0] == space and begun < self._counted[1]:
+            return self._counted[2]
+        counts = await fetch_tuple(connection, COUNTS, {"space": space}) or (0, 0, 0)
+        took_s = time.monotonic() - begun
+        self._counted = (space, begun + 10 * took_s, counts) if took_s > SLOW_COUNT_S else None
+        return counts
 
 
 async def lacking_images(connection: Connection, space: SpaceId, limit: int = CHUNK) -> Sequence[ImageId]:
@@ -216,8 +254,6 @@ async def is_complete(connection: Connection, space: SpaceId) -> bool:
     building = await fetch_one(connection, Space, BUILDING)
     if building is None or building.id != space or await fetch_value(connection, WAITING, [space]):
         return False
-    if await lacking_images(connection, space, limit=1):
+    if await fetch_value(connection, HELD, {"space": space}):
         return False
-    return bool(await fetch_value(connection, ACCEPTED, [space])) or not await fetch_value(
-        connection, NEW_FAILURES, {"space": space}
-    )
+    return not await lacking_images(connection, space, limit=1)

@@ -11,7 +11,10 @@ from typing import Final
 from pictograph.encode.protocol import Encoder, FloatArray
 from pictograph.errors import ValidationError
 from pictograph.index.spaces import Space, names, other_encoder
+from pictograph.types import SpaceId
 
+KEPT_AFTER_SWITCH_S: Final = 30.0
+"""The reader of the space before: for searches that began before a switch."""
 REMEMBERED: Final = 1000
 """Texts whose vectors are kept: 4.6 kB each."""
 
@@ -22,19 +25,31 @@ class WordReaders:
     def __init__(self, load: Callable[[str], Encoder]) -> None:
         """load: makes an encoder from a space's `source`, to be asked for words alone."""
         self._load = load
-        self._current: WordReader | None = None
+        self._readers: OrderedDict[SpaceId, WordReader] = OrderedDict()
+        """Asked last at the end. More than one only in the moments after a switch."""
 
     def of(self, space: Space) -> WordReader:
-        """The reader that makes vectors of this space; the one of the space before is closed."""
-        if self._current is None or self._current.space.id != space.id:
-            self.close()
-            self._current = WordReader(space, lambda: self._load(space.source))
-        return self._current
+        """The reader that makes vectors of this space.
+
+        That of the space before is kept for half a minute: searches that began before the switch still ask it.
+        """
+        if space.id not in self._readers:
+            self._readers[space.id] = WordReader(space, lambda: self._load(space.source))
+            if len(self._readers) > 1:
+                asyncio.get_running_loop().call_later(KEPT_AFTER_SWITCH_S, self.retire_others)
+        self._readers.move_to_end(space.id)
+        return self._readers[space.id]
+
+    def retire_others(self) -> None:
+        """Lets go of all but the reader asked last; each ends when those who wait for it have their vectors."""
+        while len(self._readers) > 1:
+            _, reader = self._readers.popitem(last=False)
+            reader.retire()
 
     def close(self) -> None:
-        """Ends the thread."""
-        if self._current is not None:
-            self._current.close()
+        """Ends the threads."""
+        for reader in self._readers.values():
+            reader.close()
 
 
 class WordReader:
@@ -47,6 +62,8 @@ class WordReader:
         self._encoder: Encoder | None = None
         self._thread = ThreadPoolExecutor(1, "words")
         self._remembered: OrderedDict[str, FloatArray] = OrderedDict()
+        self._waiting = 0
+        self._is_retired = False
 
     async def vector_of(self, text: str) -> FloatArray:
         """float32 (1152,), unit length.
@@ -54,10 +71,29 @@ class WordReader:
         Raises ValidationError if the encoder cannot read, SpaceMismatch if its files are no longer those of the space.
         """
         words = " ".join(text.split()).lower()
-        if words not in self._remembered:
-            self._remember(words, await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, words))
+        vector = self._remembered.get(words)
+        if vector is None:
+            vector = await self._encoded(words)
+            self._remember(words, vector)
         self._remembered.move_to_end(words)
-        return self._remembered[words]
+        return vector
+
+    async def _encoded(self, words: str) -> FloatArray:
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, words)
+        finally:
+            self._waiting -= 1
+            self._end_if_unused()
+
+    def retire(self) -> None:
+        """Ends the thread as soon as nobody waits for it."""
+        self._is_retired = True
+        self._end_if_unused()
+
+    def _end_if_unused(self) -> None:
+        if self._is_retired and not self._waiting:
+            self.close()
 
     def close(self) -> None:
         """Ends the thread."""
