@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psycopg
 
-from pictograph.db.pool import database_errors
+from pictograph.db.pool import database_errors, require_address
 from pictograph.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,10 @@ def packaged_migrations() -> list[Migration]:
 def migrate(conninfo: str) -> list[Migration]:
     """Applies what is missing, all in one transaction, and returns it. Safe to call from many processes at once.
 
-    Raises ConfigurationError if the server is too old, or if its schema was written by a newer pictograph.
+    Raises ConfigurationError if the address cannot be read, if the server is too old, or if its schema was written by a
+    newer pictograph.
     """
+    require_address(conninfo)
     with database_errors(), psycopg.connect(conninfo, connect_timeout=10) as connection:
         require_postgres(connection)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])

@@ -14,12 +14,21 @@ from uuid import UUID
 import psycopg
 from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 from pydantic_core import from_json
 
 from pictograph.db.faults import fault_of
-from pictograph.errors import DatabaseAway, DatabaseBusy, RateLimitError, StorageFull, Unavailable, WriteConflict
+from pictograph.errors import (
+    ConfigurationError,
+    DatabaseAway,
+    DatabaseBusy,
+    RateLimitError,
+    StorageFull,
+    Unavailable,
+    WriteConflict,
+)
 
 Connection: TypeAlias = AsyncConnection[Any]
 Plans: TypeAlias = Literal["custom", "generic"]
@@ -102,6 +111,16 @@ class Attempts:
         self.fault = None
 
 
+def require_address(conninfo: str) -> None:
+    """Raises ConfigurationError if it is no address of a database."""
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:  # its text quotes the address, password and all
+        raise ConfigurationError(
+            "The database's address cannot be read. Write it as postgresql://USER:PASSWORD@HOST:5432/NAME."
+        ) from None
+
+
 class PooledConnection(AsyncConnection[Any]):
     """A connection that remembers how it plans."""
 
@@ -131,6 +150,7 @@ class Database:
     """A pool of connections to one database. Opened once, in services.py, and handed to whoever writes SQL."""
 
     def __init__(self, conninfo: str, *, max_connections: int = 10) -> None:
+        require_address(conninfo)
         self.conninfo = conninfo
         self._checking: asyncio.Task[None] | None = None
         self._attempts = Attempts()

@@ -17,6 +17,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from pictograph.errors import BlobMissing, ConfigurationError, Unavailable
+from pictograph.network import without_credentials
 from pictograph.types import Sha256
 
 DERIVED_KINDS: Final = ("thumbnail",)
@@ -51,7 +52,7 @@ def blob_errors(name: str) -> Iterator[None]:
     except (NotFoundError, FileNotFoundError) as error:
         raise BlobMissing(f"The blob store has no object {name}.", retry_after_s=2) from error
     except (BaseError, OSError) as error:
-        raise Unavailable(f"The blob store failed on {name}: {error}", retry_after_s=2) from error
+        raise Unavailable(f"The blob store failed on {name}: {words_of(error)}", retry_after_s=2) from error
 
 
 class BlobStore:
@@ -72,7 +73,9 @@ class BlobStore:
             try:
                 return cls(from_url(location))
             except (BaseError, ValueError) as error:
-                raise ConfigurationError(f"The blob store {location!r} cannot be opened: {error}") from error
+                shown = without_credentials(location)
+                why = words_of(error).replace(location, shown)
+                raise ConfigurationError(f"The blob store {shown!r} cannot be opened: {why}") from error
         root = Path(location)
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(LocalStore(root, mkdir=True), root)
@@ -187,6 +190,11 @@ class BlobStore:
         await obstore.put_async(self._store, name, data)
         if self._root is not None:
             await asyncio.to_thread(flush_to_disk, self._root / name, self._root)
+
+
+def words_of(error: Exception) -> str:
+    """What a person can read of the store's error, without the dump of its insides that the library adds."""
+    return str(error).partition("\n\nDebug source")[0].strip()
 
 
 def lost_store() -> Unavailable:
