@@ -45,6 +45,7 @@ from pictograph.store.images import Images
 from pictograph.store.keys import Keys
 from pictograph.store.library import Report, require_own_blobs
 from pictograph.store.name_changes import NameChanges
+from pictograph.store.room import Rooms
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
@@ -86,6 +87,7 @@ class Services:
     image_counts: ImageCounts
     name_changes: NameChanges
     codes: CodesWhenLarge
+    rooms: Rooms
 
 
 @contextmanager
@@ -142,6 +144,12 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             backlog=backlog,
             search=search,
             codes=codes,
+            rooms=Rooms(
+                database,
+                blobs,
+                None if settings.database_url else settings.data_folder,
+                warn_below_bytes=settings.min_free_bytes,
+            ),
             spaces=spaces,
             reindex=Reindex(database),
             taxonomy=taxonomy,

@@ -102,6 +102,9 @@ class Settings:
     check_one_in: int = setting(
         100, "One in so many searches by codes is repeated exactly afterwards, to measure its recall; 0 for none."
     )
+    min_free_bytes: int = setting(
+        2_000_000_000, "Free disk space below which /ready, `pictograph status` and the log warn.", unit="bytes"
+    )
     log_level: LogLevel = setting("info", "debug, info, warning or error.")
     log_format: LogFormat = setting("text", "text, or json: one object a line.")
     access_log: bool = setting(False, "Whether each request gets a line in the log.")

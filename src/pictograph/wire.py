@@ -825,6 +825,15 @@ class ApiKeyCreate(Body):
     """0 or absent: this service counts no requests per hour, so it promises no such limit."""
 
 
+class Room(Wire):
+    """A disk of the service's machine."""
+
+    holds: str
+    """`files`, `database`, or `files and database`."""
+    free_bytes: int
+    total_bytes: int
+
+
 class Health(Wire):
     """Answer of `/health` and `/ready`."""
 
@@ -838,6 +847,10 @@ class Health(Wire):
     """Worker processes that this service runs."""
     problems: list[str] = []
     """What keeps the service from being ready."""
+    warnings: list[str] = []
+    """What will, if nobody sees to it: disks that are nearly full."""
+    storage: list[Room] = []
+    """The disks on the service's machine that the library lies on."""
 
 
 class Space(Wire):

@@ -143,6 +143,11 @@ def status(context: typer.Context, as_json: Json = False) -> None:
             ("encoder", health.encoder),
             ("workers", health.workers),
             ("images waiting", health.queue),
+            *(
+                (f"disk of the {room.holds}", f"{room.free_bytes / 1e9:.1f} of {room.total_bytes / 1e9:.1f} GB free")
+                for room in health.storage
+            ),
+            *(("warning", text) for text in health.warnings),
         ]
         print_table("Ready", ("", ""), rows)
 

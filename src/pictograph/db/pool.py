@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -154,6 +155,8 @@ class Database:
         self.conninfo = conninfo
         self._checking: asyncio.Task[None] | None = None
         self._attempts = Attempts()
+        self.full_at: float | None = None
+        """When a write last found no room, as `time.monotonic` tells it."""
         self._pool = AsyncConnectionPool(
             conninfo,
             connection_class=PooledConnection,
@@ -243,6 +246,9 @@ class Database:
         try:
             with database_errors():
                 yield
+        except StorageFull:
+            self.full_at = time.monotonic()
+            raise
         except DatabaseBusy as error:
             fault = self._attempts.fault
             if isinstance(error.__cause__, PoolTimeout) and fault is not None:

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 SWEEP_EVERY_S: Final = 150.0
 """What is deleted for good is gone after three of these at most: within ten minutes."""
 REINDEX_EVERY_S: Final = 1.0
+ROOM_EVERY_S: Final = 60.0
 ADD_UP_EVERY_S: Final = 30.0
 ROUTERS: Final = (
     search.router,
@@ -82,6 +83,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             every(REINDEX_EVERY_S, advance_reindex),
             beside(warn_of_old_tags),
             beside(services.codes.keep_fresh),
+            every(ROOM_EVERY_S, services.rooms.warn),
             every(ADD_UP_EVERY_S, services.scope_counts.add_up),
             every(ADD_UP_EVERY_S, services.image_counts.add_up),
         ):

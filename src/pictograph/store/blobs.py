@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from pictograph.errors import BlobMissing, ConfigurationError, Unavailable
+from pictograph.errors import BlobMissing, ConfigurationError, StorageFull, Unavailable
 from pictograph.network import without_credentials
 from pictograph.types import Sha256
 
@@ -24,6 +26,10 @@ DERIVED_KINDS: Final = ("thumbnail",)
 """What is kept beside a blob and goes with it (store/thumbnails.py)."""
 MARK: Final = "pictograph-blob-store.json"
 """The object that says which store this is."""
+NO_ROOM: Final = re.compile(
+    r"No space left|[Qq]uota|StorageFull|InsufficientStorage|File too large|os error (28|122|27)\b|Errno (28|122|27)\b"
+)
+"""How a full disk, a quota and a limit of file sizes are called by the system and by stores."""
 PART_BYTES: Final = 262_144
 """What is in memory at once of a blob that is handed on."""
 
@@ -52,7 +58,12 @@ def blob_errors(name: str) -> Iterator[None]:
     except (NotFoundError, FileNotFoundError) as error:
         raise BlobMissing(f"The blob store has no object {name}.", retry_after_s=2) from error
     except (BaseError, OSError) as error:
-        raise Unavailable(f"The blob store failed on {name}: {words_of(error)}", retry_after_s=2) from error
+        said = words_of(error)
+        if NO_ROOM.search(said):
+            raise StorageFull(
+                f"The blob store has no room left: {said}. Make room there (or raise its quota), then send this again."
+            ) from error
+        raise Unavailable(f"The blob store failed on {name}: {said}", retry_after_s=2) from error
 
 
 class BlobStore:
@@ -64,6 +75,8 @@ class BlobStore:
     def __init__(self, store: ObjectStore, root: Path | None = None) -> None:
         self._store = store
         self._root = root
+        self.full_at: float | None = None
+        """When a write last found no room, as `time.monotonic` tells it."""
         self._mark: UUID | None = None
 
     @classmethod
@@ -79,6 +92,11 @@ class BlobStore:
         root = Path(location)
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(LocalStore(root, mkdir=True), root)
+
+    @property
+    def root(self) -> Path | None:
+        """The folder, if it is one on this machine."""
+        return self._root
 
     async def mark(self) -> UUID | None:
         """The id that `put_mark` gave this store; None if it has none. Raises Unavailable if it cannot be read."""
@@ -116,7 +134,7 @@ class BlobStore:
         if self._mark is not None and self._root is not None and not (self._root / MARK).exists():
             raise lost_store()  # its folder may be that of another disk now, where nobody would find the bytes again
         name = original_name(sha256)
-        with blob_errors(name):
+        with self._noting_full(), blob_errors(name):
             if await self._size_of(name) != len(data):
                 await self._write(name, data)
 
@@ -168,6 +186,14 @@ class BlobStore:
         with blob_errors(name):
             await obstore.put_async(self._store, name, data)
 
+    @contextmanager
+    def _noting_full(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageFull:
+            self.full_at = time.monotonic()
+            raise
+
     async def _delete(self, name: str) -> None:
         try:
             with blob_errors(name):
@@ -188,8 +214,13 @@ class BlobStore:
 
     async def _write(self, name: str, data: bytes) -> None:
         await obstore.put_async(self._store, name, data)
-        if self._root is not None:
+        if self._root is None:
+            return
+        try:
             await asyncio.to_thread(flush_to_disk, self._root / name, self._root)
+        except OSError:  # it would look as if it were kept, and a power cut would take it
+            await self._delete(name)
+            raise
 
 
 def words_of(error: Exception) -> str:

@@ -23,9 +23,11 @@ async def health() -> wire.Health:
 
 @router.get("/ready")
 async def ready(request: Request) -> wire.Health:
-    """200 if the database answers and workers run; else 503 with what is missing. Raises Unavailable."""
+    """200 if the database answers, workers run and disks have room; else 503 with what is missing."""
     services, workers = services_of(request), request.app.state.workers
     problems, queue, encoder = list(workers.problems), None, None
+    storage = await services.rooms.look()
+    problems += storage.problems
     try:
         active = await services.spaces.active()
         encoder = active.encoder if active else None
@@ -39,6 +41,11 @@ async def ready(request: Request) -> wire.Health:
         queue=queue,
         workers=workers.alive,
         problems=problems,
+        warnings=storage.warnings,
+        storage=[
+            wire.Room(holds=room.holds, free_bytes=room.free_bytes, total_bytes=room.total_bytes)
+            for room in storage.rooms
+        ],
     )
     if problems:
         raise Unavailable(" ".join(problems), details=health.model_dump(), retry_after_s=2)
