@@ -5,7 +5,8 @@ Every transaction below the watermark, `pg_snapshot_xmin`, has ended: a row it w
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -132,7 +133,7 @@ async def sample_of(connection: Connection, space: SpaceId, rows: int) -> FloatA
         values: dict[str, object] = {"share": share, "space": space, "at_most": SAMPLE}
         chunks = [chunk["vector"] async for chunk in copied(connection, SAMPLED, values, VECTOR_ROW)]
         if chunks:
-            return np.concatenate(chunks).astype(np.float32)
+            return await asyncio.to_thread(lambda: np.concatenate(chunks).astype(np.float32))  # noqa: B023 awaited here
     return vectors
 
 
@@ -154,6 +155,10 @@ async def changed_rows(at: Snapshot, space: SpaceId, since: int, left_out: list[
 async def live_ids(connection: Connection, space: SpaceId) -> tuple[Ids, Numbers]:
     """Every findable image and its folder."""
     chunks = [chunk async for chunk in copied(connection, LIVE_IDS, [space], ID_ROW)]
+    return await asyncio.to_thread(ids_and_folders, chunks)
+
+
+def ids_and_folders(chunks: Sequence[npt.NDArray[np.void]]) -> tuple[Ids, Numbers]:
     rows = np.concatenate(chunks) if chunks else np.zeros(0, ID_ROW)
     return rows["image"].copy(), rows["folder"].astype(np.int64)
 

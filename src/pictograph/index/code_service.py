@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from pictograph.db.pool import Database
@@ -59,10 +60,9 @@ class CodesWhenLarge:
             return
         while not await self._is_worth_it():  # noqa: ASYNC110 - the size is in a database
             await asyncio.sleep(LOOK_AGAIN_S)
-        from pictograph.index.codes import Codes  # noqa: PLC0415  faiss: only where it is needed
-
-        self._codes = Codes(self._database, max_bytes=self._max_bytes)
-        await self._codes.keep_fresh()
+        codes = await asyncio.to_thread(import_module, "pictograph.index.codes")  # faiss: only where it is needed
+        self._codes = made = codes.Codes(self._database, max_bytes=self._max_bytes)
+        await made.keep_fresh()
 
     async def close(self) -> None:
         """Ends the threads; after `keep_fresh` was cancelled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from pictograph.search.sampling import RecallSampler
 from pictograph.server.admission import Admission
-from pictograph.server.background import beside, every
+from pictograph.server.background import beside, every, watch_lag
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.hosts import HostNames, KnownHosts
 from pictograph.server.metrics import CountRequests, Metrics
@@ -69,6 +70,9 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             if new := await services.reindex.advance():
                 logger.info("The library is now searched in the space of %s", new.encoder)
 
+        async def watch_loop() -> None:
+            await watch_lag(metrics.saw_lag)
+
         async def warn_of_old_tags() -> None:
             if await services.retag.is_due():
                 logger.warning(
@@ -82,6 +86,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             every(ALIVE_EVERY_S, services.requests.keep_alive),
             every(REINDEX_EVERY_S, advance_reindex),
             beside(warn_of_old_tags),
+            beside(watch_loop),
             beside(services.codes.keep_fresh),
             every(ROOM_EVERY_S, services.rooms.warn),
             every(ADD_UP_EVERY_S, services.scope_counts.add_up),
@@ -90,6 +95,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
             sampler = RecallSampler(services.search.executor, settings.check_one_in, metrics.saw_recall)
             services.search.watch(metrics.saw_search)
             services.search.watch(sampler.consider)
+            await asyncio.to_thread(prepare_routes, app)
             app.state.services = services
             app.state.workers = workers
             app.state.admission = Admission(settings.max_uploads, settings.max_waiting_uploads)
@@ -124,3 +130,11 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     app.add_middleware(KnownHosts, names=HostNames.of(settings))
     app.add_middleware(RequestMarks, access_log=settings.access_log)
     return app
+
+
+def prepare_routes(app: FastAPI) -> None:
+    """Does what FastAPI puts off until the first request, which would wait for it, and all others with it."""
+    app.openapi()
+    nowhere = {"type": "http", "path": "/nowhere", "method": "GET", "headers": [], "root_path": "", "path_params": {}}
+    for route in app.router.routes:
+        route.matches(nowhere)

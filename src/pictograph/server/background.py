@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pictograph.errors import PictographError
 
 logger = logging.getLogger(__name__)
 
+LAG_EVERY_S: Final = 0.25
 Step: TypeAlias = Callable[[], Awaitable[object]]
 
 
@@ -37,6 +39,14 @@ def every(pause_s: float, step: Step) -> AbstractAsyncContextManager[None]:
             await tried(step)
 
     return beside(again_and_again)
+
+
+async def watch_lag(saw: Callable[[float], None]) -> None:
+    """Tells, four times a second, how many seconds late the event loop came back to us: so late it is for everybody."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(LAG_EVERY_S)
+        saw(max(0.0, time.monotonic() - began - LAG_EVERY_S))
 
 
 async def tried(step: Step) -> None:

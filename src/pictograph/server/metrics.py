@@ -38,6 +38,10 @@ class Metrics:
             "pictograph_search_recall_checks", "Share of the true rows, of every answer checked.", ("plan",),
             buckets=(0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0), registry=registry,
         )  # fmt: skip
+        self._lag = Histogram(
+            "pictograph_event_loop_lag_seconds", "How late the event loop comes back to what waits for it.",
+            buckets=BUCKETS_S, registry=registry,
+        )  # fmt: skip
         self._queue = Gauge(
             "pictograph_queue_jobs", "Images that wait or are with a worker.", ("is",), registry=registry
         )
@@ -57,6 +61,10 @@ class Metrics:
         """One answer was compared with the truth."""
         self._recall.labels(plan).set(share)
         self._recalls.labels(plan).observe(share)
+
+    def saw_lag(self, seconds: float) -> None:
+        """The event loop was so late."""
+        self._lag.observe(seconds)
 
     async def text(self, services: Services, workers: int) -> bytes:
         """In Prometheus' text format. Raises Unavailable without the database."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import Admin, KeyFirst, Member, ServicesDep, Viewer
+from pictograph.server.answers import answer_of
 from pictograph.store.images import ImageFilter
 from pictograph.types import MAX_LIST_OFFSET, DatasetId
 
@@ -19,7 +20,7 @@ DatasetPage = wire.Page[wire.Dataset]
 OneDataset = wire.Data[wire.Dataset]
 
 
-@router.get("/")
+@router.get("/", response_model=DatasetPage)
 async def list_datasets(
     services: ServicesDep,
     caller: Viewer,
@@ -27,13 +28,16 @@ async def list_datasets(
     offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while datasets come and go.")] = 0,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     archived: Annotated[bool, Query(description="Only archived ones: datasets are never archived, so none.")] = False,
-) -> DatasetPage:
+) -> Response:
     """Your datasets, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
     if archived:
-        return DatasetPage(data=[], pagination=present.pagination(0, None, limit=limit, offset=offset))
+        nothing = present.pagination(0, None, limit=limit, offset=offset)
+        return await answer_of(lambda: DatasetPage(data=[], pagination=nothing))
     listed = await services.datasets.list(caller.organization_id, limit=limit, offset=offset, cursor=cursor)
     pagination = present.pagination(listed.total, listed.next_cursor, limit=limit, offset=offset)
-    return DatasetPage(data=[present.dataset(row) for row in listed.rows], pagination=pagination)
+    return await answer_of(
+        lambda: DatasetPage(data=[present.dataset(row) for row in listed.rows], pagination=pagination)
+    )
 
 
 @router.post("/", status_code=201)
@@ -43,7 +47,7 @@ async def create_dataset(services: ServicesDep, caller: Member, body: wire.Datas
     return OneDataset(data=present.dataset(row))
 
 
-@router.get("/{dataset}")
+@router.get("/{dataset}", response_model=OneDataset)
 async def get_dataset(
     request: Request,
     services: ServicesDep,
@@ -52,16 +56,20 @@ async def get_dataset(
     include_images: Annotated[bool, Query(description="Whether `images` has the first of its images.")] = False,
     images_limit: Annotated[int, Query(ge=1, le=10_000, description="Most of them.")] = 100,
     images_offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET)] = 0,
-) -> OneDataset:
+) -> Response:
     """One dataset, by name or UUID. `GET /images/` lists its images page by page."""
     shown = present.dataset(await services.datasets.get(caller.organization_id, dataset))
     if not include_images:
-        return OneDataset(data=shown)
+        return await answer_of(lambda: OneDataset(data=shown))
     listed = await services.images.list(
         caller.organization_id, DatasetId(UUID(shown.id)), ImageFilter(), limit=images_limit, offset=images_offset
     )
     base = present.base_url(request, services.settings.public_url)
-    return OneDataset(data=shown.model_copy(update={"images": [present.image(row, base) for row in listed.rows]}))
+
+    def with_images() -> OneDataset:
+        return OneDataset(data=shown.model_copy(update={"images": [present.image(row, base) for row in listed.rows]}))
+
+    return await answer_of(with_images)
 
 
 @router.patch("/{dataset}")

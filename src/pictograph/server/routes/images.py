@@ -15,6 +15,7 @@ from pictograph.errors import ValidationError
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import Owner, UploadForm, admission_of, owner_of, pace_of
+from pictograph.server.answers import answer_of
 from pictograph.server.idempotency import only_reads, tell_of
 from pictograph.server.strict import Strict
 from pictograph.services import Services
@@ -30,6 +31,7 @@ uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"], route_class=Str
 
 OneImage = wire.Data[wire.Image]
 ImagePage = wire.Page[wire.Image]
+KnownImages = wire.Data[list[wire.KnownImage]]
 SPOOL_BYTES: Final = 1_000_000
 """Uploads above this wait on disk, not in memory, until they are processed."""
 BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}, "description": "The picture."}}
@@ -110,18 +112,16 @@ async def register_image(
     return shown(request, services, image)
 
 
-@router.post("/which-exist")
+@router.post("/which-exist", response_model=KnownImages)
 @only_reads
-async def which_exist(
-    services: ServicesDep, caller: Viewer, body: wire.WhichExistRequest
-) -> wire.Data[list[wire.KnownImage]]:
+async def which_exist(services: ServicesDep, caller: Viewer, body: wire.WhichExistRequest) -> Response:
     """Which of these places of a dataset have an image, archived ones too, and what it is: up to 1000 in one question.
 
     In the order of the question; places without an image are left out.
     """
     dataset = await services.datasets.id_of(caller.organization_id, body.dataset)
     found = await services.images.which_exist([place_if_any(dataset, file) for file in body.files])
-    return wire.Data(data=[present.known_image(row) for row in found])
+    return await answer_of(lambda: KnownImages(data=[present.known_image(row) for row in found]))
 
 
 def place_if_any(dataset: DatasetId, asked: wire.PlaceInDataset) -> Place | None:
@@ -132,7 +132,7 @@ def place_if_any(dataset: DatasetId, asked: wire.PlaceInDataset) -> Place | None
         return None
 
 
-@router.get("/")
+@router.get("/", response_model=ImagePage)
 async def list_images(
     request: Request,
     services: ServicesDep,
@@ -159,11 +159,12 @@ async def list_images(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while images come and go.")] = 0,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-) -> ImagePage:
+) -> Response:
     """Images of a dataset, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     if status not in (None, "new") or split is not None or min_confidence_lt is not None:
-        return ImagePage(data=[], pagination=present.pagination(0, None, limit=limit, offset=offset))
+        nothing = present.pagination(0, None, limit=limit, offset=offset)
+        return await answer_of(lambda: ImagePage(data=[], pagination=nothing))
     wanted = ImageFilter(
         canonical_folder(directory_path) if directory_path is not None else None, filename, state, include_archived
     )
@@ -172,7 +173,9 @@ async def list_images(
     )
     base = present.base_url(request, services.settings.public_url)
     pagination = present.pagination(listed.total, listed.next_cursor, limit=limit, offset=offset)
-    return ImagePage(data=[present.image(row, base) for row in listed.rows], pagination=pagination)
+    return await answer_of(
+        lambda: ImagePage(data=[present.image(row, base) for row in listed.rows], pagination=pagination)
+    )
 
 
 @router.get("/{image_id:uuid}/metadata")

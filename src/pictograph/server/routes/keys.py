@@ -5,28 +5,31 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import Admin, KeyFirst, ServicesDep, require_role
+from pictograph.server.answers import answer_of
 
 router = APIRouter(prefix=wire.KEYS_PREFIX, tags=["api keys"], route_class=KeyFirst)
 
 
-@router.get("/")
+@router.get("/", response_model=wire.ApiKeys)
 async def list_keys(
     services: ServicesDep,
     caller: Admin,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     organization_id: Annotated[str | None, Query(description="Your own; published clients send it.")] = None,
-) -> wire.ApiKeys:
+) -> Response:
     """Keys of your organization, oldest first, revoked ones included; without their secrets."""
     await services.keys.require_own(caller.organization_id, organization_id)
     listed = await services.keys.list(caller.organization_id, limit=limit, cursor=cursor)
     pagination = present.pagination(listed.total, listed.next_cursor, limit=limit)
-    return wire.ApiKeys(api_keys=[present.api_key(row) for row in listed.rows], pagination=pagination)
+    return await answer_of(
+        lambda: wire.ApiKeys(api_keys=[present.api_key(row) for row in listed.rows], pagination=pagination)
+    )
 
 
 @router.post("/", status_code=201)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from pictograph import wire
 from pictograph.index.retag import parse_place
 from pictograph.server import present_tags as present
 from pictograph.server.access import KeyFirst, Operator, ServicesDep, Viewer, reads, runs
+from pictograph.server.answers import answer_of
 from pictograph.server.idempotency import in_steps
 from pictograph.types import TagCategory
 
@@ -18,11 +19,11 @@ router = APIRouter(prefix=f"{wire.API_PREFIX}/tags", tags=["tags"], route_class=
 Category = Annotated[TagCategory | None, Query(description="Needed if several categories have the label.")]
 
 
-@router.get("", dependencies=[Depends(reads)])
-async def taxonomy(services: ServicesDep) -> wire.Taxonomy:
+@router.get("", dependencies=[Depends(reads)], response_model=wire.Taxonomy)
+async def taxonomy(services: ServicesDep) -> Response:
     """Every label an image can get, with its threshold, and whether the running tagger can judge it."""
     thresholds, tagger = await services.thresholds.chosen(), await services.retag.tagger()
-    return present.taxonomy(services.taxonomy, thresholds, tagger)
+    return await answer_of(lambda: present.taxonomy(services.taxonomy, thresholds, tagger))
 
 
 @router.get("/preview")
