@@ -43,7 +43,7 @@ from pictograph.index.writer import (
     save_encodings,
 )
 from pictograph.jobs.budget import ByteBudget
-from pictograph.jobs.queue import Claim, Job, enqueue, enqueue_all, put_back, retry_later
+from pictograph.jobs.queue import Claim, Job, enqueue, enqueue_all, enqueue_replacements, put_back, retry_later
 from pictograph.jobs.retry import MAX_ATTEMPTS, delay_before_retry
 from pictograph.store.blobs import BlobStore
 from pictograph.store.images import (
@@ -71,6 +71,7 @@ from pictograph.store.leftovers import (
     take_leftovers,
     unused_of,
 )
+from pictograph.store.replacements import lock_image_at, replace_bytes, take_waiting_bytes
 from pictograph.store.thumbnails import delete_thumbnails, keep_thumbnails, missing_thumbnails
 from pictograph.store.tickets import Filled, Tickets, use_ticket
 from pictograph.tag.assign import Assigner
@@ -114,14 +115,18 @@ class Intake:
         self._limits = limits
         self._changes_to_forget = FORGOTTEN_AFTER_SWEEPS
 
-    async def receive(self, organization: OrganizationId, place: Place, data: bytes) -> Image:
-        """One file, in one step. Raises ConflictError, BadImage, UnsupportedFormat, TooLarge."""
+    async def receive(self, organization: OrganizationId, place: Place, data: bytes, *, replace: bool = False) -> Image:
+        """One file, in one step. Raises ConflictError, BadImage, UnsupportedFormat, TooLarge.
+
+        replace: an image that has the place keeps its id, and gets these bytes.
+        """
         sha256, facts = await asyncio.to_thread(self._check, data)
         upload = Upload(place, sha256, len(data), facts)
-        await self._images.require_free(place)
+        if not replace:
+            await self._images.require_free(place)
         async with self._images.holding(sha256, len(data)):
             await self._blobs.put(sha256, data)
-            return await self._accept(organization, upload)
+            return await self._accept(organization, upload, replace=replace)
 
     async def stage(self, token: str, data: bytes) -> None:
         """The bytes behind an upload URL; `register` makes them an image."""
@@ -130,14 +135,15 @@ class Intake:
             await self._blobs.put(sha256, data)
             await self._tickets.fill(token, sha256)
 
-    async def register(self, organization: OrganizationId, place: Place) -> Image:
-        """Makes an image of the bytes that were staged for this place."""
-        await self._images.require_free(place)
+    async def register(self, organization: OrganizationId, place: Place, *, replace: bool = False) -> Image:
+        """Makes an image of the bytes that were staged for this place. replace: as in `receive`."""
+        if not replace:
+            await self._images.require_free(place)
         ticket = await self._tickets.filled(place)
         facts = await asyncio.to_thread(read_facts, await self._blobs.get(ticket.sha256), self._limits)
         async with self._images.holding(ticket.sha256, ticket.size_bytes):
             return await self._accept(
-                organization, Upload(place, ticket.sha256, ticket.size_bytes, facts), ticket=ticket
+                organization, Upload(place, ticket.sha256, ticket.size_bytes, facts), ticket=ticket, replace=replace
             )
 
     async def archive(self, image: ImageId) -> None:
@@ -154,6 +160,7 @@ class Intake:
 
         async def step(connection: Connection) -> None:
             if await restore_image(connection, image):
+                await take_waiting_bytes(connection, image)
                 await enqueue(connection, image)
 
         await self._database.write(step)
@@ -217,12 +224,13 @@ class Intake:
     def _check(self, data: bytes) -> tuple[Sha256, PictureFacts]:
         return Sha256(hashlib.sha256(data).digest()), read_facts(data, self._limits)
 
-    async def _accept(self, organization: OrganizationId, upload: Upload, *, ticket: Filled | None = None) -> Image:
+    async def _accept(
+        self, organization: OrganizationId, upload: Upload, *, ticket: Filled | None = None, replace: bool = False
+    ) -> Image:
         async def step(connection: Connection) -> Image:
-            image = await insert_image(connection, upload)
+            image = await replaced_or_new(connection, upload) if replace else await new_image(connection, upload)
             if ticket is not None:
                 await use_ticket(connection, ticket, upload.place)
-            await enqueue(connection, image)
             return await fetch_image(connection, organization, image)
 
         try:
@@ -232,6 +240,26 @@ class Intake:
                 return await self._images.get(organization, upload.id)
             except NotFoundError:
                 raise lost from lost.__cause__
+
+
+async def new_image(connection: Connection, upload: Upload) -> ImageId:
+    """A new image that waits to be processed. Raises ConflictError if the place is taken."""
+    image = await insert_image(connection, upload)
+    await enqueue(connection, image)
+    return image
+
+
+async def replaced_or_new(connection: Connection, upload: Upload) -> ImageId:
+    """The image that has the place, with these bytes or on its way to them; a new one if the place is free."""
+    taken = await lock_image_at(connection, upload.place)
+    if taken is None:
+        return await new_image(connection, upload)
+    outcome = await replace_bytes(connection, taken, upload)
+    if outcome == "waiting":
+        await enqueue_replacements(connection, taken.id)
+    elif outcome == "taken" or (outcome == "archived" and await restore_image(connection, taken.id)):
+        await enqueue(connection, taken.id)
+    return taken.id
 
 
 @dataclass(frozen=True, slots=True)

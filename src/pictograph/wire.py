@@ -551,10 +551,28 @@ class Progress(Wire):
     failed: int
     """Could not be processed: `images.list(state="failed")` says which and why."""
 
+    replacing: int = 0
+    """Of all these, those that answer with their old bytes until the new ones are ready."""
+    replacing_failed: int = 0
+    """Of all these, those that keep their old bytes because the new ones failed: their `replacement` says why."""
+
     @property
     def done(self) -> bool:
         """True when nothing waits any more."""
-        return self.received == 0
+        return self.received == 0 and self.replacing == 0
+
+
+class Replacement(Wire):
+    """New bytes for an image: the old ones answer until these are ready."""
+
+    state: Literal["waiting", "failed"]
+    """`failed`: the old bytes stay."""
+    sha256: str | None = None
+    """Of the new bytes; None once they failed."""
+    reason: str | None = None
+    """Why they failed."""
+    created_at: datetime
+    """When they came, UTC."""
 
 
 class Image(Wire):
@@ -590,6 +608,8 @@ class Image(Wire):
     """Where one image is asked for: `{"objects/car": 0.93}`, every label near or above its threshold."""
     tagger: str | None = None
     """Where one image is asked for: which taxonomy and method gave its tags, `taxonomy-1+offline-2`."""
+    replacement: Replacement | None = None
+    """Where one image is asked for: new bytes that are not ready yet, or that failed; then the old ones stay."""
     image_url: str
     """Address of its bytes; needs the key."""
     thumbnail_url: str
@@ -689,6 +709,8 @@ class UploadUrlRequest(Body):
     """At most 255 characters."""
     directory_path: FolderPath = "/"
     """At most 1024 characters."""
+    replace: bool = False
+    """An image that has the place keeps its id, labels and corrections, and gets these bytes."""
     content_type: Annotated[str, Field(max_length=255)] | None = None
     """Means nothing: the format is read from the bytes."""
 

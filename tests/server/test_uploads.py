@@ -550,3 +550,46 @@ def test_of_registers_at_the_same_time_one_makes_the_image(raw: Raw, client: Cli
     assert statuses[0] == 201
     assert set(statuses[1:]) <= {409, 422}
     assert len(client.images.list("street")) == 1
+
+
+# Replace
+
+
+def test_a_changed_file_replaces_the_bytes_and_the_image_stays(client: Client, street: Dataset, photos: Path) -> None:
+    for n in range(2):
+        (photos / f"{n}.jpg").write_bytes(picture_bytes(n))
+    first = client.images.upload_from_directory("street", photos)
+    client.datasets.wait_until_processed("street", timeout=60)
+    (photos / "1.jpg").write_bytes(picture_bytes(7))
+    report = client.images.upload_from_directory("street", photos, replace=True)
+    assert (len(report.replaced), len(report.skipped), report.different, report.success) == (1, 1, [], True)
+    assert report.replaced[0].id in {image.id for image in first.uploaded}
+    client.datasets.wait_until_processed("street", timeout=60)
+    image = client.images.get(report.replaced[0].id)
+    assert (image.replacement, image.file_size) == (None, len(picture_bytes(7)))
+    assert client.images.download(image.id) == picture_bytes(7)
+    twin = client.images.upload("street", picture_bytes(7), filename="twin.jpg")
+    client.datasets.wait_until_processed("street", timeout=60)
+    assert [row.image_id for row in client.search.by_similarity(twin.id)] == [image.id]
+
+
+def test_bytes_that_may_be_replaced_are_asked_for_by_their_tag(raw: Raw, client: Client, street: Dataset) -> None:
+    image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    for path in (f"/images/{image.id}", f"/images/{image.id}/thumbnail", "/images/street/a.jpg"):
+        first = raw.api("GET", path)
+        assert (first.status_code, first.headers["Cache-Control"]) == (200, "private, no-cache")
+        again = raw.api("GET", path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert raw.api("GET", path, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_three_steps_may_replace_too(raw: Raw, client: Client, street: Dataset) -> None:
+    image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    body = {"dataset": "street", "filename": "a.jpg"}
+    assert raw.api("POST", "/images/upload-url", json=body).status_code == 409
+    url = raw.api("POST", "/images/upload-url", json=body | {"replace": True}).json()["data"]["upload_url"]
+    assert raw("PUT", url, content=picture_bytes(2)).status_code == 200
+    assert raw.api("POST", "/images/register", json=body).status_code == 409
+    assert raw.api("POST", "/images/register", json=body | {"replace": True}).json()["data"]["id"] == image.id
+    client.datasets.wait_until_processed("street", timeout=60)
+    assert client.images.download(image.id) == picture_bytes(2)

@@ -80,11 +80,14 @@ def upload(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")],
     folder: Annotated[str, typer.Option("--folder", "-f")] = "/",
     name: Annotated[str | None, typer.Option("--name", help="Default: the file's own.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="An image of that name keeps its id and gets these bytes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Upload one picture. For a directory there is `pictograph upload`."""
     with connected(context) as client:
-        show([client.images.upload(dataset, file, folder_path=folder, filename=name)], as_json=as_json)
+        show([client.images.upload(dataset, file, folder_path=folder, filename=name, replace=replace)], as_json=as_json)
 
 
 @app.command()

@@ -25,6 +25,10 @@ def upload(
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Made if it does not exist.")],
     folder: Annotated[str, typer.Option("--folder", "-f", help="Where in the dataset.")] = "/",
     flat: Annotated[bool, typer.Option("--flat", help="Do not keep sub-directories as folders.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Send files that changed too: their images get the new bytes."),
+    ] = False,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, max=64, help="Uploads at a time.")] = 8,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until every image can be found.")] = True,
     as_json: Json = False,
@@ -40,7 +44,7 @@ def upload(
     with connected(context) as client:
         report = UploadReport(dataset)
         try:
-            send(client, directory, report, folder, flat=flat, workers=workers)
+            send(client, directory, report, folder, flat=flat, replace=replace, workers=workers)
             counts = wait_until_processed(client, dataset) if wait else None
         except BaseException:
             print_unfinished(report, as_json=as_json)
@@ -49,17 +53,20 @@ def upload(
         print_json(summary(report, counts))
     else:
         print_report(report, counts)
-    if not report.success or (counts and counts.failed):
+    if not report.success or (counts and (counts.failed or counts.replacing_failed)):
         raise typer.Exit(EXIT_FAILED)
 
 
-def send(client: Client, directory: Path, report: UploadReport, folder: str, *, flat: bool, workers: int) -> None:
+def send(
+    client: Client, directory: Path, report: UploadReport, folder: str, *, flat: bool, replace: bool, workers: int
+) -> None:
     with progress_bar("Uploading") as bar:
         client.images.upload_from_directory(
             report.dataset_name,
             directory,
             folder_path=folder,
             preserve_structure=not flat,
+            replace=replace,
             workers=workers,
             progress=lambda done, total, _: bar(done, total),
             report=report,
@@ -70,7 +77,7 @@ def wait_until_processed(client: Client, dataset: str) -> Progress:
     """Shows how many images of the dataset are embedded and tagged until all are."""
     with progress_bar("Embedding and tagging") as bar:
         return client.datasets.wait_until_processed(
-            dataset, progress=lambda counts: bar(counts.total - counts.received, counts.total)
+            dataset, progress=lambda counts: bar(counts.total - counts.received - counts.replacing, counts.total)
         )
 
 
@@ -81,7 +88,7 @@ def print_unfinished(report: UploadReport, *, as_json: bool) -> None:
     if as_json:
         print_json(summary(report, None) | {"finished": False})
         return
-    before = len(report.skipped) + len(report.restored)
+    before = len(report.skipped) + len(report.restored) + len(report.replaced)
     arrived = len(report.uploaded) + before
     line = f"Not finished: {arrived} of {report.attempted} files are in dataset {report.dataset_name!r}"
     line += f" ({before} were there before)" if before else ""
@@ -104,6 +111,7 @@ def summary(report: UploadReport, counts: Progress | None) -> dict[str, object]:
         "uploaded": len(report.uploaded),
         "skipped": len(report.skipped),
         "restored": len(report.restored),
+        "replaced": len(report.replaced),
         "different": [{"path": str(d.path), "image_id": d.image_id, "reason": d.reason} for d in report.different],
         "failures": [{"path": str(f.path), "code": f.code, "reason": f.reason} for f in report.failures],
         "left_aside": [{"path": str(it.path), "kind": it.kind, "reason": it.reason} for it in report.left_aside],
@@ -118,8 +126,13 @@ def print_report(report: UploadReport, counts: Progress | None) -> None:
     )
     if report.restored:
         console.print(f"[bold]{len(report.restored)}[/] were there already, but archived: they are found again.")
+    if report.replaced:
+        console.print(f"[bold]{len(report.replaced)}[/] images get the bytes of files that changed.")
     if report.different:
-        console.print(f"[bold]{len(report.different)}[/] are other than the images of their names; nothing was sent.")
+        console.print(
+            f"[bold]{len(report.different)}[/] are other than the images of their names; nothing was sent of "
+            "them: --replace takes them."
+        )
         print_some("Different", [(d.path, d.reason) for d in report.different])
     if report.failures:
         print_some("Refused", [(f.path, f.reason) for f in report.failures])
@@ -131,6 +144,11 @@ def print_report(report: UploadReport, counts: Progress | None) -> None:
     if counts:
         console.print(
             f"In the dataset: {counts.tagged} tagged, {counts.embedded} embedded only, {counts.failed} failed."
+        )
+    if counts and counts.replacing_failed:
+        console.print(
+            f"{counts.replacing_failed} images keep their old bytes, because the new ones failed: "
+            "`pictograph images get IMAGE` says why."
         )
     if counts and counts.failed:
         console.print(f"[dim]pictograph images list {escape(report.dataset_name)} --state failed  says why[/]")

@@ -488,10 +488,11 @@ class AsyncImages:
         *,
         folder_path: str = "/",
         filename: str | None = None,
+        replace: bool = False,
     ) -> wire.Image:
         """As `Images.upload`."""
         data, name = await asyncio.to_thread(read_file, file, filename)
-        return await self._transport.send(calls.upload_image(dataset_name, name, folder_path, data))
+        return await self._transport.send(calls.upload_image(dataset_name, name, folder_path, data, replace))
 
     async def upload_from_directory(
         self,
@@ -502,6 +503,7 @@ class AsyncImages:
         preserve_structure: bool = True,
         create_if_missing: bool = True,
         skip_existing: bool = True,
+        replace: bool = False,
         workers: int = 8,
         progress: Progress | None = None,
         report: UploadReport | None = None,
@@ -515,7 +517,9 @@ class AsyncImages:
         report = begun(report, dataset_name, found)
         for batch in batches(one_of_each_place(found.files, report)):
             patience = Patience()
-            to_do = await self._sort_out(dataset_name, batch, report) if skip_existing else Verdicts(list(batch))
+            to_do = Verdicts(list(batch))
+            if skip_existing or replace:
+                to_do = await self._sort_out(dataset_name, batch, report, replace=replace)
             tell(report, batch[-1], progress)
             for file, image in to_do.restore:
                 outcome = await self._try(calls.restore_image(image.id), patience)
@@ -547,11 +551,13 @@ class AsyncImages:
                     settle(report, file, conflict, progress=progress)
         return report
 
-    async def _sort_out(self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport) -> Verdicts:
+    async def _sort_out(
+        self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport, *, replace: bool = False
+    ) -> Verdicts:
         asked = askable(files)
         question = calls.which_exist(dataset_name, [place_of(file) for file in asked])
         known = await self._transport.send(question, patience=Patience())
-        return await asyncio.to_thread(sort_out, files, asked, known, report)
+        return await asyncio.to_thread(sort_out, files, asked, known, report, replace=replace)
 
     async def _try(self, call: calls.Call[wire.Image], patience: Patience) -> wire.Image | Exception:
         try:
@@ -568,7 +574,7 @@ class AsyncImages:
     async def _try_upload(self, dataset_name: str, file: LocalFile, patience: Patience) -> wire.Image | Exception:
         try:
             data, name = await asyncio.to_thread(read_file, file.path, file.filename)
-            call = calls.upload_image(dataset_name, name, file.folder_path, data)
+            call = calls.upload_image(dataset_name, name, file.folder_path, data, file.replaces)
             return await self._transport.send(call, patience=patience)
         except (PictographError, OSError) as error:
             return error

@@ -236,12 +236,13 @@ def retry_failed_images(dataset: str) -> Call[int]:
     )
 
 
-def upload_image(dataset: str, filename: str, folder_path: str, data: bytes) -> Call[wire.Image]:
+def upload_image(dataset: str, filename: str, folder_path: str, data: bytes, replace: bool = False) -> Call[wire.Image]:
     form = {
         "dataset": sendable("dataset", dataset),
         "directory_path": sendable("folder_path", folder_path),
         "filename": sendable("filename", filename),
     }
+    form |= {"replace": "true"} if replace else {}
     return Call(
         "POST", api("images", "upload"), lambda r: parse(wire.Data[wire.Image], r).data, form=form, file=("file", data)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -80,11 +81,16 @@ def can_be_asked(file: LocalFile) -> bool:
 
 
 def sort_out(
-    files: Sequence[LocalFile], asked: Sequence[LocalFile], known: Sequence[KnownImage], report: UploadReport
+    files: Sequence[LocalFile],
+    asked: Sequence[LocalFile],
+    known: Sequence[KnownImage],
+    report: UploadReport,
+    *,
+    replace: bool = False,
 ) -> Verdicts:
     """Notes what is there already or differs, and gives what is left to do. Reads files of which an image has the size.
 
-    known: the answer to `asked`, which are some of the files.
+    known: the answer to `asked`, which are some of the files. replace: files that differ are sent.
     """
     taken = [(asked[image.position], image) for image in known]
     places = {file.path for file, _ in taken}
@@ -94,6 +100,8 @@ def sort_out(
     for (file, image), difference in zip(taken, differences, strict=True):
         if isinstance(difference, OSError):
             report.failures.append(UploadFailure(file.path, str(difference), "unreadable"))
+        elif difference and replace:
+            verdicts.send.append(dataclasses.replace(file, replaces=True))
         elif difference:
             report.different.append(Different(file.path, image.id, difference))
         elif image.is_archived:
@@ -132,7 +140,8 @@ def settle(
 ) -> None:
     """Notes what became of a file. An error that no other file would escape is raised instead."""
     if isinstance(outcome, Image):
-        (report.restored if restored else report.uploaded).append(outcome)
+        taken = report.replaced if file.replaces else report.restored if restored else report.uploaded
+        taken.append(outcome)
     elif is_about_this_file(outcome):
         code = outcome.code if isinstance(outcome, PictographError) else "unreadable"
         report.failures.append(UploadFailure(file.path, str(outcome), code))

@@ -198,6 +198,8 @@ class UploadReport:
     """Files that were there already: same folder, same name, same bytes."""
     restored: list[Image] = field(default_factory=list)
     """Files that were there already, but archived: they are found again."""
+    replaced: list[Image] = field(default_factory=list)
+    """Images that get the bytes of the files of their places, because `replace` asked for that."""
     different: list[Different] = field(default_factory=list)
     """Files that are other than the image that has their folder and name; nothing was sent of them."""
     failures: list[UploadFailure] = field(default_factory=list)
@@ -218,7 +220,7 @@ class UploadReport:
     @property
     def done(self) -> int:
         """Files whose fate is known."""
-        parts = (self.uploaded, self.skipped, self.restored, self.different, self.failures)
+        parts = (self.uploaded, self.skipped, self.restored, self.replaced, self.different, self.failures)
         return sum(len(part) for part in parts)
 
     @property

@@ -585,14 +585,17 @@ class Images:
         *,
         folder_path: str = "/",
         filename: str | None = None,
+        replace: bool = False,
     ) -> wire.Image:
         """Stores one picture; when this returns, it cannot be lost, and is found once it is processed.
 
         file: a path, or the bytes (then `filename` is needed). The format is read from the bytes, not from the name.
+        replace: an image of this folder and name keeps its id, labels and corrections, and gets these bytes; its old
+        ones answer until the new ones are ready, and stay if those fail: see its `replacement`.
         Raises ConflictError (name taken in that folder), NotFoundError, UnsupportedFormat, BadImage, TooLarge.
         """
         data, name = read_file(file, filename)
-        return self._transport.send(calls.upload_image(dataset_name, name, folder_path, data))
+        return self._transport.send(calls.upload_image(dataset_name, name, folder_path, data, replace))
 
     def upload_from_directory(
         self,
@@ -603,6 +606,7 @@ class Images:
         preserve_structure: bool = True,
         create_if_missing: bool = True,
         skip_existing: bool = True,
+        replace: bool = False,
         workers: int = 8,
         progress: Progress | None = None,
         report: UploadReport | None = None,
@@ -613,8 +617,9 @@ class Images:
         What is left aside (no picture, a kind that is not read, hidden, unreadable) is in the report's `left_aside`.
         preserve_structure: sub-directories become folders. skip_existing: of the files whose folder and name are
         taken, those with the same bytes are `skipped`, or `restored` if that image is archived; the others are
-        `different`, and nothing is sent of them. workers: uploads at a time. progress: called after each file, in this
-        thread, with how many are done, how many there are, and the name. A file that is refused is in the report's
+        `different`, and nothing is sent of them, unless replace=True: then those images keep their ids and get the
+        files' bytes (`replaced`). workers: uploads at a time. progress: called after each file, in this thread, with
+        how many are done, how many there are, and the name. A file that is refused is in the report's
         `failures` and stops nothing else. A service that is busy or starts again (429, 502, 503, no connection) is
         waited for, up to ten minutes for a file. report: an empty one of yours, to read what has arrived when the call
         is interrupted.
@@ -626,7 +631,9 @@ class Images:
         report = begun(report, dataset_name, found)
         for batch in batches(one_of_each_place(found.files, report)):
             patience = Patience()
-            to_do = self._sort_out(dataset_name, batch, report) if skip_existing else Verdicts(list(batch))
+            to_do = Verdicts(list(batch))
+            if skip_existing or replace:
+                to_do = self._sort_out(dataset_name, batch, report, replace=replace)
             tell(report, batch[-1], progress)
             for file, image in to_do.restore:
                 outcome = self._try(calls.restore_image(image.id), patience)
@@ -645,12 +652,14 @@ class Images:
                     settle(report, file, conflict, progress=progress)
         return report
 
-    def _sort_out(self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport) -> Verdicts:
+    def _sort_out(
+        self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport, *, replace: bool = False
+    ) -> Verdicts:
         """Asks which places are taken, and by what: that beats sending bytes that come back as a conflict."""
         asked = askable(files)
         question = calls.which_exist(dataset_name, [place_of(file) for file in asked])
         known = self._transport.send(question, patience=Patience())
-        return sort_out(files, asked, known, report)
+        return sort_out(files, asked, known, report, replace=replace)
 
     def _try(self, call: calls.Call[wire.Image], patience: Patience) -> wire.Image | Exception:
         try:
@@ -667,7 +676,7 @@ class Images:
     def _try_upload(self, dataset_name: str, file: LocalFile, patience: Patience) -> wire.Image | Exception:
         try:
             data, name = read_file(file.path, file.filename)
-            call = calls.upload_image(dataset_name, name, file.folder_path, data)
+            call = calls.upload_image(dataset_name, name, file.folder_path, data, file.replaces)
             return self._transport.send(call, patience=patience)
         except (PictographError, OSError) as error:
             return error

@@ -53,6 +53,8 @@ class LocalFile:
     path: Path
     folder_path: str
     filename: str
+    replaces: bool = False
+    """Whether it is sent to replace the bytes of the image that has its place."""
 
 
 @dataclass(slots=True)

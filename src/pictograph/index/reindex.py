@@ -19,7 +19,7 @@ from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_tuple, 
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import ConflictError
 from pictograph.index.spaces import ACTIVE, BUILDING, PREVIOUS, Space, names, register
-from pictograph.jobs.queue import enqueue_in
+from pictograph.jobs.queue import enqueue_in, enqueue_replacements
 from pictograph.store.locks import keep_datasets
 from pictograph.types import ImageId, OrganizationId, SpaceId
 
@@ -188,6 +188,7 @@ class Reindex:
             await connection.execute(ACTIVATE, [to.id])
             await connection.execute(SHOW, {"space": to.id})
             await connection.execute(FORGET_JOBS)
+            await enqueue_replacements(connection)
             return await fetch_one(connection, Space, ACTIVE)
 
         return await self._database.write(step, keep_plans=False)

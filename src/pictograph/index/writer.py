@@ -21,7 +21,8 @@ from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
 KNOWN: Final = "SELECT sha256 FROM encoding WHERE space_id = %s AND sha256 = ANY(%b)"
 SAVE: Final = """
 INSERT INTO encoding (space_id, sha256, vector, tagger, tags, tag_scores, measures, evidence)
-SELECT %s, %s, %s, %s, %s, %s, %s, %s WHERE EXISTS (SELECT FROM image WHERE sha256 = %s)
+SELECT %s, %s, %s, %s, %s, %s, %s, %s
+WHERE EXISTS (SELECT FROM image WHERE sha256 = %s) OR EXISTS (SELECT FROM replacement WHERE sha256 = %s)
 ON CONFLICT (space_id, sha256) DO NOTHING"""
 WAITING: Final = "SELECT image_id FROM job WHERE space_id = %s AND sha256 = ANY(%b)"
 # Every waiting job of the same bytes ends here too: the encoding serves all of them. A job that another worker claimed
@@ -59,6 +60,23 @@ UNSEEN: Final = """
     FROM ended JOIN image ON image.id = ended.image_id
     JOIN encoding ON encoding.space_id = %(space)s AND encoding.sha256 = image.sha256
     FOR SHARE OF image"""
+# Before that, images whose new bytes are ready take them; what other spaces made of the old ones is of no use any more.
+EXCHANGE: Final = """
+WITH ready AS (
+    SELECT r.* FROM replacement r JOIN job ON job.image_id = r.image_id AND job.sha256 = r.sha256
+    WHERE job.space_id = %(space)s AND r.image_id = ANY(%(images)s) AND r.sha256 = ANY(%(sha256s)s)
+      AND (job.claim = %(claim)s OR job.claim IS NULL)
+      AND EXISTS (SELECT FROM encoding e WHERE e.space_id = %(space)s AND e.sha256 = r.sha256)
+), exchanged AS (
+    UPDATE image SET sha256 = ready.sha256, content_type = ready.content_type, width = ready.width,
+        height = ready.height, file_size = ready.file_size
+    FROM ready WHERE image.id = ready.image_id RETURNING image.id
+), gone AS (
+    DELETE FROM replacement USING exchanged WHERE image_id = exchanged.id
+), stale AS (
+    DELETE FROM image_embedding USING exchanged WHERE image_id = exchanged.id AND space_id <> %(space)s
+)
+DELETE FROM failure USING exchanged WHERE image_id = exchanged.id AND space_id <> %(space)s"""
 FINISH_ACTIVE: Final = FINISH.format(done=SHOWN)
 FINISH_BUILDING: Final = FINISH.format(done=UNSEEN)
 FAIL: Final = """
@@ -66,12 +84,17 @@ WITH ended AS (
     DELETE FROM job
     WHERE space_id = %(space)s AND image_id = ANY(%(images)s) AND sha256 = %(sha256)s
       AND (claim = %(claim)s OR claim IS NULL) RETURNING image_id
+), kept AS (
+    UPDATE replacement SET sha256 = NULL, reason = %(reason)s
+    FROM ended WHERE replacement.image_id = ended.image_id AND replacement.sha256 = %(sha256)s AND %(active)s
+    RETURNING replacement.image_id
 ), noted AS (
     INSERT INTO failure (image_id, space_id, reason) SELECT image_id, %(space)s, %(reason)s FROM ended
+    WHERE image_id NOT IN (SELECT image_id FROM kept)
     ON CONFLICT (image_id, space_id) DO UPDATE SET reason = excluded.reason, created_at = now()
 )
 UPDATE image SET state = 'failed', reason = %(reason)s, updated_at = now()
-FROM ended WHERE image.id = ended.image_id AND %(active)s"""
+FROM ended WHERE image.id = ended.image_id AND %(active)s AND image.id NOT IN (SELECT image_id FROM kept)"""
 REMOVE: Final = "DELETE FROM image_embedding WHERE image_id = %s"
 
 
@@ -121,6 +144,7 @@ def encoding_values(space: SpaceId, encoding: Encoding) -> list[object]:
         encoding.measures.tolist() if encoding.measures is not None else None,
         packed(encoding.evidence) if encoding.evidence is not None and encoding.evidence.size else None,
         encoding.sha256,
+        encoding.sha256,
     ]
 
 
@@ -134,6 +158,8 @@ async def finish_images(connection: Connection, space: SpaceRules, claim: UUID, 
     images = await lock_waiting(connection, space.id, sha256s)
     values = {"space": space.id, "claim": claim, "sha256s": list(sha256s), "images": list(images)}
     statement = FINISH_ACTIVE if space.active else FINISH_BUILDING
+    if space.active:
+        await connection.execute(EXCHANGE, values)
     # Not prepared, so that it is planned for these images and the tables of this moment, whatever else keeps its plans.
     cursor = await connection.execute(statement.encode(), values, prepare=False)
     row = await cursor.fetchone()

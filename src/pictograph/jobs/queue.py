@@ -30,9 +30,22 @@ WITH queued AS (
 {WAKE}"""
 ENQUEUE_EVERYWHERE: Final = ENQUEUE.format(
     spaces="(space.active OR space.building)",
-    conflict="DO UPDATE SET ready_at = '-infinity', attempts = 0, claim = NULL",
+    conflict="DO UPDATE SET sha256 = excluded.sha256, ready_at = '-infinity', attempts = 0, claim = NULL",
 )
 ENQUEUE_IN: Final = ENQUEUE.format(spaces="space.id = %(space)s", conflict="DO NOTHING")
+# In the active space alone: once the bytes are exchanged, a space that is building finds out by itself what it lacks.
+ENQUEUE_REPLACEMENTS: Final = f"""
+WITH queued AS (
+    INSERT INTO job (image_id, space_id, sha256)
+    SELECT waiting.image_id, space.id, waiting.sha256
+    FROM (SELECT image_id, sha256 FROM replacement
+          WHERE sha256 IS NOT NULL AND (%(image)s::uuid IS NULL OR image_id = %(image)s) ORDER BY image_id) waiting,
+         space
+    WHERE space.active
+    ON CONFLICT (image_id, space_id)
+    DO UPDATE SET sha256 = excluded.sha256, ready_at = '-infinity', attempts = 0, claim = NULL
+)
+{WAKE}"""
 # The second half: no wait is that long, so it was written before the clock was set back (migration 0017).
 READY: Final = "(ready_at <= now() OR ready_at > now() + waits + interval '1 minute')"
 # NOT EXISTS spares the unique index a violation in the usual case; the index decides when two claims race.
@@ -169,6 +182,11 @@ async def enqueue(connection: Connection, image: ImageId) -> None:
 async def enqueue_all(connection: Connection, images: Sequence[ImageId]) -> None:
     """As `enqueue`, for many."""
     await connection.execute(ENQUEUE_EVERYWHERE, {"images": list(images)})
+
+
+async def enqueue_replacements(connection: Connection, image: ImageId | None = None) -> None:
+    """Queues the bytes that are to replace those of the image; None: of every image that waits for such."""
+    await connection.execute(ENQUEUE_REPLACEMENTS, {"image": image})
 
 
 async def enqueue_in(connection: Connection, space: SpaceId, images: Sequence[ImageId]) -> None:

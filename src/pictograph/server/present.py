@@ -21,7 +21,7 @@ from pictograph.search.explain import Explanation
 from pictograph.server.hosts import url_of
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.history import Write
-from pictograph.store.images import Image, KnownImage, Tagging
+from pictograph.store.images import Image, KnownImage, Replacement, Tagging
 from pictograph.store.keys import ApiKey
 from pictograph.store.name_changes import NameChange
 from pictograph.store.pages import Listed
@@ -193,7 +193,7 @@ def deleted_dataset(row: DeletedDataset) -> wire.DeletedDataset:
     return wire.DeletedDataset(id=str(row.id), name=row.name, images_deleted=row.images_deleted)
 
 
-def progress(dataset_id: str, counts: dict[ImageState, int]) -> wire.Progress:
+def progress(dataset_id: str, counts: dict[ImageState, int], replacing: tuple[int, int]) -> wire.Progress:
     return wire.Progress(
         dataset_id=dataset_id,
         total=sum(counts.values()),
@@ -201,10 +201,12 @@ def progress(dataset_id: str, counts: dict[ImageState, int]) -> wire.Progress:
         embedded=counts[ImageState.EMBEDDED],
         tagged=counts[ImageState.TAGGED],
         failed=counts[ImageState.FAILED],
+        replacing=replacing[0],
+        replacing_failed=replacing[1],
     )
 
 
-def image(row: Image, base: str, tagging: Tagging | None = None) -> wire.Image:
+def image(row: Image, base: str, tagging: Tagging | None = None, replacement: Replacement | None = None) -> wire.Image:
     address = f"{base}{wire.API_PREFIX}/images/{quote(str(row.id))}"
     return wire.Image(
         id=str(row.id),
@@ -221,6 +223,7 @@ def image(row: Image, base: str, tagging: Tagging | None = None) -> wire.Image:
         image_auto_tags=row.tags,
         tag_scores=tagging.scores if tagging else None,
         tagger=tagging.tagger if tagging else None,
+        replacement=replacing_bytes(replacement) if replacement else None,
         image_url=address,
         thumbnail_url=f"{address}/thumbnail",
         is_archived=row.archived_at is not None,
@@ -239,6 +242,15 @@ def known_image(row: KnownImage) -> wire.KnownImage:
         file_size=row.file_size,
         state=ImageState(row.state),
         is_archived=row.is_archived,
+    )
+
+
+def replacing_bytes(row: Replacement) -> wire.Replacement:
+    return wire.Replacement(
+        state="waiting" if row.sha256 else "failed",
+        sha256=row.sha256.hex() if row.sha256 else None,
+        reason=row.reason,
+        created_at=row.created_at,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pictograph.db.pool import Connection, Database
-from pictograph.db.rows import fetch_value
+from pictograph.db.rows import fetch_tuple, fetch_value
 from pictograph.types import DatasetId, ImageState
 
 COUNT: Final = """
@@ -15,6 +15,9 @@ WHERE dataset_id = %(dataset)s AND folder_id = %(folder)s
 STATES: Final = "SELECT state, sum(images)::bigint FROM image_count WHERE folder_id = 0 GROUP BY state"
 PROGRESS: Final = """
 SELECT state, sum(images)::bigint FROM image_count WHERE dataset_id = %s AND folder_id = 0 GROUP BY state"""
+WAITING_IN: Final = """
+SELECT count(r.sha256), count(*) - count(r.sha256) FROM replacement r JOIN image i ON i.id = r.image_id
+WHERE i.dataset_id = %s"""
 # Rows that another server adds up at this moment are left to it.
 ADD_UP: Final = """
 WITH crowded AS (
@@ -50,6 +53,12 @@ async def count_by_state(connection: Connection, dataset: DatasetId | None = Non
     """Images of a dataset (None: of all organizations) in each state, archived ones too; every state is a key."""
     cursor = await connection.execute(*((PROGRESS, [dataset]) if dataset else (STATES,)))
     return dict.fromkeys(ImageState, 0) | {ImageState(state): count for state, count in await cursor.fetchall()}
+
+
+async def count_waiting(connection: Connection, dataset: DatasetId) -> tuple[int, int]:
+    """Images of the dataset whose new bytes are not ready yet, and those whose new bytes failed."""
+    waiting, failed = await fetch_tuple(connection, WAITING_IN, [dataset]) or (0, 0)
+    return waiting, failed
 
 
 class ImageCounts:

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
-from pictograph.store.counts import count_by_state
+from pictograph.store.counts import count_by_state, count_waiting
 from pictograph.store.locks import keep_dataset_to_ourselves
 from pictograph.store.names import checked_dataset_name, checked_text, one_spelling, storable
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
@@ -164,6 +164,11 @@ class Datasets:
         """How many images are in each state; every state is a key."""
         async with self._database.connection() as connection:
             return await count_by_state(connection, dataset)
+
+    async def replacing(self, dataset: DatasetId) -> tuple[int, int]:
+        """Images whose new bytes are not ready yet, and those whose new bytes failed: their old ones answer."""
+        async with self._database.connection() as connection:
+            return await count_waiting(connection, dataset)
 
     async def count_states(self) -> dict[ImageState, int]:
         """Images of all organizations in each state; every state is a key."""

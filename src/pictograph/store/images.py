@@ -72,6 +72,11 @@ FROM unnest(%(folders)s::text[], %(filenames)s::text[]) WITH ORDINALITY AS asked
 JOIN folder f ON f.dataset_id = %(dataset)s AND f.path = asked.folder
 JOIN image i ON i.folder_id = f.id AND i.filename = asked.filename
 ORDER BY asked.position"""
+REPLACEMENT: Final = "SELECT sha256, reason, created_at FROM replacement WHERE image_id = %s"
+TAKEN_IMAGE: Final = """
+SELECT i.id, i.sha256, i.state, i.archived_at IS NOT NULL AS is_archived
+FROM image i JOIN folder f ON f.id = i.folder_id
+WHERE f.dataset_id = %s AND f.path = %s AND i.filename = %s"""
 ARCHIVE: Final = "UPDATE image SET archived_at = now(), updated_at = now() WHERE id = %s AND archived_at IS NULL"
 RESTORE: Final = """
 UPDATE image SET archived_at = NULL, updated_at = now(), state = 'received', reason = NULL
@@ -174,6 +179,31 @@ class ImageFilter:
     include_archived: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class TakenImage:
+    """The image that has a place."""
+
+    id: ImageId
+    sha256: Sha256
+    state: str
+    is_archived: bool
+
+    @property
+    def is_found(self) -> bool:
+        """Whether searches answer with it."""
+        return not self.is_archived and self.state in (ImageState.EMBEDDED, ImageState.TAGGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Bytes that are to replace those of an image, or that failed to."""
+
+    sha256: Sha256 | None
+    """None once they failed."""
+    reason: str | None
+    created_at: datetime
+
+
 NOWHERE: Final = Place(DatasetId(UUID(int=0)), "", "")
 """No image is there: every path begins with a slash."""
 
@@ -267,6 +297,11 @@ class Images:
         }
         async with self._database.connection("generic") as connection:
             return await fetch_all(connection, KnownImage, WHICH_EXIST, values)
+
+    async def replacement(self, image: ImageId) -> Replacement | None:
+        """Bytes that are to replace those of the image, or that last failed to."""
+        async with self._database.connection() as connection:
+            return await fetch_one(connection, Replacement, REPLACEMENT, [image])
 
     async def tagging(self, image: Image) -> Tagging | None:
         """What its tags were decided by; None if it has not been tagged."""
@@ -401,5 +436,5 @@ def dataset_gone() -> NotFoundError:
 def place_taken(place: Place) -> ConflictError:
     return ConflictError(
         f"There is already an image {place.filename!r} in folder {place.folder_path!r} of this dataset. "
-        "Use another filename or folder, or delete that image first."
+        "Use another filename or folder, delete that image first, or replace its bytes (`replace`)."
     )

@@ -25,7 +25,8 @@ INSERT INTO blob_hold (id, sha256) VALUES (%(hold)s, %(sha256)s)"""
 RELEASE: Final = """
 WITH released AS (DELETE FROM blob_hold WHERE id = %s RETURNING sha256)
 INSERT INTO leftover (sha256)
-SELECT sha256 FROM released WHERE NOT EXISTS (SELECT FROM image WHERE image.sha256 = released.sha256)"""
+SELECT sha256 FROM released WHERE NOT EXISTS (SELECT FROM image WHERE image.sha256 = released.sha256)
+  AND NOT EXISTS (SELECT FROM replacement WHERE replacement.sha256 = released.sha256)"""
 LET_GO: Final = """
 WITH old AS (DELETE FROM blob_hold WHERE held_at < now() - %s::interval RETURNING sha256)
 INSERT INTO leftover (sha256) SELECT DISTINCT sha256 FROM old"""
@@ -41,7 +42,8 @@ THERE: Final = "SELECT sha256 FROM blob WHERE sha256 = ANY(%b)"
 UNUSED: Final = """
 SELECT b.sha256,
        EXISTS (SELECT FROM blob_hold h WHERE h.sha256 = b.sha256)
-       OR EXISTS (SELECT FROM upload_ticket t WHERE t.sha256 = b.sha256) AS is_held
+       OR EXISTS (SELECT FROM upload_ticket t WHERE t.sha256 = b.sha256)
+       OR EXISTS (SELECT FROM replacement r WHERE r.sha256 = b.sha256) AS is_held
 FROM blob b WHERE b.sha256 = ANY(%b) AND NOT EXISTS (SELECT FROM image i WHERE i.sha256 = b.sha256)"""
 FORGET_ENCODINGS: Final = """
 DELETE FROM encoding WHERE space_id = ANY(ARRAY(SELECT id FROM space)) AND sha256 = ANY(%b)"""
@@ -55,7 +57,8 @@ class Unused:
 
     sha256: Sha256
     is_held: bool
-    """Whether an upload in progress is about to refer to them: then they stay, but nothing that was made of them."""
+    """Whether an upload in progress, or an image to be replaced, is about to refer to them: then they stay, but nothing
+    that was made of them."""
 
 
 async def hold_bytes(connection: Connection, hold: UUID, sha256: Sha256, size_bytes: int) -> None:

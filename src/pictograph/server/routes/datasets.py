@@ -93,7 +93,8 @@ async def dataset_progress(services: ServicesDep, caller: Viewer, dataset: str) 
     """How many of its images wait, are findable, or failed."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     counts = await services.datasets.progress(dataset_id)
-    return wire.Data[wire.Progress](data=present.progress(str(dataset_id), counts))
+    replacing = await services.datasets.replacing(dataset_id)
+    return wire.Data[wire.Progress](data=present.progress(str(dataset_id), counts, replacing))
 
 
 @router.get("/{dataset}/history")

@@ -20,7 +20,7 @@ from pictograph.server.idempotency import only_reads, tell_of
 from pictograph.server.strict import Strict
 from pictograph.services import Services
 from pictograph.store.blobs import Parts
-from pictograph.store.images import Image, ImageFilter, Place, Tagging
+from pictograph.store.images import Image, ImageFilter, Place, Replacement, Tagging
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
 from pictograph.types import MAX_LIST_OFFSET, DatasetId, ImageId, ImageState
@@ -34,7 +34,10 @@ ImagePage = wire.Page[wire.Image]
 KnownImages = wire.Data[list[wire.KnownImage]]
 SPOOL_BYTES: Final = 1_000_000
 """Uploads above this wait on disk, not in memory, until they are processed."""
-BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"image/*": {}}, "description": "The picture."}}
+BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/*": {}}, "description": "The picture."},
+    304: {"description": "Not modified: the bytes of `If-None-Match` are still those of the image."},
+}
 
 
 async def place_of(services: Services, caller: Caller, dataset: str, folder_path: str, filename: str) -> Place:
@@ -43,10 +46,16 @@ async def place_of(services: Services, caller: Caller, dataset: str, folder_path
     return Place(dataset_id, canonical_folder(folder_path), checked_filename(filename))
 
 
-def shown(request: Request, services: Services, image: Image, tagging: Tagging | None = None) -> OneImage:
+def shown(
+    request: Request,
+    services: Services,
+    image: Image,
+    tagging: Tagging | None = None,
+    replacement: Replacement | None = None,
+) -> OneImage:
     tell_of(request, image.id)
     base = present.base_url(request, services.settings.public_url)
-    return OneImage(data=present.image(image, base, tagging))
+    return OneImage(data=present.image(image, base, tagging, replacement))
 
 
 @forms.post("/upload", status_code=201)
@@ -58,13 +67,18 @@ async def upload_image(
     file: Annotated[UploadFile, File(description="The picture.")],
     directory_path: Annotated[str, Form()] = "/",
     filename: Annotated[str | None, Form(description="Absent: the file's own name.")] = None,
+    replace: Annotated[bool, Form(description="An image of this place keeps its id and gets these bytes.")] = False,
 ) -> OneImage:
-    """One picture in one step: when this answers 201, the image can no longer be lost."""
+    """One picture in one step: when this answers 201, the image can no longer be lost.
+
+    With `replace`, an image of that folder and name keeps its id, labels and corrections, and answers with its old
+    bytes until the new ones are ready: see `replacement` in its metadata.
+    """
     place = await place_of(services, caller, dataset, directory_path, filename or file.filename or "")
     async with admission_of(request).turn():
         data = await file.read()
-        image = await services.intake.receive(caller.organization_id, place, data)
-    return shown(request, services, image)
+        image = await services.intake.receive(caller.organization_id, place, data, replace=replace)
+    return shown(request, services, image, replacement=await services.images.replacement(image.id) if replace else None)
 
 
 @router.post("/upload-url")
@@ -73,7 +87,8 @@ async def create_upload_url(
 ) -> wire.Data[wire.UploadUrl]:
     """Step 1 of 3: where to PUT the bytes. 409 if the name is taken."""
     place = await place_of(services, caller, body.dataset, body.directory_path, body.filename)
-    await services.images.require_free(place)
+    if not body.replace:
+        await services.images.require_free(place)
     token = await services.tickets.create(place, caller.key_id)
     address = f"{present.base_url(request, services.settings.public_url)}{wire.UPLOADS_PREFIX}/{token}"
     return wire.Data[wire.UploadUrl](data=wire.UploadUrl(upload_url=address))
@@ -108,8 +123,9 @@ async def register_image(
     """Step 3 of 3: makes an image of the bytes that were PUT."""
     place = await place_of(services, caller, body.dataset, body.directory_path, body.filename)
     async with admission_of(request).place(owner_of(caller)), admission_of(request).turn():
-        image = await services.intake.register(caller.organization_id, place)
-    return shown(request, services, image)
+        image = await services.intake.register(caller.organization_id, place, replace=body.replace)
+    replacement = await services.images.replacement(image.id) if body.replace else None
+    return shown(request, services, image, replacement=replacement)
 
 
 @router.post("/which-exist", response_model=KnownImages)
@@ -182,7 +198,8 @@ async def list_images(
 async def image_metadata(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> OneImage:
     """All that is known of one image, the scores of its tags and who gave them included."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
-    return shown(request, services, image, await services.images.tagging(image))
+    tagging, replacement = await services.images.tagging(image), await services.images.replacement(image.id)
+    return shown(request, services, image, tagging, replacement)
 
 
 @router.get("/{image_id:uuid}/history")
@@ -199,9 +216,11 @@ async def image_history(
 
 
 @router.get("/{image_id:uuid}/thumbnail", responses=BYTES, response_class=Response)
-async def image_thumbnail(services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
+async def image_thumbnail(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
     """A small upright JPEG of it."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
+    if is_known(request, image):
+        return not_modified(image)
     data = await services.thumbnails.of(image.sha256)
     return Response(data, media_type="image/jpeg", headers=picture_headers(image))
 
@@ -215,9 +234,11 @@ async def restore_image(request: Request, services: ServicesDep, caller: Member,
 
 
 @router.get("/{image_id:uuid}", responses=BYTES, response_class=Response)
-async def image_bytes(services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
+async def image_bytes(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
     """The file, exactly as it was uploaded."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
+    if is_known(request, image):
+        return not_modified(image)
     return picture_response(await services.blobs.parts(image.sha256), image)
 
 
@@ -241,9 +262,13 @@ async def at_path(services: Services, caller: Caller, dataset: str, path: str) -
 
 
 @router.get("/{dataset}/{path:path}", responses=BYTES, response_class=Response)
-async def image_bytes_by_path(services: ServicesDep, caller: Viewer, dataset: str, path: str) -> Response:
+async def image_bytes_by_path(
+    request: Request, services: ServicesDep, caller: Viewer, dataset: str, path: str
+) -> Response:
     """The file, by dataset, folder and name."""
     image = await at_path(services, caller, dataset, path)
+    if is_known(request, image):
+        return not_modified(image)
     return picture_response(await services.blobs.parts(image.sha256), image)
 
 
@@ -271,10 +296,19 @@ def picture_response(parts: Parts, image: Image) -> Response:
     return StreamingResponse(pieces(), media_type=image.content_type, headers=headers | length)
 
 
+def is_known(request: Request, image: Image) -> bool:
+    """Whether who asks has these very bytes."""
+    return picture_headers(image)["ETag"] in request.headers.get("if-none-match", "")
+
+
+def not_modified(image: Image) -> Response:
+    return Response(status_code=304, headers=picture_headers(image))
+
+
 def picture_headers(image: Image) -> dict[str, str]:
-    """Content never changes under an id, so it may be cached; it is never run as a page."""
+    """It may be cached, and is asked for again by its tag, for its bytes may be replaced; it is never run as a page."""
     return {
-        "Cache-Control": "private, max-age=86400",
+        "Cache-Control": "private, no-cache",
         "ETag": f'"{image.sha256.hex()}"',
         "X-Content-Type-Options": "nosniff",
     }
