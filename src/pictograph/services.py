@@ -30,6 +30,7 @@ from pictograph.index.thresholds import Thresholds
 from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
 from pictograph.models.choose import detect
+from pictograph.network import without_credentials
 from pictograph.pipeline import Intake, Model, Processor
 from pictograph.search.asked_tags import JudgedTags
 from pictograph.search.engine import SearchEngine
@@ -169,7 +170,9 @@ def code_search(codes: CodesWhenLarge) -> CodeSearch:
 async def open_blobs(settings: Settings, database: Database, *, adopt: Report | None = None) -> BlobStore:
     """The library's own blob store (store/library.py). Raises ConfigurationError if the settings name another one."""
     blobs = BlobStore.open(settings.blob_location)
-    await require_own_blobs(database, blobs, str(settings.blob_location), adopt=adopt)
+    place = str(settings.blob_location)
+    shown = without_credentials(place) if "://" in place else place
+    await require_own_blobs(database, blobs, shown, adopt=adopt)
     return blobs
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pictograph import StorageFull, Unavailable
+from pictograph import ConfigurationError, StorageFull, Unavailable
+from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.pool import Database
 from pictograph.server.background import tried
 from pictograph.store.blobs import BlobStore
@@ -113,6 +114,12 @@ def test_uploads_to_a_full_disk_are_507_and_show_in_ready_and_status(
         service.services.blobs.full_at = None  # a minute later
         assert client.ready().problems == []
         client.images.upload("street", noise_bytes(99, 200_000), filename="again.png")
+
+
+def test_a_start_on_a_full_disk_says_so_first(small_disk: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        EmbeddedPostgres.start(small_disk / "data")
+    assert caught.value.message.startswith("The disk is full")
 
 
 async def test_a_database_whose_disk_is_full_shows_too(database: Database, tmp_path: Path) -> None:

@@ -99,8 +99,15 @@ def run_program(account: Account, command: list[str], mode: str = "run") -> str:
     output, _ = process.communicate()
     said = output.decode(errors="replace").strip()
     if process.returncode != 0:
-        raise ConfigurationError(f"{Path(command[0]).name} failed ({process.returncode}): {said[-800:]}")
+        raise ConfigurationError(
+            f"{when_full(said)}{Path(command[0]).name} failed ({process.returncode}): {said[-800:]}"
+        )
     return said
+
+
+def when_full(said: str) -> str:
+    """What comes before a program's own words if a disk without room is the reason; else nothing."""
+    return "The disk is full: make room there, then start again. " if "No space left on device" in said else ""
 
 
 def what_it_does_not_reach(account: Account, program: Path, folder: Path) -> set[str]:

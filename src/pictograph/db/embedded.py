@@ -19,6 +19,7 @@ from typing import IO, Final
 
 import psycopg
 
+from pictograph.db.account import when_full
 from pictograph.db.cluster import Cluster
 from pictograph.errors import ConfigurationError
 
@@ -162,7 +163,8 @@ def wait_until_alive(cluster: Cluster, guard: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not answers(cluster):
         if guard.poll() is not None:
-            raise ConfigurationError(f"PostgreSQL did not start. The end of {cluster.log}:\n{tail(cluster.log)}")
+            said = tail(cluster.log)
+            raise ConfigurationError(f"{when_full(said)}PostgreSQL did not start. The end of {cluster.log}:\n{said}")
         if time.monotonic() > deadline:
             raise ConfigurationError(
                 f"PostgreSQL did not answer within {START_TIMEOUT_S} s. The end of {cluster.log}:\n{tail(cluster.log)}"
