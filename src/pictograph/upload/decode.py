@@ -41,7 +41,11 @@ def decode_picture(source: bytes, *, at_least_px: int | None, limits: PictureLim
     The pixels are read-only, and the same for the same bytes on every call. `facts` tells the size of the file's own.
     Raises TooLarge, UnsupportedFormat, or BadImage if any part of the file is broken or missing. Thread-safe.
     """
-    opened = open_picture(BytesIO(source), limits)
+    return decode_opened(open_picture(BytesIO(source), limits), source, at_least_px)
+
+
+def decode_opened(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Picture:
+    """As `decode_picture`, of a file that is open already; it can be decoded once."""
     with library_errors_as_bad_image():
         upright = _turned(_decoded_rgb(opened, source, at_least_px), opened.orientation)
         pixels = np.asarray(upright)

@@ -21,7 +21,7 @@ def read_facts(source: bytes | BinaryIO | Path, limits: PictureLimits) -> Pictur
     header is broken, or its end is visibly missing.
     """
     with _opened(source) as file:
-        return open_picture(file, limits).facts
+        return open_picture(file, limits, only_facts=True).facts
 
 
 @contextmanager

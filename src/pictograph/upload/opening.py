@@ -17,7 +17,6 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
@@ -32,6 +31,7 @@ from pictograph.upload.headers.read import read_header
 from pictograph.upload.headers.tiff_layout import TiffLayout
 from pictograph.upload.limits import PictureLimits, check_bytes, check_size
 from pictograph.upload.picture import PictureFacts
+from pictograph.upload.png_file import PngFile
 
 # Pillow's own limit is one number for the process; ours come with each call, and are checked before Pillow decodes.
 Image.MAX_IMAGE_PIXELS = None
@@ -52,7 +52,7 @@ class _JpegFile(JpegImageFile):
 # These classes are called directly, never Image.open: no other decoder (EPS runs Ghostscript) can be reached.
 _FILES: Final[dict[PictureFormat, type[ImageFile]]] = {
     "JPEG": _JpegFile,  # also for MPO, whose first picture is an ordinary JPEG
-    "PNG": PngImageFile,
+    "PNG": PngFile,
     "WEBP": WebPImageFile,
     "GIF": GifImageFile,
     "BMP": BmpImageFile,
@@ -67,7 +67,8 @@ class OpenPicture:
     """A file that has passed every check its header allows."""
 
     image: ImageFile | None
-    """Not decoded; its pixels lie as stored. None for a TIFF that is read here and not by Pillow."""
+    """Not decoded; its pixels lie as stored. None for a TIFF that is read here and not by Pillow, and where only
+    facts were asked for."""
     orientation: int
     """The EXIF turn still to be made after decoding, 1 to 8."""
     facts: PictureFacts
@@ -88,9 +89,10 @@ class OpenPicture:
         return self.header.tiff
 
 
-def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
+def open_picture(file: BinaryIO, limits: PictureLimits, *, only_facts: bool = False) -> OpenPicture:
     """Open a seekable file that holds one picture; nothing is decoded, and `file` must outlive the result.
 
+    only_facts: leave out what merely opening costs: WebP's decoder takes 8 bytes a pixel at once.
     Raises TooLarge, UnsupportedFormat or BadImage.
     """
     size_bytes = file.seek(0, SEEK_END)
@@ -101,7 +103,7 @@ def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
     header = read_header(picture_format, file, limits)
     colour = header.colour if header else read_colour_codes(file) if picture_format in ("HEIF", "AVIF") else None
     content_type = content_type_of(picture_format, start)
-    if header is not None and header.tiff is not None:
+    if header is not None and (header.tiff is not None or (only_facts and picture_format == "WEBP")):
         return _opened(None, header, header.orientation, picture_format, content_type)
     with library_errors_as_bad_image():
         image = _open_image(picture_format, file, header.page if header else 0)
@@ -116,7 +118,7 @@ def open_picture(file: BinaryIO, limits: PictureLimits) -> OpenPicture:
 def _opened(
     image: ImageFile | None, header: Header | None, orientation: int, picture_format: PictureFormat, content_type: str
 ) -> OpenPicture:
-    stored = (header.width, header.height) if header is not None and header.tiff is not None else (0, 0)
+    stored = (header.width, header.height) if header is not None else (0, 0)
     if image is not None:
         stored = image.size
     width, height = stored if orientation < 5 else stored[::-1]
@@ -177,7 +179,7 @@ def _open_image(picture_format: PictureFormat, file: BinaryIO, page: int) -> Ima
 
 def _orientation(picture_format: PictureFormat, image: ImageFile, header: Header | None) -> int:
     """The turn still to be made: HEIF and TIFF decoders turn by themselves, AVIF's writes its turn into the EXIF."""
-    if picture_format in ("AVIF", "WEBP"):
+    if picture_format == "AVIF":
         return exif_orientation(image.info.get("exif", b""))
     return header.orientation if header else 1
 

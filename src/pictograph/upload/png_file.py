@@ -55,6 +55,10 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
 PngImagePlugin.PngStream = _Stream  # type: ignore[misc]
 
 
+class PngFile(PngImageFile):
+    """A PNG read through our stream."""
+
+
 def is_side_chunk(name: bytes) -> bool:
     """True for chunks a reader may do without: the first letter is small (W3C PNG, section 5.4)."""
     return bool(name[0] & 0x20)
@@ -95,7 +99,7 @@ def _sixteen_bits(source: bytes, image: Image.Image, samples: int) -> npt.NDArra
 
 
 def _bytes_as(source: bytes, mode: str, raw_mode: str) -> npt.NDArray[np.uint8]:
-    image: Any = PngImageFile(BytesIO(source))
+    image: Any = PngFile(BytesIO(source))
     image._mode = mode
     image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
     image.info.pop("transparency", None)

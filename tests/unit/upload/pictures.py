@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from io import BytesIO
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -309,7 +310,7 @@ def tiff_laid_out(
         for piece in _pieces(plane, block, rows or height)
     ]
     start = 16 if big else 8
-    offsets = [start + sum(map(len, pieces[:index])) for index in range(len(pieces))]
+    offsets = list(accumulate(map(len, pieces[:-1]), initial=start))
     kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
     all_tags: dict[int, tuple[int, tuple[float, ...]]] = {
         256: (4, (width,)),

@@ -222,7 +222,7 @@ def test_a_chunk_that_makes_the_picture_must_have_its_checksum(kind: bytes) -> N
 
 
 def test_texts_are_never_unpacked() -> None:
-    bomb = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(300_000_000), 9))
+    bomb = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(60_000_000), 9))
     png = saved(quadrants(52, 36), "PNG")
     for source in (png_with(bomb * 20, png), png[:-12] + bomb * 20 + png[-12:]):
         assert (decoded(source) == COLOUR).all()

@@ -22,11 +22,9 @@ from PIL import AvifImagePlugin
 
 from pictograph.errors import ApiError
 from pictograph.upload.bounded.making import make
-from pictograph.upload.bounded.wanted import Made, Wanted
+from pictograph.upload.bounded.wanted import OUT_OF_MEMORY, UNEXPECTED, Made, Wanted
 from pictograph.upload.limits import PictureLimits
 
-OUT_OF_MEMORY = "out_of_memory"
-UNEXPECTED = "unexpected"
 VICTIM_SCORE = 600
 """Where memory runs out on the machine, the kernel takes this process before a database."""
 

@@ -20,8 +20,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from pictograph.errors import ApiError, BadImage, TooCostly, TooLarge, Unavailable, UnsupportedFormat
-from pictograph.upload.bounded.child import OUT_OF_MEMORY, UNEXPECTED
-from pictograph.upload.bounded.wanted import WALL_FACTOR, DecodeBudget, Made, Wanted
+from pictograph.upload.bounded.wanted import OUT_OF_MEMORY, UNEXPECTED, WALL_FACTOR, DecodeBudget, Made, Wanted
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.picture import Picture, PictureFacts
 

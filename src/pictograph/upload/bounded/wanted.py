@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pictograph.errors import PictographError, TooCostly
 from pictograph.upload.picture import Picture, PictureFacts
 
+OUT_OF_MEMORY = "out_of_memory"
+UNEXPECTED = "unexpected"
+"""Codes by which the child says what is no refusal of the picture's."""
 WALL_FACTOR = 3
 """Seconds on the clock for each second of processor time: a busy machine is no fault of the picture."""
 

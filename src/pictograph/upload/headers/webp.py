@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import struct
 from io import SEEK_END
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
+from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, broken, cut_short, exactly
+
+MAX_CHUNKS: Final = 100_000
+MAX_EXIF_BYTES: Final = 1_000_000
 
 
 def read_webp(file: BinaryIO) -> Header:
-    """The canvas; the turn is read later, by the decoder. Raises BadImage, also if the file is shorter than it says."""
+    """The canvas, and the turn in the EXIF chunk. Raises BadImage, also if the file is shorter than it says."""
     head = exactly(file, 30)
     promised = int.from_bytes(head[4:8], "little") + 8
     if promised > file.seek(0, SEEK_END) + 1:  # the padding byte at the end is often left out
         raise cut_short(f"it says it has {promised:,} bytes")
-    return Header(*_size(head))
+    return Header(*_size(head), _orientation(file, promised) if head[12:16] == b"VP8X" else 1)
+
+
+def _orientation(file: BinaryIO, end: int) -> int:
+    """The turn that the first EXIF chunk asks for; its place is behind the frames."""
+    at = 12
+    for _ in range(MAX_CHUNKS):
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8 or at >= end:
+            return 1
+        size = int.from_bytes(head[4:], "little")
+        if head[:4] == b"EXIF":
+            return exif_orientation(file.read(size)) if size <= MAX_EXIF_BYTES else 1
+        at += 8 + size + size % 2
+    raise broken(f"more than {MAX_CHUNKS:,} chunks")
 
 
 def _size(head: bytes) -> tuple[int, int]:
