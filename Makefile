@@ -3,6 +3,7 @@
 # make serve   the service, for daily use                             ARGS="--port 9000 ..."
 # make wheel   the wheel, into dist/
 # make check   lint, types, import rules
+# make lock    constraints.txt anew: the versions that CI installs  PIP_ARGS="--constraint constraints.txt" takes them
 # make bench   the benchmarks, one JSON line each
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -11,7 +12,7 @@ PHOTOS ?= examples/photos
 # What an older checkout has installed here under the name that is another product's on PyPI.
 REMOVE_OLD_NAME = $(BIN)/python -m pip uninstall --quiet --quiet --yes pictograph
 
-.PHONY: demo test serve wheel check bench clean
+.PHONY: demo test serve wheel check lock bench clean
 
 demo: .venv/server.stamp
 	@$(BIN)/python scripts/demo.py "$(PHOTOS)"
@@ -29,6 +30,9 @@ wheel: | .venv/bin/python
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@echo "built $$(ls -t dist/*.whl | head -n 1); into an environment of yours: pip install \"$$(ls -t dist/*.whl | head -n 1)[server]\""
 
+lock:
+	@PYTHON="$(PYTHON)" scripts/lock
+
 bench: .venv/dev.stamp
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -42,10 +46,10 @@ clean:
 
 .venv/server.stamp: pyproject.toml | .venv/bin/python
 	@$(REMOVE_OLD_NAME)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[server]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --editable ".[server]"
 	@touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
 	@$(REMOVE_OLD_NAME)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --editable ".[dev]"
 	@touch $@ .venv/server.stamp
