@@ -17,6 +17,8 @@ from pictograph.types import ImageId, Sha256, SpaceId
 CHANNEL: Final = "pictograph_job"
 URGENT: Final = 10
 """Priority of a job that somebody is waiting for."""
+IDS_AT_ONCE: Final = 1000
+"""Of images in one statement: writing down more holds the event loop."""
 
 WAKE: Final = f"SELECT pg_notify('{CHANNEL}', '')"
 ENQUEUE: Final = f"""
@@ -191,7 +193,8 @@ async def enqueue_replacements(connection: Connection, image: ImageId | None = N
 
 async def enqueue_in(connection: Connection, space: SpaceId, images: Sequence[ImageId]) -> None:
     """Queues the images in one space; those that wait there already stay as they are."""
-    await connection.execute(ENQUEUE_IN, {"images": list(images), "space": space})
+    for start in range(0, len(images), IDS_AT_ONCE):  # to write them down takes time in which nobody else is served
+        await connection.execute(ENQUEUE_IN, {"images": list(images[start : start + IDS_AT_ONCE]), "space": space})
 
 
 async def retry_later(connection: Connection, claim: Claim, job: Job, delay: timedelta) -> None:
