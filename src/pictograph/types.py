@@ -33,6 +33,8 @@ MAX_FOLDER_SENT: Final = 4096
 """The same of a folder path, which has 1024 once it is normalised."""
 MAX_DESCRIPTION: Final = 10_000
 """Characters of a dataset's description."""
+MAX_README: Final = 100_000
+"""Characters of a readme, which published clients send and which means nothing here."""
 MAX_ENCODER: Final = 1024
 """Characters of what names an encoder: a name, or a folder on the server."""
 MAX_OFFSET: Final = 1_000_000

@@ -21,6 +21,7 @@ from pictograph.types import (
     MAX_FOLDER_SENT,
     MAX_LABEL,
     MAX_NAMED,
+    MAX_README,
     ImageState,
     OrganizationRole,
     Role,
@@ -662,10 +663,10 @@ class UploadUrl(Wire):
 class PlaceInDataset(Body):
     """A folder and a filename."""
 
-    directory_path: FolderPath = "/"
-    """Exactly this folder."""
-    filename: Name
-    """Exactly this name."""
+    directory_path: Annotated[str, Field(max_length=MAX_FOLDER_SENT)] = "/"
+    """Exactly this folder. What no folder can be called is not there."""
+    filename: Annotated[str, Field(max_length=MAX_NAMED)]
+    """Exactly this name. What no file can be called is not there."""
 
 
 class WhichExistRequest(Body):
@@ -737,11 +738,11 @@ class DatasetCreate(Body):
     """Unique in its organization; at most 255 characters, no slash."""
     description: Annotated[str, Field(max_length=MAX_DESCRIPTION)] | None = None
     """Free text."""
-    annotation_types: Annotated[list[str], Field(max_length=100)] | None = None
+    annotation_types: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)] | None = None
     """Means nothing: this service does not annotate."""
     classes: Annotated[list[dict[str, Any]], Field(max_length=10_000)] | None = None
     """Means nothing: this service does not annotate."""
-    readme: str | None = None
+    readme: Annotated[str, Field(max_length=MAX_README)] | None = None
     """Means nothing: `description` is kept."""
 
 
@@ -754,13 +755,13 @@ class DatasetUpdate(Body):
     """At most 255 characters, no slash."""
     description: Annotated[str, Field(max_length=MAX_DESCRIPTION)] | None = None
     """Free text."""
-    annotation_types: Annotated[list[str], Field(max_length=100)] | None = None
+    annotation_types: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)] | None = None
     """Means nothing: this service does not annotate."""
     classes: Annotated[list[dict[str, Any]], Field(max_length=10_000)] | None = None
     """Means nothing: this service does not annotate."""
     classes_base: Annotated[list[dict[str, Any]], Field(max_length=10_000)] | None = None
     """Means nothing: this service does not annotate."""
-    readme: str | None = None
+    readme: Annotated[str, Field(max_length=MAX_README)] | None = None
     """Means nothing: `description` is kept."""
 
 
@@ -837,11 +838,12 @@ class CreatedApiKey(Wire):
 class ApiKeyCreate(Body):
     """Body of `POST /api/v1/api-keys/`."""
 
-    name: str
+    name: Name
+    """What it is for; at most 255 characters."""
     role: Role = "member"
     expires_at: AwareDatetime | None = None
     """When it is to stop working, with a time zone: `2027-01-01T00:00:00Z`. Absent: never."""
-    organization_id: str | None = None
+    organization_id: Annotated[str, Field(max_length=MAX_NAMED)] | None = None
     """Your own organization's id or name, which is also what is meant when it is absent."""
     rate_limit: Literal[0] | None = None
     """0 or absent: this service counts no requests per hour, so it promises no such limit."""

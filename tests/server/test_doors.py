@@ -14,7 +14,7 @@ import pytest
 from pictograph import NotSupported, PictographError
 from pictograph.client import calls
 from pictograph.server.missing import OF_DATASETS, OF_IMAGES, RESOURCES
-from pictograph.wire import API_PREFIX, KEYS_PREFIX, UPLOADS_PREFIX, Dataset
+from pictograph.wire import API_PREFIX, UPLOADS_PREFIX, Dataset
 from support.databases import fresh_database
 from support.pictures import picture_bytes
 from support.raw import Raw
@@ -121,7 +121,6 @@ CALLED = [
     ("GET", f"{API_PREFIX}/datasets/by-name/street"),
     ("POST", f"{API_PREFIX}/images/0198c0de-0000-7000-8000-000000000000/review"),
     ("POST", f"{API_PREFIX}/images/street/a/b.jpg/split"),
-    ("GET", f"{KEYS_PREFIX}/0198c0de-0000-7000-8000-000000000000"),
 ]
 
 

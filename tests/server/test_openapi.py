@@ -96,10 +96,57 @@ def test_every_endpoint_says_what_it_does_and_how_it_fails(service: Service) -> 
     for path, item in specification["paths"].items():
         for method, operation in item.items():
             assert operation.get("description"), (method, path)
-            assert {"4XX", "5XX"} <= operation["responses"].keys(), (method, path)
-            for name in ("4XX", "5XX"):
-                schema = operation["responses"][name]["content"]["application/json"]["schema"]
+            failures = {name: answer for name, answer in operation["responses"].items() if name >= "400"}
+            assert {"421", "422", "429", "500"} <= failures.keys(), (method, path)
+            assert not failures.keys() & {"4XX", "5XX", "501"}, (method, path)
+            assert ("401" in failures) == (path.startswith("/api/v1/") and "token" not in path), (method, path)
+            assert ("413" in failures) == ("requestBody" in operation), (method, path)
+            for answer in failures.values():
+                schema = answer["content"]["application/json"]["schema"]
                 assert schema["$ref"].endswith("/ErrorAnswer"), (method, path)
+
+
+def test_every_text_that_a_request_can_carry_has_a_limit_in_the_description(service: Service) -> None:
+    specification = httpx.get(f"{service.address}/openapi.json").json()
+    unlimited = set()
+    for path, item in specification["paths"].items():
+        for method, operation in item.items():
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "query" and not limited(parameter["schema"]):
+                    unlimited.add(f"{method} {path} {parameter['name']}")
+    for name in bodies_of(specification):
+        for field, schema in specification["components"]["schemas"][name]["properties"].items():
+            if not limited(schema):
+                unlimited.add(f"{name}.{field}")
+    assert unlimited == set()
+
+
+def limited(schema: dict[str, Any]) -> bool:
+    """Whether each text in it, and each list, has a most."""
+    if "anyOf" in schema:
+        return all(limited(part) for part in schema["anyOf"])
+    if schema.get("type") == "array":
+        return "maxItems" in schema and limited(schema["items"])
+    if schema.get("type") != "string":
+        return True
+    if "contentMediaType" in schema:  # a file: the setting max_bytes is its limit
+        return True
+    return "maxLength" in schema or "enum" in schema or "const" in schema or schema.get("format") in FIXED
+
+
+FIXED = {"binary", "date-time", "uuid"}
+
+
+def bodies_of(specification: dict[str, Any]) -> set[str]:
+    """Names of the models of request bodies."""
+    contents = [
+        content["schema"]["$ref"].rpartition("/")[2]
+        for item in specification["paths"].values()
+        for operation in item.values()
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+        if "$ref" in content["schema"]
+    ]
+    return set(contents)
 
 
 @pytest.mark.parametrize("operation", [("get", "/search/similar"), ("get", "/search/by-tags")])

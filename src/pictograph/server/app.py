@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from pictograph.search.sampling import RecallSampler
 from pictograph.server.admission import Admission
 from pictograph.server.background import beside, every, watch_lag
+from pictograph.server.described import describe
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.hosts import HostNames, KnownHosts
 from pictograph.server.metrics import CountRequests, Metrics
@@ -121,6 +122,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
         app.include_router(router)
     add_reference(app)
     install_error_handlers(app, all_routes())
+    describe(app, all_routes())
     app.state.metrics = metrics
     app.state.refusals = Refusals()
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)

@@ -33,6 +33,8 @@ from pictograph.wire import UPLOADS_PREFIX
 
 logger = logging.getLogger(__name__)
 
+CALLED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""Methods by which published clients call."""
 OF_THEMSELVES: Final = ("extra_forbidden", "two_values")
 """Errors whose message names the field."""
 
@@ -60,7 +62,11 @@ def install_error_handlers(app: FastAPI, routes: Sequence[APIRoute] = ()) -> Non
         allowed = methods_at(path, routes) if error.status_code == 405 else []
         if request.method == "OPTIONS" and allowed:
             return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
-        if error.status_code in (404, 405) and (missing := not_supported(request.method, path)):
+        if (
+            error.status_code in (404, 405)
+            and request.method in CALLED
+            and (missing := not_supported(request.method, path))
+        ):
             return answer(request, missing)
         error_class = error_class_for(error.status_code, None)
         answered = answer(request, error_class(describe_http(request, error), status_code=error.status_code))

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from pictograph.errors import NotSupported
-from pictograph.wire import API_PREFIX, KEYS_PREFIX
+from pictograph.wire import API_PREFIX
 
 RESOURCES: Final = (
     "annotation-comments", "annotations", "auto-annotate", "batch", "billing", "connectors", "credits", "deployments",
@@ -29,7 +29,6 @@ PUBLISHED: Final = (
     (re.compile(rf"{API_PREFIX}/datasets/[^/]+/({'|'.join(OF_DATASETS)})(/.*)?"), "datasets {}"),
     (re.compile(rf"{API_PREFIX}/images/({'|'.join(OF_IMAGES)})"), "images {}"),
     (re.compile(rf"{API_PREFIX}/images/.+/({'|'.join(OF_IMAGES)})"), "images {}"),
-    (re.compile(rf"{KEYS_PREFIX}/[^/]+"), "api-keys by id"),
 )
 """Paths that the published clients call, and what they call by them."""
 

@@ -11,6 +11,7 @@ from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import Admin, KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.answers import answer_of
+from pictograph.server.inputs import Cursor
 from pictograph.store.images import ImageFilter
 from pictograph.types import MAX_LIST_OFFSET, DatasetId
 
@@ -26,7 +27,7 @@ async def list_datasets(
     caller: Viewer,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while datasets come and go.")] = 0,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
     archived: Annotated[bool, Query(description="Only archived ones: datasets are never archived, so none.")] = False,
 ) -> Response:
     """Your datasets, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
@@ -103,7 +104,7 @@ async def dataset_history(
     caller: Viewer,
     dataset: str,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> wire.Page[wire.Write]:
     """Who made, renamed and described the dataset, and when, newest first; its images have histories of their own."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)

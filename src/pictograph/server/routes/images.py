@@ -17,13 +17,14 @@ from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import Owner, UploadForm, admission_of, owner_of, pace_of
 from pictograph.server.answers import answer_of
 from pictograph.server.idempotency import only_reads, tell_of
+from pictograph.server.inputs import Cursor
 from pictograph.server.strict import Strict
 from pictograph.services import Services
 from pictograph.store.blobs import Parts
 from pictograph.store.images import Image, ImageFilter, Place, Replacement, Tagging
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
-from pictograph.types import MAX_LIST_OFFSET, DatasetId, ImageId, ImageState
+from pictograph.types import MAX_FOLDER_SENT, MAX_LIST_OFFSET, MAX_NAMED, DatasetId, ImageId, ImageState
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/images", tags=["images"], route_class=KeyFirst)
 forms = APIRouter(prefix=router.prefix, tags=["images"], route_class=UploadForm)
@@ -37,6 +38,13 @@ SPOOL_BYTES: Final = 1_000_000
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The picture."},
     304: {"description": "Not modified: the bytes of `If-None-Match` are still those of the image."},
+}
+PICTURE_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "The file; the setting `max_bytes` says how large it may be.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 
 
@@ -63,10 +71,10 @@ async def upload_image(
     request: Request,
     services: ServicesDep,
     caller: Member,
-    dataset: Annotated[str, Form(description="Name or UUID.")],
+    dataset: Annotated[str, Form(max_length=MAX_NAMED, description="Name or UUID.")],
     file: Annotated[UploadFile, File(description="The picture.")],
-    directory_path: Annotated[str, Form()] = "/",
-    filename: Annotated[str | None, Form(description="Absent: the file's own name.")] = None,
+    directory_path: Annotated[str, Form(max_length=MAX_FOLDER_SENT)] = "/",
+    filename: Annotated[str | None, Form(max_length=MAX_NAMED, description="Absent: the file's own name.")] = None,
     replace: Annotated[bool, Form(description="An image of this place keeps its id and gets these bytes.")] = False,
 ) -> OneImage:
     """One picture in one step: when this answers 201, the image can no longer be lost.
@@ -94,7 +102,7 @@ async def create_upload_url(
     return wire.Data[wire.UploadUrl](data=wire.UploadUrl(upload_url=address))
 
 
-@uploads.put("/{token}", status_code=200)
+@uploads.put("/{token}", status_code=200, openapi_extra=PICTURE_BODY)
 async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict[str, bool]:
     """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here.
 
@@ -153,9 +161,9 @@ async def list_images(
     request: Request,
     services: ServicesDep,
     caller: Viewer,
-    dataset: Annotated[str, Query(description="Name or UUID.")],
-    directory_path: Annotated[str | None, Query(description="Exactly this folder.")] = None,
-    filename: Annotated[str | None, Query(description="Exactly this name.")] = None,
+    dataset: Annotated[str, Query(max_length=MAX_NAMED, description="Name or UUID.")],
+    directory_path: Annotated[str | None, Query(max_length=MAX_FOLDER_SENT, description="Exactly this folder.")] = None,
+    filename: Annotated[str | None, Query(max_length=MAX_NAMED, description="Exactly this name.")] = None,
     state: Annotated[
         ImageState | None, Query(description="`failed` tells what could not be processed, and why.")
     ] = None,
@@ -174,7 +182,7 @@ async def list_images(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while images come and go.")] = 0,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """Images of a dataset, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
@@ -208,7 +216,7 @@ async def image_history(
     caller: Viewer,
     image_id: UUID,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> wire.Page[wire.Write]:
     """Who wrote the image, and when, newest first. It goes with the image when that is deleted for good."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))

@@ -11,6 +11,8 @@ from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import Admin, KeyFirst, ServicesDep, require_role
 from pictograph.server.answers import answer_of
+from pictograph.server.inputs import Cursor
+from pictograph.types import MAX_NAMED
 
 router = APIRouter(prefix=wire.KEYS_PREFIX, tags=["api keys"], route_class=KeyFirst)
 
@@ -20,8 +22,10 @@ async def list_keys(
     services: ServicesDep,
     caller: Admin,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
-    organization_id: Annotated[str | None, Query(description="Your own; published clients send it.")] = None,
+    cursor: Cursor = None,
+    organization_id: Annotated[
+        str | None, Query(max_length=MAX_NAMED, description="Your own; published clients send it.")
+    ] = None,
 ) -> Response:
     """Keys of your organization, oldest first, revoked ones included; without their secrets."""
     await services.keys.require_own(caller.organization_id, organization_id)

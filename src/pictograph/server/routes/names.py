@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, ServicesDep, Viewer
+from pictograph.server.inputs import Cursor
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/name-changes", tags=["datasets"], route_class=KeyFirst)
 
@@ -18,7 +19,7 @@ async def list_name_changes(
     services: ServicesDep,
     caller: Viewer,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> wire.Page[wire.NameChange]:
     """Names of datasets, folders, images and keys that are written in one spelling (NFC) now, and what they were."""
     listed = await services.name_changes.list(caller.organization_id, limit=limit, cursor=cursor)

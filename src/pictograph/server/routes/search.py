@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
 
 from pictograph import wire
 from pictograph.index.tagged import TagFilter
@@ -18,12 +19,16 @@ from pictograph.search.query import (
 )
 from pictograph.server import present
 from pictograph.server.access import ServicesDep, Viewer
+from pictograph.server.inputs import MAX_ID_SENT, Cursor
 from pictograph.server.questions import Question
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
+    MAX_FOLDER_SENT,
+    MAX_LABEL,
     MAX_LIMIT,
+    MAX_NAMED,
     MAX_OFFSET,
     MAX_TEXT,
     TagMatch,
@@ -32,12 +37,16 @@ from pictograph.types import (
 router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_class=Question)
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most rows to return; the cap is 500.")]
-Labels = Annotated[list[str] | None, Query(max_length=200, description="Repeat the key for several tags.")]
+Labels = Annotated[
+    list[Annotated[str, Field(max_length=MAX_LABEL)]] | None,
+    Query(max_length=200, description="Repeat the key for several tags."),
+]
 Match = Annotated[TagMatch, Query(description="How tags inside one category combine.")]
 Exact = Annotated[bool, Query(description="Only the exact answer, whatever it takes.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
-DatasetName = Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")]
-Folder = Annotated[str | None, Query(description="Only this folder, with all below it.")]
+DatasetName = Annotated[
+    str | None, Query(max_length=MAX_NAMED, description="Name or UUID; absent: the whole organization.")
+]
+Folder = Annotated[str | None, Query(max_length=MAX_FOLDER_SENT, description="Only this folder, with all below it.")]
 
 
 async def asked_tags(  # async: FastAPI would give it a thread
@@ -55,14 +64,17 @@ async def similar(
     services: ServicesDep,
     caller: Viewer,
     tags: Tags,
-    image_id: Annotated[str, Query(description="UUID of the reference image.")],
+    image_id: Annotated[str, Query(max_length=MAX_ID_SENT, description="UUID of the reference image.")],
     threshold: Annotated[
         float, Query(ge=0, le=1, allow_inf_nan=False, description="Least cosine similarity; 0.6 is about related.")
     ] = DEFAULT_THRESHOLD,
     limit: Limit = DEFAULT_LIMIT,
     directory_path: Annotated[
         str | None,
-        Query(description="Folder to search, with all below it. Absent: the reference's own; `/`: the dataset."),
+        Query(
+            max_length=MAX_FOLDER_SENT,
+            description="Folder to search, with all below it. Absent: the reference's own; `/`: the dataset.",
+        ),
     ] = None,
     exact: Exact = False,
     cursor: Cursor = None,
@@ -124,10 +136,14 @@ async def explain(
     services: ServicesDep,
     caller: Viewer,
     tags: Tags,
-    image_id: Annotated[str | None, Query(description="UUID of a reference image, or else `text`.")] = None,
+    image_id: Annotated[
+        str | None, Query(max_length=MAX_ID_SENT, description="UUID of a reference image, or else `text`.")
+    ] = None,
     text: Annotated[str | None, Query(max_length=MAX_TEXT, description="Words, or else `image_id`.")] = None,
-    dataset_name: Annotated[str | None, Query(description="With `text`: name or UUID.")] = None,
-    directory_path: Annotated[str | None, Query(description="As in the search itself.")] = None,
+    dataset_name: Annotated[str | None, Query(max_length=MAX_NAMED, description="With `text`: name or UUID.")] = None,
+    directory_path: Annotated[
+        str | None, Query(max_length=MAX_FOLDER_SENT, description="As in the search itself.")
+    ] = None,
     threshold: Annotated[
         float | None, Query(ge=0, le=1, allow_inf_nan=False, description="Absent: the search's own default.")
     ] = None,

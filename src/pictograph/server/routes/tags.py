@@ -12,7 +12,8 @@ from pictograph.server import present_tags as present
 from pictograph.server.access import KeyFirst, Operator, ServicesDep, Viewer, reads, runs
 from pictograph.server.answers import answer_of
 from pictograph.server.idempotency import in_steps
-from pictograph.types import TagCategory
+from pictograph.server.inputs import Cursor
+from pictograph.types import MAX_LABEL, MAX_NAMED, TagCategory
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/tags", tags=["tags"], route_class=KeyFirst)
 
@@ -30,12 +31,14 @@ async def taxonomy(services: ServicesDep) -> Response:
 async def preview(
     services: ServicesDep,
     caller: Viewer,
-    label: Annotated[str, Query(description="Its name, or `objects/dog`.")],
+    label: Annotated[str, Query(max_length=MAX_LABEL, description="Its name, or `objects/dog`.")],
     threshold: Annotated[
         float | None, Query(allow_inf_nan=False, description="Absent: the taxonomy's own, as `reset` sets it.")
     ] = None,
     category: Category = None,
-    dataset_name: Annotated[str | None, Query(description="Name or UUID; absent: the whole organization.")] = None,
+    dataset_name: Annotated[
+        str | None, Query(max_length=MAX_NAMED, description="Name or UUID; absent: the whole organization.")
+    ] = None,
 ) -> wire.ThresholdPreview:
     """What another threshold would change, in your organization's images; nothing is changed."""
     found = await services.thresholds.preview(
@@ -65,7 +68,7 @@ async def reset(services: ServicesDep, caller: Operator, body: wire.LabelBody) -
 async def update(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=20_000, description="Most contents to tag anew by this call.")] = 2000,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the call before.")] = None,
+    cursor: Cursor = None,
 ) -> wire.TagUpdate:
     """Brings tags that another version gave to the running one, from what is kept. Call it until there is no cursor.
 

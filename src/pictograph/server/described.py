@@ -1,0 +1,163 @@
+"""What `/openapi.json` says beyond what FastAPI reads from the routes: failures, other names, limits of bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from pictograph.naming import aliases_of, other_names
+from pictograph.server.access import KeyFirst, reads
+from pictograph.server.strict import JSON_BYTES, Strict, body_model
+
+Document = dict[str, Any]
+
+REASONS: Final[Mapping[int, str]] = {
+    400: "The body cannot be read.",
+    401: "No key, or one that is unknown, revoked or expired.",
+    403: "The key's role is too low, or may not do this to that.",
+    404: "No such thing, or another organization's.",
+    405: "Not to be done to that; `Allow` says what is.",
+    408: "The request, or the rest of it, did not come in time.",
+    409: "The name is taken, or the state forbids it.",
+    413: "The body, or the picture in it, is larger than the server takes.",
+    415: "A body of another kind than this route reads.",
+    421: "Asked by a name that is not the service's.",
+    422: "A value is wrong, or a parameter or field does not exist.",
+    429: "Too much at once: come back after `Retry-After` seconds.",
+    431: "Headers, or the address with its query, are too long.",
+    500: "A fault of ours; the log has it under the request id.",
+    503: "The database, the blob store or an embedding is not there just now: come back after `Retry-After` seconds.",
+}
+ALWAYS: Final = (408, 421, 422, 429, 431, 500)
+"""Whatever is asked: these are said before the route is found."""
+WITH_BODY: Final = (400, 413, 415)
+NAMES_A_THING: Final = frozenset(
+    {"cursor", "dataset", "dataset_name", "directory_path", "encoder", "image_id", "image_ids", "key_id", "label"}
+    | {"organization_id", "path", "token"}
+)
+"""Parameters and fields that can name what does not exist."""
+IN_A_STATE: Final = ("/search/", "/thumbnail", "/tags")
+"""Paths of questions that the state of what they ask about can forbid."""
+
+
+def describe(app: FastAPI, routes: Sequence[APIRoute]) -> None:
+    """Makes the application's OpenAPI document complete. routes: all of them."""
+    original: Callable[[], Document] = app.openapi
+
+    def openapi() -> Document:
+        if app.openapi_schema is None or "x-described" not in app.openapi_schema:
+            document = original()
+            for route in routes:
+                for method in route.methods or ():
+                    describe_operation(document["paths"][route.path_format][method.lower()], route, method)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                document["components"]["schemas"].pop(unused, None)
+            app.openapi_schema = document | {"x-described": True}
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def describe_operation(operation: Document, route: APIRoute, method: str) -> None:
+    """Adds failures, other names and limits to one operation."""
+    responses = operation["responses"]
+    for general in ("4XX", "5XX", "422"):
+        responses.pop(general, None)
+    for status in sorted(statuses_of(route, method)):
+        responses[str(status)] = failure(status)
+    for response in responses.values():
+        response.setdefault("headers", {})["X-Request-Id"] = {
+            "description": "Names this request in the log.",
+            "schema": {"type": "string"},
+        }
+    if isinstance(route, Strict):
+        describe_names(operation, route)
+
+
+def failure(status: int) -> Document:
+    """An answer that is not a success."""
+    described: Document = {
+        "description": REASONS[status],
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+    }
+    if status in (429, 503):
+        whole = {"type": "string", "pattern": "^[0-9]+$"}
+        described["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": whole}}
+    return described
+
+
+def statuses_of(route: APIRoute, method: str) -> set[int]:
+    """Every status that is not a success and that this operation can answer with."""
+    statuses = {*ALWAYS}
+    if route.path != "/health":
+        statuses.add(503)
+    if isinstance(route, KeyFirst) or (isinstance(route, Strict) and needs_key(route.dependant)):
+        statuses |= {401} | ({403} if needs_more_than(route.dependant) else set())
+    if names_of(route) & NAMES_A_THING or "{" in route.path:
+        statuses.add(404)
+    if route.body_field is not None or method == "PUT":
+        statuses |= {*WITH_BODY}
+    if ":uuid}" in route.path and method not in ("GET", "DELETE"):
+        statuses.add(405)  # for what is no UUID: then it is a path, of which less can be asked
+    if method != "GET" or any(part in route.path for part in IN_A_STATE):
+        statuses.add(409)
+    return statuses
+
+
+def calls_of(dependant: Dependant) -> Iterator[Any]:
+    """All that an endpoint depends on."""
+    for needed in dependant.dependencies:
+        yield needed.call
+        yield from calls_of(needed)
+
+
+def needs_key(dependant: Dependant) -> bool:
+    """Whether the endpoint asks who calls."""
+    return any(
+        getattr(call, "__module__", "") == reads.__module__ and call.__name__ == "check" for call in calls_of(dependant)
+    )
+
+
+def needs_more_than(dependant: Dependant) -> bool:
+    """Whether some key may call it and another may not."""
+    checks = {call for call in calls_of(dependant) if getattr(call, "__name__", "") == "check"}
+    return bool(checks - {reads})
+
+
+def names_of(route: APIRoute) -> set[str]:
+    """Names of its parameters and of the fields of its body."""
+    if not isinstance(route, Strict):
+        return set()
+    model = body_model(route.dependant)
+    fields = set(model.model_fields) if model is not None and not route.form_names.known else set()
+    return {*route.query_names.known, *route.form_names.known, *fields}
+
+
+def describe_names(operation: Document, route: Strict) -> None:
+    """Says which other names are taken, and how large a body may be."""
+    aliases = aliases_of(route.query_names.known)
+    for parameter in operation.get("parameters", ()):
+        others = other_names(parameter["name"], aliases) if parameter["in"] == "query" else []
+        if others:
+            parameter["x-aliases"] = others
+            parameter["description"] = f"{parameter.get('description', '')} Also: {listed(others)}.".strip()
+    body = operation.get("requestBody")
+    if body is None or route.body_field is None:
+        return
+    names = [*route.form_names.known] or sorted(names_of(route) - {*route.query_names.known})
+    aliases = aliases_of(names)
+    taken = [f"`{name}` also as {listed(other_names(name, aliases))}" for name in names if other_names(name, aliases)]
+    limit = (
+        "The setting `max_bytes` says how large the file may be."
+        if route.form_names.known
+        else f"At most {JSON_BYTES} bytes."
+    )
+    body["description"] = " ".join([limit, *([f"Other names: {'; '.join(taken)}."] if taken else [])])
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
