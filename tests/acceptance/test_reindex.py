@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 
 from acceptance.processes import Place, send, until
 from pictograph import Client
+from pictograph.db.pool import Database
+from pictograph.index.reindex import Reindex
+from pictograph.services import start_reindex
 from support.pictures import picture_bytes
 
 pytestmark = pytest.mark.acceptance
@@ -23,6 +27,16 @@ def value(place: Place, statement: str) -> Any:
     with psycopg.connect(place.conninfo, autocommit=True, connect_timeout=10) as connection:
         row = connection.execute(statement.encode()).fetchone()
     return row[0] if row else None
+
+
+async def go_back(database_url: str) -> None:
+    """To the test encoder, which cannot be chosen over HTTP."""
+    database = Database(database_url, max_connections=1)
+    await database.open()
+    try:
+        await start_reindex(Reindex(database), "noop", 1.0)
+    finally:
+        await database.close()
 
 
 def upload(client: Client, numbers: range) -> None:
@@ -83,7 +97,7 @@ def test_workers_elsewhere_need_the_two_urls_and_follow_the_library_to_another_e
         upload(client, range(5, 8))
         assert client.datasets.wait_until_processed("street", timeout=60).tagged == 8
 
-        client.reindex.start("noop")
+        asyncio.run(go_back(database_url))
         other = place.pictograph(*elsewhere, "--encoder", "noop")
         until(lambda: client.reindex.status().active.encoder == "noop", "it switches back")
         until(lambda: follower.said.count("Ready, with encoder noop") == 2, "and follows back")
