@@ -24,6 +24,7 @@ from pictograph.errors import (
 )
 from pictograph.jobs.queue import Backlog
 from pictograph.pipeline import Intake
+from pictograph.server.run import still_serves
 from pictograph.store import key_memory
 from pictograph.store.blobs import BlobMissing, BlobStore, original_name
 from pictograph.store.datasets import Dataset, Datasets
@@ -587,6 +588,19 @@ async def test_a_revoked_key_stops_working_at_once_and_stays_listed(garden: Gard
     assert (listed.revoked_at is not None, listed.revoked_by, listed.works) == (True, caller.key_id, False)
     with pytest.raises(NotFoundError):
         await keys.revoke(caller, key.id)
+
+
+async def test_a_machine_goes_on_with_its_key_while_it_works_and_somebody_may_do_all(garden: Garden) -> None:
+    """Else `serve` makes one with role installation, so that nobody is locked out for good."""
+    keys = Keys(garden.database)
+    _, member = await keys.create(garden.organization, "this machine", "member")
+    assert not await still_serves(keys, member)
+    key, secret = await keys.create(garden.organization, "this machine", "installation")
+    assert await still_serves(keys, secret)
+    assert await still_serves(keys, member)
+    await rows(garden, "UPDATE api_key SET expires_at = now() WHERE id = %s", key.id)
+    for known in (secret, member, new_secret()):
+        assert not await still_serves(Keys(garden.database), known)
 
 
 async def test_of_two_installation_keys_that_revoke_each_other_at_once_one_stays(garden: Garden) -> None:

@@ -212,6 +212,13 @@ def test_a_key_has_1_to_200_characters(raw: Raw, key: str, status: int) -> None:
     assert status == 201 or "Idempotency-Key" in answer.json()["detail"]
 
 
+def test_a_body_that_nobody_reads_is_not_taken_into_memory_for_its_key(raw: Raw, street: Dataset) -> None:
+    path = f"{API_PREFIX}/datasets/street/retry-failed"
+    answer = keyed(raw, "POST", path, content=b"x" * 1_100_000)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert keyed(raw, "POST", path, "k2").status_code == 200
+
+
 def test_no_answer_tells_of_an_image_that_was_deleted_for_good(
     service: Service, raw: Raw, client: Client, street: Dataset
 ) -> None:

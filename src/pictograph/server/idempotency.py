@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from pictograph.errors import ApiError, PictographError, RateLimitError, SlowSender, ValidationError
 from pictograph.server.failures import answer as error_answer
-from pictograph.server.strict import Handler, StrictRequest
+from pictograph.server.strict import JSON_BYTES, Handler, StrictRequest
 from pictograph.services import Services
 from pictograph.store.idempotency import Answer, Claim, RequestKey, fingerprint_of
 from pictograph.types import ImageId
@@ -132,6 +132,7 @@ async def fingerprint(request: Request) -> bytes:
     try:
         if isinstance(request, StrictRequest) and request.form_names is not None:
             return fingerprint_of([*parts, b"form", *await form_parts(await request.form())])
+        request.scope.setdefault("state", {}).setdefault("body_limit", JSON_BYTES)
         return fingerprint_of([*parts, b"body", await request.body()])
     except ClientDisconnect as error:
         raise HTTPException(400, "The request ended before its body was here.") from error
