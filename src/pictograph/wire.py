@@ -796,12 +796,15 @@ class ApiKey(Wire):
 
 
 class Write(Wire):
-    """One write of an image or a dataset: who, what and when."""
+    """One write of an image, a dataset or the installation: who, what and when."""
 
     at: datetime
     action: str
     """Of an image `uploaded`, `archived`, `restored`, `replaced` (its bytes), `moved` or `retried`; of a dataset
-    `created`, `renamed` or `described`."""
+    `created`, `renamed` or `described`; of the installation `threshold changed`, `reindex started`,
+    `reindex cancelled`, `failures accepted`, `encoder changed` or `encoder forgotten`."""
+    detail: str | None = None
+    """Of an act on the installation: the encoder, or `objects/dog: default -> 0.4`."""
     key_id: str | None = None
     """The API key that asked for it; None where the service itself wrote, or before keys were noted."""
     key_name: str | None = None

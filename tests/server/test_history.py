@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from pictograph import Client, NotFoundError, ValidationError
+from pictograph import Client, ForbiddenError, NotFoundError, ValidationError
 from pictograph.localconfig import LocalConfig, write_config
 from pictograph.types import OrganizationId
 from pictograph.wire import Dataset, Write
 from support.commands import Command, runner
 from support.pictures import picture_bytes
 from support.raw import Raw
-from support.services import Service, client_of
+from support.services import Service, client_of, running_service
 
 
 @pytest.fixture
@@ -163,3 +164,35 @@ def test_the_command_shows_it(command: Command, client: Client, street: Dataset)
     code, out, _ = command("history", image, "--json")
     assert [row["action"] for row in json.loads(out)["data"]] == ["archived", "uploaded"]
     assert command("history", str(uuid4()))[0] == 4
+
+
+def test_what_is_done_to_the_whole_installation_is_told_to_who_may_do_it(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_service(database_url, tmp_path / "data") as service:
+        organization = service.organization()
+        operator = service.client(organization, "installation")
+        operator.tags.apply("objects/dog", threshold=0.4)
+        operator.tags.apply("objects/dog", threshold=0.4)
+        operator.tags.reset("objects/dog")
+        operator.reindex.start("offline")
+        operator.reindex.accept_failures()
+        operator.reindex.cancel()
+        assert operator.reindex.forget_previous() == 1
+        rows = operator.history()
+        assert [(row.action, row.detail) for row in reversed(rows)] == [
+            ("encoder changed", "noop"),
+            ("threshold changed", "objects/dog: default -> 0.4"),
+            ("threshold changed", "objects/dog: 0.4 -> default"),
+            ("reindex started", "offline"),
+            ("failures accepted", "offline"),
+            ("reindex cancelled", "offline"),
+            ("encoder forgotten", "offline"),
+        ]
+        assert {row.key_name for row in rows[:-1]} == {"installation key"}
+        assert rows[-1].key_name is None  # by the start of the service
+        with pytest.raises(ForbiddenError, match="installation"):
+            service.client(organization, "owner").history()
+        write_config(LocalConfig(service.address, operator._transport.config.api_key, "elsewhere"))
+        code, out, _ = runner(monkeypatch, capsys)("history", "--limit", "2")
+        assert (code, "encoder forgotten (offline)" in out, "2 of 7" in out) == (0, True, True)

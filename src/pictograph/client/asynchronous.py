@@ -97,6 +97,10 @@ class AsyncClient:
         """Address of the service."""
         return self._transport.config.base_url
 
+    async def history(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
+        """As `Client.history`."""
+        return await self._transport.send(calls.history_of_installation(limit, cursor))
+
     async def ready(self) -> wire.Health:
         """As `Client.ready`."""
         return await self._transport.send(calls.ready())

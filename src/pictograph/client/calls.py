@@ -311,6 +311,11 @@ def restore_image(image_id: str) -> Call[wire.Image]:
     return Call("POST", image_path(image_id, "restore"), lambda r: parse(wire.Data[wire.Image], r).data)
 
 
+def history_of_installation(limit: int, cursor: str | None) -> Call[ListPage[wire.Write]]:
+    query = [("limit", str(limit)), *given(("cursor", cursor))]
+    return Call("GET", api("history", ""), lambda r: listed(parse(wire.Page[wire.Write], r)), query)
+
+
 def history_of_image(image_id: str, limit: int, cursor: str | None) -> Call[ListPage[wire.Write]]:
     query = [("limit", str(limit)), *given(("cursor", cursor))]
     return Call("GET", image_path(image_id, "history"), lambda r: listed(parse(wire.Page[wire.Write], r)), query)

@@ -113,6 +113,14 @@ class Client:
         """Address of the service."""
         return self._transport.config.base_url
 
+    def history(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
+        """Who changed thresholds and the encoder, which all organizations share, and when, newest first.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before. Needs role installation; images and datasets have
+        histories of their own. Raises ForbiddenError.
+        """
+        return self._transport.send(calls.history_of_installation(limit, cursor))
+
     def ready(self) -> wire.Health:
         """Which encoder runs and how many images wait. Raises ServerError (503) while the service is not ready."""
         return self._transport.send(calls.ready())

@@ -44,8 +44,10 @@ PLANNED: Final[dict[Plans, list[str]]] = {
 KEEP_PLANS = "SET LOCAL plan_cache_mode = auto"
 """For transactions that write: foreign keys are checked row by row, and each check would be planned anew, which takes
 thirty times as long as the check."""
+AUTHOR = "SELECT set_config('pictograph.author', %s, true)"
+"""Triggers note who writes."""
 KEEP_PLANS_AND_AUTHOR = "SELECT set_config('plan_cache_mode', 'auto', true), set_config('pictograph.author', %s, true)"
-"""The same, and triggers note who writes."""
+"""Both in one statement."""
 POOL_TIMEOUT_S = 15.0
 WAITING_PER_CONNECTION = 20
 """Requests that may wait for each connection: with statements of some 10 ms the last of them waits 0.2 s."""
@@ -267,6 +269,13 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside one transaction: all of it is committed at the end, or none."""
+        async with self._begun() as connection:
+            if (writer := author.get()) is not None:
+                await connection.execute(AUTHOR, [str(writer)])
+            yield connection
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[Connection]:
         unit = self._unit()
         if unit is not None:
             with self._errors():
@@ -298,7 +307,7 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Connection]:
         """As `transaction`, with `KEEP_PLANS`: for few or many rows that others refer to."""
-        async with self.transaction() as connection:
+        async with self._begun() as connection:
             writer = author.get()
             if writer is None:
                 await connection.execute(KEEP_PLANS)

@@ -195,7 +195,7 @@ class Reindex:
 
     async def accept_failures(self) -> None:
         """Lets the switch happen although it loses images. Raises ConflictError if no reindex runs."""
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             if not (await connection.execute(ACCEPT)).rowcount:
                 raise ConflictError("No reindex is running, so there are no failures to accept.")
 

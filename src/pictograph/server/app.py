@@ -21,7 +21,7 @@ from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
-from pictograph.server.routes import datasets, health, images, keys, names, reindex, search, tags
+from pictograph.server.routes import datasets, health, history, images, keys, names, reindex, search, tags
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
@@ -44,6 +44,7 @@ ROUTERS: Final = (
     keys.router,
     names.router,
     reindex.router,
+    history.router,
     health.router,
     images.forms,
     images.uploads,

@@ -44,7 +44,13 @@ def pagination(total: int | None, next_cursor: str | None, *, limit: int, offset
 
 def history(listed: Listed[Write], *, limit: int) -> wire.Page[wire.Write]:
     rows = [
-        wire.Write(at=row.at, action=row.action, key_id=str(row.key_id) if row.key_id else None, key_name=row.key_name)
+        wire.Write(
+            at=row.at,
+            action=row.action,
+            detail=row.detail,
+            key_id=str(row.key_id) if row.key_id else None,
+            key_name=row.key_name,
+        )
         for row in listed.rows
     ]
     return wire.Page(data=rows, pagination=pagination(listed.total, listed.next_cursor, limit=limit))

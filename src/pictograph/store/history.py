@@ -12,8 +12,10 @@ from pictograph.db.rows import fetch_all, fetch_value
 from pictograph.store.pages import Listed, not_ours, packed, page_of, question_key, unpacked
 from pictograph.types import DatasetId, ImageId
 
+INSTALLATION: Final = UUID(int=0)
+"""What is noted of no single image or dataset: acts that reach every organization."""
 PAGE: Final = """
-SELECT h.id, h.at, h.action, h.key_id, k.name AS key_name
+SELECT h.id, h.at, h.action, h.detail, h.key_id, k.name AS key_name
 FROM write_history h LEFT JOIN api_key k ON k.id = h.key_id
 WHERE h.about = %(about)s AND (%(before)s::bigint IS NULL OR h.id < %(before)s)
 ORDER BY h.id DESC LIMIT %(limit)s"""
@@ -28,6 +30,8 @@ class Write:
     """Rising with every write."""
     at: datetime
     action: str
+    detail: str | None
+    """Of an act on the installation: which encoder, or which threshold from what to what."""
     key_id: UUID | None
     """None where the service itself wrote, or before keys were noted."""
     key_name: str | None
@@ -39,7 +43,7 @@ class History:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def of(self, about: ImageId | DatasetId, *, limit: int, cursor: str | None = None) -> Listed[Write]:
+    async def of(self, about: ImageId | DatasetId | UUID, *, limit: int, cursor: str | None = None) -> Listed[Write]:
         """One page, newest first. Raises ValidationError for a cursor of another question."""
         question = question_key("history", about)
         values = {
