@@ -18,7 +18,7 @@ from pictograph.upload.colour import to_opaque_srgb
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.opening import OpenPicture, library_errors_as_bad_image, open_picture
 from pictograph.upload.picture import Picture
-from pictograph.upload.png_file import deep_png_picture
+from pictograph.upload.png_file import PngFile, deep_png_picture, scale_key_value
 from pictograph.upload.tiff_samples import read_tiff_picture
 
 _TURNS: Final[Mapping[int, Image.Transpose]] = {
@@ -69,6 +69,8 @@ def _decoded(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Ima
     whole = _loaded(image)
     if isinstance(image, BmpImageFile):
         return _without_empty_alpha(whole)
+    if isinstance(image, PngFile) and opened.header.bits <= 8:
+        scale_key_value(whole, opened.header.bits)
     if opened.header.bits == 16 and opened.header.samples > 1:
         return deep_png_picture(source, whole, opened.header.samples, absolute=opened.is_hdr) or whole
     return whole

@@ -160,7 +160,7 @@ def library_errors_as_bad_image() -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split()).rstrip(".")[:200]
     if text == "unknown pixel mode":
-        return "this layout of pixels is not supported (64-bit floats, for instance)"
+        return "this layout of pixels is not supported"
     if any(hint in text.lower() for hint in _CUT_SHORT_HINTS):
         return f"it is cut short ({text})"
     return text if " " in text else "its header is broken"

@@ -64,6 +64,14 @@ def is_side_chunk(name: bytes) -> bool:
     return bool(name[0] & 0x20)
 
 
+def scale_key_value(image: Image.Image, bits: int) -> None:
+    """Makes the transparent value of a grey picture comparable with its values, which Pillow brings to 8 bits."""
+    key = image.info.get("transparency")
+    if image.mode == "L" and isinstance(key, int):
+        largest = (1 << bits) - 1
+        image.info["transparency"] = (key & largest) * 255 // largest
+
+
 def deep_png_picture(source: bytes, image: Image.Image, samples: int, *, absolute: bool) -> Image.Image | None:
     """A loaded picture of 16 bits a channel, read anew with all of them where that makes a difference; else None.
 

@@ -124,6 +124,19 @@ def test_the_key_colour_of_a_16_bit_png_is_transparent_and_its_neighbour_is_not(
     assert pixels[20, 10].tolist() == COLOUR[0, 0].tolist()
 
 
+@pytest.mark.parametrize(("bits", "row"), [(1, 0b01010101), (2, 0b00011011), (4, 0x37), (8, 200)])
+def test_the_key_value_of_a_grey_png_is_transparent_at_every_depth(bits: int, row: int) -> None:
+    first = row >> (8 - bits)
+    largest = (1 << bits) - 1
+    for key, expected in ((first, 255), (first ^ 1, first * 255 // largest), (first + 256, 255)):
+        header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 8 // bits, 1, bits, 0, 0, 0, 0))
+        body = png_chunk(b"tRNS", struct.pack(">H", key)) + png_chunk(b"IDAT", zlib.compress(bytes((0, row))))
+        source = b"\x89PNG\r\n\x1a\n" + header + body + png_chunk(b"IEND", b"")
+        pixels = decode_picture(source, at_least_px=None, limits=LIMITS).pixels
+        if bits > 1 or key < 2:
+            assert pixels[0, 0].tolist() == [expected] * 3
+
+
 @pytest.mark.parametrize(("kind", "expected"), [(0, 0), (1, 255 - 128), (2, 255 - 128)])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
 def test_the_fourth_sample_of_a_tiff_is_what_its_tag_says(kind: int, expected: int, dtype: str) -> None:
