@@ -800,7 +800,8 @@ class Write(Wire):
 
     at: datetime
     action: str
-    """Of an image `uploaded`, `archived`, `restored`, `replaced` (its bytes), `moved` or `retried`; of a dataset
+    """Of an image `uploaded`, `archived`, `restored`, `replacing` (other bytes were sent), `replaced` (they are
+    its own now), `moved` or `retried`; of a dataset
     `created`, `renamed` or `described`; of the installation `threshold changed`, `reindex started`,
     `reindex cancelled`, `failures accepted`, `encoder changed` or `encoder forgotten`."""
     detail: str | None = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from pictograph import Client
+from pictograph.db.pool import Database
 from pictograph.errors import Unavailable
 from pictograph.store.idempotency import AnsweredRequests
 from pictograph.types import OrganizationId
@@ -188,6 +190,39 @@ def test_a_server_that_fails_before_it_answers_has_done_nothing(
     assert keyed(raw, "POST", f"{KEYS_PREFIX}/", "k2", json={"name": "x", "role": "admin"}).status_code == 201
     assert len(keys_of(raw)) == before + 1
     assert keyed(raw, "DELETE", f"{API_PREFIX}/datasets/street", "k3").json()["data"]["images_deleted"] == 1
+
+
+def test_a_write_whose_answer_was_a_503_after_the_commit_is_told_apart(
+    raw: Raw, client: Client, street: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection may end between the commit and the database's word for it."""
+    committing = Database.atomically
+
+    @asynccontextmanager
+    async def losing_the_word(database: Database) -> AsyncIterator[Any]:
+        async with committing(database) as unit:
+            yield unit
+        raise Unavailable("the connection ended while it waited for the database's word", retry_after_s=1)
+
+    body = {"dataset": "street", "filename": "r.jpg"}
+    url = raw.api("POST", "/images/upload-url", json=body).json()["data"]["upload_url"]
+    raw("PUT", url, content=picture_bytes(2))
+    writes: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", f"{API_PREFIX}/images/register", {"json": body}),
+        ("POST", f"{KEYS_PREFIX}/", {"json": {"name": "x", "role": "admin"}}),
+        ("PATCH", f"{API_PREFIX}/datasets/street", {"json": {"new_name": "road"}}),
+        ("DELETE", f"{API_PREFIX}/images/{put(client)}?permanent=true", {}),
+    ]
+    before = len(keys_of(raw))
+    for number, (method, path, options) in enumerate(writes):
+        with monkeypatch.context() as losing:
+            losing.setattr(Database, "atomically", losing_the_word)
+            assert keyed(raw, method, path, f"lost {number}", **options).status_code == 503
+        again = keyed(raw, method, path, f"lost {number}", **options)
+        assert again.is_success, again.text
+        assert again.headers[REPLAYED] == "true"
+    assert len(keys_of(raw)) == before + 1
+    assert [image.filename for image in client.images.list("road")] == ["r.jpg"]
 
 
 def test_a_refusal_that_will_pass_is_not_kept(
