@@ -471,6 +471,8 @@ class Dataset(Wire):
     """Unique in its organization."""
     description: str | None = None
     """Free text."""
+    description_is_cut: bool = False
+    """True in a list if only its first 10,000 characters are here; `GET /datasets/{dataset}` has all of it."""
     image_count: int = 0
     """Images in it, archived ones not counted."""
     archived_image_count: int = 0

@@ -32,7 +32,7 @@ from pictograph.store.images import Image, ImageFilter, Images, Place, Upload, i
 from pictograph.store.keys import Caller, Keys, new_secret
 from pictograph.store.names import MAX_FOLDER_PATH, MAX_NAME, canonical_folder, folder_and_ancestors
 from pictograph.store.tickets import Tickets
-from pictograph.types import DatasetId, ImageId, ImageState, Sha256
+from pictograph.types import MAX_DESCRIPTION, DatasetId, ImageId, ImageState, Sha256
 from pictograph.upload.limits import PictureLimits
 from support.pictures import picture_bytes
 from support.planting import FACTS, Garden
@@ -107,6 +107,19 @@ async def test_datasets_are_listed_newest_first_in_pages(garden: Garden) -> None
     listed = await Datasets(garden.database).list(garden.organization, limit=2, offset=1)
     assert ([row.name for row in listed.rows], listed.total) == (["3", "2"], 5)
     assert listed.rows[0] == made[3]
+
+
+async def test_a_description_from_before_there_was_a_cap_is_cut_in_lists_and_that_is_said(garden: Garden) -> None:
+    datasets = Datasets(garden.database)
+    long, short = await garden.dataset("long"), await garden.dataset("short")
+    for dataset, characters in ((long, MAX_DESCRIPTION + 1), (short, MAX_DESCRIPTION)):
+        await rows(garden, "UPDATE dataset SET description = repeat('ü', %s) WHERE id = %s", characters, dataset.id)
+    listed = {row.name: row for row in (await datasets.list(garden.organization, limit=9)).rows}
+    assert {name: (len(row.description or ""), row.description_is_cut) for name, row in listed.items()} == {
+        "long": (MAX_DESCRIPTION, True), "short": (MAX_DESCRIPTION, False),
+    }  # fmt: skip
+    whole = await datasets.get(garden.organization, "long")
+    assert (len(whole.description or ""), whole.description_is_cut) == (MAX_DESCRIPTION + 1, False)
 
 
 async def test_renaming_and_describing_leave_the_rest_as_it_is(garden: Garden, street: Dataset) -> None:

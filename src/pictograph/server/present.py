@@ -187,6 +187,7 @@ def dataset(row: Dataset) -> wire.Dataset:
         organization_id=str(row.organization_id),
         name=row.name,
         description=row.description,
+        description_is_cut=row.description_is_cut,
         image_count=row.image_count,
         archived_image_count=row.archived_image_count,
         total_size=row.total_size,

@@ -17,11 +17,11 @@ from pictograph.store.counts import count_by_state, count_waiting
 from pictograph.store.locks import keep_dataset_to_ourselves
 from pictograph.store.names import checked_dataset_name, checked_text, one_spelling, storable
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
-from pictograph.types import DatasetId, ImageState, OrganizationId
+from pictograph.types import MAX_DESCRIPTION, DatasetId, ImageState, OrganizationId
 
 # Sums of what triggers noted (store/counts.py): no image is counted.
 SELECT_DATASET: Final = """
-SELECT d.id, d.organization_id, d.name, d.description, d.created_at, d.updated_at,
+SELECT d.id, d.organization_id, d.name, {description}, d.created_at, d.updated_at,
        n.image_count, n.archived_image_count, n.total_size
 FROM ({datasets}) d
 CROSS JOIN LATERAL (
@@ -32,15 +32,19 @@ CROSS JOIN LATERAL (
 ) n
 ORDER BY d.created_at DESC, d.id"""
 BY_ID: Final = SELECT_DATASET.format(
-    datasets="SELECT * FROM dataset WHERE organization_id = %(organization)s AND id = %(id)s"
+    description="d.description, false AS description_is_cut",
+    datasets="SELECT * FROM dataset WHERE organization_id = %(organization)s AND id = %(id)s",
 )
+# A description from before there was a cap must not make every list as large as itself.
 LIST: Final = SELECT_DATASET.format(
+    description=f"""left(d.description, {MAX_DESCRIPTION}) AS description,
+       coalesce(char_length(d.description) > {MAX_DESCRIPTION}, false) AS description_is_cut""",
     datasets="""
     SELECT * FROM dataset
     WHERE organization_id = %(organization)s
       AND (%(after_time)s::timestamptz IS NULL OR created_at < %(after_time)s
            OR (created_at = %(after_time)s AND id > %(after_id)s))
-    ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s"""
+    ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s""",
 )
 COUNT: Final = "SELECT count(*) FROM dataset WHERE organization_id = %s"
 ID_BY_NAME: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND name = %(name)s"
@@ -65,6 +69,8 @@ class Dataset:
     organization_id: OrganizationId
     name: str
     description: str | None
+    description_is_cut: bool
+    """True if only the first MAX_DESCRIPTION characters are here."""
     created_at: datetime
     updated_at: datetime
     image_count: int
