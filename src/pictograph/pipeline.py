@@ -329,12 +329,12 @@ class Processor:
 
         async def step(connection: Connection) -> None:
             space = await lock_rules(connection, self._model.space)
-            await lock_waiting(connection, space.id, [job.sha256 for job in claim.jobs])  # all at once: store/locks.py
+            locked = await lock_waiting(connection, space.id, [job.sha256 for job in claim.jobs])
             assigner = self._rules.assigner(space.thresholds)
             await save_encodings(connection, space.id, [tagged(encoding, assigner) for encoding in encodings])
-            await finish_images(connection, space, claim.id, done)
+            await finish_images(connection, space, claim.id, done, locked=locked)
             for job, error in failures:
-                await self._retry_or_fail(connection, space, claim, job, error)
+                await self._retry_or_fail(connection, space, claim, job, error, locked=locked)
 
         await self._database.write(step)
         await self._drop_orphans([encoding.sha256 for encoding in encodings])
@@ -417,7 +417,14 @@ class Processor:
         return [result if isinstance(result, Exception) else next(described) for result in results]
 
     async def _retry_or_fail(
-        self, connection: Connection, space: SpaceRules, claim: Claim, job: Job, error: BaseException
+        self,
+        connection: Connection,
+        space: SpaceRules,
+        claim: Claim,
+        job: Job,
+        error: BaseException,
+        *,
+        locked: Sequence[ImageId],
     ) -> None:
         if isinstance(error, Outage):
             await put_back(connection, claim, job, OUTAGE_PAUSE)
@@ -425,7 +432,7 @@ class Processor:
             return
         delay = delay_before_retry(error, job.attempts, random.random())
         if delay is None:
-            await fail_images(connection, space, claim.id, job.sha256, reason_of(error))
+            await fail_images(connection, space, claim.id, job.sha256, reason_of(error), locked=locked)
             logger.info("Image %s failed: %s", job.image_id, reason_of(error))
         else:
             await retry_later(connection, claim, job, delay)

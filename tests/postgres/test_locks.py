@@ -23,11 +23,12 @@ from pictograph.jobs.queue import Queue
 from pictograph.pipeline import Intake
 from pictograph.store.blobs import BlobStore
 from pictograph.store.datasets import Dataset, Datasets
-from pictograph.store.images import Images
+from pictograph.store.images import Images, Place
 from pictograph.store.tickets import Tickets
 from pictograph.tag.taxonomy import load_taxonomy
 from pictograph.types import ImageId, Sha256, SpaceId
 from pictograph.upload.limits import PictureLimits
+from support.pictures import picture_bytes
 from support.planting import Garden, direction
 
 ROUNDS = 6
@@ -55,15 +56,15 @@ async def finish_some(garden: Garden, space: SpaceId, chance: random.Random) -> 
 
     async def step(connection: Connection) -> None:
         rules = await lock_rules(connection, space)
-        await lock_waiting(connection, space, sha256s)
+        locked = await lock_waiting(connection, space, sha256s)
         encodings = [
             Encoding(one, direction(1.0), "planted", {"objects": [LABEL], "scenes": [], "attributes": []}, SCORES)
             for one in good
         ]
         await save_encodings(connection, space, encodings)
-        await finish_images(connection, rules, claim.id, good)
+        await finish_images(connection, rules, claim.id, good, locked=locked)
         for sha256 in failed:
-            await fail_images(connection, rules, claim.id, sha256, "too strange")
+            await fail_images(connection, rules, claim.id, sha256, "too strange", locked=locked)
 
     await garden.database.write(step)
 
@@ -86,6 +87,11 @@ async def test_a_dataset_is_deleted_under_workers_and_everybody_else_who_writes_
             images.append(
                 await garden.receive(dataset, uuid4().hex, folder=f"/{number % 3}", content=bytes([seed, number % 25]))
             )
+
+    async def replace_one(dataset: Dataset) -> None:
+        """One of few images gets other bytes, or is made."""
+        place = Place(dataset.id, "/replaced", f"{chance.randrange(5)}.jpg")
+        await intake.receive(garden.organization, place, picture_bytes(chance.randrange(20)), replace=True)
 
     for round_ in range(ROUNDS):
         doomed, kept = await garden.dataset(f"doomed {round_}"), await garden.dataset(f"kept {round_}")
@@ -113,6 +119,8 @@ async def test_a_dataset_is_deleted_under_workers_and_everybody_else_who_writes_
             lambda images=images: intake.archive(chance.choice(images)),  # type: ignore[misc]
             lambda images=images: intake.restore(chance.choice(images)),  # type: ignore[misc]
             lambda images=images: intake.delete(chance.choice(images)),  # type: ignore[misc]
+            lambda doomed=doomed: replace_one(doomed),  # type: ignore[misc]
+            lambda kept=kept: replace_one(kept),  # type: ignore[misc]
             lambda doomed=doomed: intake.retry_failed(doomed.id),  # type: ignore[misc]
             lambda kept=kept: intake.retry_failed(kept.id),  # type: ignore[misc]
             reindex.advance,

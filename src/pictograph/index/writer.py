@@ -153,9 +153,20 @@ async def lock_waiting(connection: Connection, space: SpaceId, sha256s: Sequence
     return await lock_images(connection, await fetch_column(connection, WAITING, [space, list(sha256s)]))
 
 
-async def finish_images(connection: Connection, space: SpaceRules, claim: UUID, sha256s: Sequence[Sha256]) -> int:
-    """Makes every image with these bytes findable in the space and ends its job there; how many there were."""
-    images = await lock_waiting(connection, space.id, sha256s)
+async def finish_images(
+    connection: Connection,
+    space: SpaceRules,
+    claim: UUID,
+    sha256s: Sequence[Sha256],
+    *,
+    locked: Sequence[ImageId] | None = None,
+) -> int:
+    """Makes every image with these bytes findable in the space and ends its job there; how many there were.
+
+    locked: what `lock_waiting` gave, in a transaction that also does something else; images that came to wait after it
+    are for the next claim, since locking them now would be out of order.
+    """
+    images = await lock_waiting(connection, space.id, sha256s) if locked is None else locked
     values = {"space": space.id, "claim": claim, "sha256s": list(sha256s), "images": list(images)}
     statement = FINISH_ACTIVE if space.active else FINISH_BUILDING
     if space.active:
@@ -166,15 +177,24 @@ async def finish_images(connection: Connection, space: SpaceRules, claim: UUID, 
     return int(row[0]) if row else 0
 
 
-async def fail_images(connection: Connection, space: SpaceRules, claim: UUID, sha256: Sha256, reason: str) -> None:
-    """Gives up every image with these bytes, with the reason a person will read."""
+async def fail_images(
+    connection: Connection,
+    space: SpaceRules,
+    claim: UUID,
+    sha256: Sha256,
+    reason: str,
+    *,
+    locked: Sequence[ImageId] | None = None,
+) -> None:
+    """Gives up every image with these bytes, with the reason a person will read. locked: as for `finish_images`."""
+    images = await lock_waiting(connection, space.id, [sha256]) if locked is None else locked
     values = {
         "space": space.id,
         "active": space.active,
         "claim": claim,
         "sha256": sha256,
         "reason": reason,
-        "images": list(await lock_waiting(connection, space.id, [sha256])),
+        "images": list(images),
     }
     await connection.execute(FAIL, values)
 
