@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from support.databases import fresh_database
 from support.planting import Garden
 
 TEMPLATE = "pictograph_test_template"
+
+for number in (signal.SIGINT, signal.SIGQUIT):
+    # A shell that starts the run in the background has them ignored, and every process that a test starts inherits that.
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
