@@ -127,6 +127,25 @@ def test_unknown_tags_are_named_beside_the_answer(command: Command, street: Data
     assert "unicorn" in err
 
 
+def test_a_download_replaces_no_other_file_unless_it_is_named(
+    command: Command, client: Client, street: Dataset, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    for _ in range(2):  # the same bytes once more change nothing
+        assert command("images", "download", image.id)[0] == 0
+    (photos / "a.jpg").write_bytes(b"mine")
+    code, _, err = command("images", "download", image.id)
+    assert code == 5
+    assert "--out" in err
+    assert (photos / "a.jpg").read_bytes() == b"mine"
+    assert command("images", "download", image.id, "--out", "a.jpg")[0] == 0
+    assert (photos / "a.jpg").read_bytes() == picture_bytes(1)
+    code, _, err = command("images", "download", image.id, "--out", photos / "no" / "a.jpg")
+    assert code == 1
+    assert "a.jpg: No such file or directory" in err
+
+
 @pytest.mark.parametrize("line", [("search", "tags"), ("tags", "list")])
 def test_tags_that_the_encoder_cannot_judge_are_named_beside_the_answer(
     command: Command, street: Dataset, line: tuple[str, ...]

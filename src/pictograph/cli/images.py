@@ -12,6 +12,7 @@ from rich.markup import escape
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, Yes, console, print_json, print_table
 from pictograph.cli.pages import All, Cursor, Limit, page_or_all, show_page
+from pictograph.errors import ConflictError
 from pictograph.types import TAG_CATEGORIES, ImageState
 from pictograph.wire import Image
 
@@ -97,12 +98,19 @@ def download(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: its own name, here.")] = None,
     thumbnail: Annotated[bool, typer.Option("--thumbnail", help="A small JPEG instead of the file.")] = False,
 ) -> None:
-    """Save the file, exactly as it was uploaded."""
+    """Save the file, exactly as it was uploaded. Another file of its name here stays; one that --out names is replaced.
+
+    Example: pictograph images download 0198c0de-... --out car.jpg
+    """
     with connected(context) as client:
         image = client.images.get(image_id)
         data = client.images.thumbnail(image_id) if thumbnail else client.images.download(image_id)
-    target = out or Path(image.filename).with_suffix(".thumbnail.jpg") if thumbnail else out or Path(image.filename)
-    target.write_bytes(data)
+    own = Path(Path(image.filename).name)
+    own = own.with_suffix(".thumbnail.jpg") if thumbnail else own
+    if out is None and own.exists() and own.read_bytes() != data:
+        raise ConflictError(f"{own} is here already and is another file. Name one with --out.")
+    target = out or own
+    save(target, data)
     console.print(f"{len(data)} bytes written to [bold]{escape(str(target))}[/]")
 
 
@@ -142,6 +150,15 @@ def retry(
         print_json({"images": count})
     else:
         console.print(f"{count} images are processed once more.", highlight=False)
+
+
+def save(target: Path, data: bytes) -> None:
+    """Writes the file. Raises OSError that names it: the system's own does not where a disk is full."""
+    try:
+        target.write_bytes(data)
+    except OSError as error:
+        error.filename = error.filename or str(target)
+        raise
 
 
 def show(rows: list[Image], *, as_json: bool) -> None:

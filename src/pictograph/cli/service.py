@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from rich.markup import escape
 
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, byte_bar, console, errors, print_json, print_table
+from pictograph.cli.streams import OutputLost
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path
 from pictograph.settings import Settings, help_of
@@ -96,7 +98,7 @@ def serve(
     set_up_logging(settings.log_level, role="server", log_format=settings.log_format)
     require_server().serve(
         settings,
-        announce=lambda start: announce(start, settings),
+        announce=lambda start: announce_if_heard(start, settings),
         fetch=fetch_model,
         adopt=told_of_files if adopt_blob_store else None,
         exit_with_parent=exit_with_parent,
@@ -174,6 +176,16 @@ def fetch_model(name: str) -> None:
     errors.print(f"Looking for {name} on the model hub ...", highlight=False)
     with byte_bar(f"Fetching {name}") as bar:
         pull(name, report=bar)
+
+
+def announce_if_heard(start: Start, settings: Settings) -> None:
+    """As `announce`; where standard output takes nothing, the service runs all the same and the log says so."""
+    try:
+        announce(start, settings)
+    except OutputLost as lost:
+        logging.getLogger(__name__).warning(
+            "Ready at %s. Nothing else is shown: standard output cannot be written (%s)", start.address, lost
+        )
 
 
 def announce(start: Start, settings: Settings) -> None:

@@ -8,13 +8,16 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pictograph import NotFoundError
+from pictograph.cli import service
 from pictograph.cli.failures import EXIT_HELP, EXIT_UNEXPECTED, carried_out, without_keys
 from pictograph.cli.output import plain, print_json, print_table, visible
 from pictograph.cli.streams import OutputLost
+from pictograph.settings import Settings
 
 
 class PanicException(BaseException):
@@ -153,3 +156,17 @@ def test_without_standard_output_the_command_starts(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", None)
     print_table("x", ("a",), [("b",)])
     assert os.getpid()
+
+
+def test_a_service_whose_standard_output_is_lost_runs_on_and_says_so_in_its_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def announce(*_: object) -> None:
+        raise OutputLost(OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(service, "announce", announce)
+    start = SimpleNamespace(address="http://127.0.0.1:8000")
+    service.announce_if_heard(start, Settings())  # type: ignore[arg-type]
+    (said,) = caplog.messages
+    assert "Ready at http://127.0.0.1:8000" in said
+    assert "No space left on device" in said
