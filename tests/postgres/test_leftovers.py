@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from psycopg import sql
 
 from pictograph.db.migrate import migrate, packaged_migrations
 from pictograph.errors import DatabaseAway
@@ -30,6 +29,7 @@ from pictograph.upload.limits import PictureLimits
 from support.databases import fresh_database
 from support.pictures import picture_bytes
 from support.planting import Garden, direction
+from support.traces import traces
 
 TAGS: Tags = {"objects": ["car"], "scenes": ["street"], "attributes": []}
 MINUTES_PROMISED = 10
@@ -69,23 +69,6 @@ async def upload(
     for kind in KINDS.values():
         await blobs.put_derived(kind, image.sha256, b"small")
     return image.id, image.sha256
-
-
-def traces(database_url: str, *wanted: str) -> list[str]:
-    """Tables and columns whose values, as text, hold one of these."""
-    found = []
-    with psycopg.connect(database_url) as connection:
-        tables = connection.execute(
-            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
-        ).fetchall()
-        for table, column in tables:
-            for text in wanted:
-                statement = sql.SQL("SELECT 1 FROM {} WHERE position(%s in {}::text) > 0 LIMIT 1").format(
-                    sql.Identifier(table), sql.Identifier(column)
-                )
-                if connection.execute(statement, [text]).fetchone():
-                    found.append(f"{table}.{column}")
-    return found
 
 
 def files(blobs: BlobStore) -> list[str]:
