@@ -20,7 +20,7 @@ from support.planting import Garden
 TEMPLATE = "pictograph_test_template"
 
 for number in (signal.SIGINT, signal.SIGQUIT):
-    # A shell that starts the run in the background has them ignored, and every process that a test starts inherits that.
+    # A shell that starts the run in the background has them ignored, and all that a test starts would inherit that.
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
