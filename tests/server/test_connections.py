@@ -21,7 +21,7 @@ from support.databases import fresh_database
 from support.pictures import picture_bytes
 from support.services import Service, running_service
 
-GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+GET = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 KIB = 1024
 
 
@@ -150,7 +150,7 @@ def test_a_kept_connection_is_not_ended_by_the_wait_for_headers(service: Service
 
 
 def test_chunks_of_a_body_may_not_be_wrapped_in_much_else(service: Service, raw_key: str) -> None:
-    head = f"POST {API_PREFIX}/datasets/ HTTP/1.1\r\nHost: x\r\nX-API-Key: {raw_key}\r\n".encode()
+    head = f"POST {API_PREFIX}/datasets/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {raw_key}\r\n".encode()
     head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connected(service) as connection:
         connection.sendall(head + b"1;" + b"a" * 100 * KIB)
@@ -163,7 +163,7 @@ def test_chunks_of_a_body_may_not_be_wrapped_in_much_else(service: Service, raw_
 
 def test_a_body_in_chunks_of_one_byte_is_read(service: Service, raw_key: str) -> None:
     body = json.dumps({"name": "chunked"}).ljust(60 * KIB).encode()
-    head = f"POST {API_PREFIX}/datasets/ HTTP/1.1\r\nHost: x\r\nX-API-Key: {raw_key}\r\nConnection: close\r\n".encode()
+    head = f"POST {API_PREFIX}/datasets/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {raw_key}\r\nConnection: close\r\n".encode()
     head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
     (answer,) = asked(service, head + chunks + b"0\r\n\r\n")
@@ -171,7 +171,7 @@ def test_a_body_in_chunks_of_one_byte_is_read(service: Service, raw_key: str) ->
 
 
 def test_what_follows_a_body_is_no_header(service: Service, raw_key: str) -> None:
-    head = f"POST {API_PREFIX}/datasets/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode()
+    head = f"POST {API_PREFIX}/datasets/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n".encode()
     head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nTrailer: X-API-Key\r\n\r\n"
     body = b'{"name": "trailed"}'
     chunk = b"%x\r\n%s\r\n0\r\nX-API-Key: %s\r\n\r\n" % (len(body), body, raw_key.encode())
@@ -206,7 +206,7 @@ def large_answer(few: Service) -> bytes:
     client = few.client(organization)
     client.datasets.create("street")
     image = client.images.upload("street", picture_bytes(1) + bytes(12_000_000), filename="a.jpg")
-    lines = [f"GET {API_PREFIX}/images/{image.id} HTTP/1.1", "Host: x", f"X-API-Key: {few.key(organization)}"]
+    lines = [f"GET {API_PREFIX}/images/{image.id} HTTP/1.1", "Host: 127.0.0.1", f"X-API-Key: {few.key(organization)}"]
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode()
 
 

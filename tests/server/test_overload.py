@@ -102,9 +102,9 @@ def bodies(monkeypatch: pytest.MonkeyPatch, small: Service) -> type[Body]:
     async def counted_read(file: UploadFile, size: int = -1) -> bytes:
         return Body(await read(file, size))
 
-    async def slow_receive(*arguments: Any) -> Any:
+    async def slow_receive(*arguments: Any, **options: Any) -> Any:
         await asyncio.sleep(0.02)
-        return await receive(*arguments)
+        return await receive(*arguments, **options)
 
     monkeypatch.setattr(UploadFile, "read", counted_read)
     monkeypatch.setattr(small.services.intake, "receive", slow_receive)
@@ -219,7 +219,7 @@ def test_every_step_of_an_upload_is_counted_and_leaves_its_place(
         assert_told_to_come_back(httpx.post(**register))
     assert httpx.put(**put).status_code == 200
     assert httpx.post(**register).status_code == 201
-    assert httpx.put(**(put | {"content": b"no picture"})).status_code in (404, 415)
+    assert httpx.put(**(put | {"content": b"no picture"})).status_code == 409  # it is registered
     assert httpx.post(small.address + UPLOAD, headers=keyed, **form("b.jpg", b"no picture")).status_code == 415
     assert httpx.post(small.address + UPLOAD, headers=keyed, data={"dataset": "street"}).status_code == 422
     assert small.admission.inside == 0
@@ -272,6 +272,16 @@ WITH_BODY = [
 ]
 
 
+WHICH_EXIST = f"{API_PREFIX}/images/which-exist"
+FOR_ANYBODY = {("POST", WHICH_EXIST), ("PUT", "/api/v1/uploads/{token}")}
+"""A viewer's key, or the address itself, is enough."""
+
+
+def test_a_question_with_a_body_is_refused_before_that_is_read(small: Service) -> None:
+    assert answer_without_body(small.address, "POST", WHICH_EXIST, **JSON).status == 401
+    assert answer_without_body(small.address, "POST", WHICH_EXIST, X_API_Key="wrong", **JSON).status == 401
+
+
 @pytest.mark.parametrize(("method", "path", "headers"), WITH_BODY, ids=lambda value: str(value)[-20:])
 def test_a_caller_without_the_right_key_is_refused_before_the_body_is_read(
     small: Service, owner: OrganizationId, method: str, path: str, headers: dict[str, str]
@@ -299,7 +309,7 @@ def test_every_endpoint_that_takes_a_body_is_tested_for_that_here(small: Service
     taking = {
         (method.upper(), path) for path, item in paths.items() for method, one in item.items() if "requestBody" in one
     }
-    assert taking == {(method, path.replace("/street", "/{dataset}")) for method, path, _ in WITH_BODY}
+    assert taking == {(method, path.replace("/street", "/{dataset}")) for method, path, _ in WITH_BODY} | FOR_ANYBODY
 
 
 @pytest.mark.parametrize("size", [0, 5_000_000, 60_000_000])
@@ -379,7 +389,7 @@ def test_uploads_that_do_not_come_keep_nobody_out(small: Service, key: str, monk
     others = small.client()
     others.datasets.create("street")
     address = urlsplit(small.address)
-    head = f"POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Length: 50000\r\n"
+    head = f"POST {UPLOAD} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {key}\r\nContent-Length: 50000\r\n"
     with ExitStack() as opened, client_of(small.address, key) as own:
         for _ in range(5 * (MAX_UPLOADS + MAX_WAITING)):
             slow = opened.enter_context(socket.create_connection((address.hostname, address.port)))

@@ -12,6 +12,7 @@ from pictograph.db.pool import author
 from pictograph.errors import AuthError, ForbiddenError
 from pictograph.server.idempotency import LONGEST, Once
 from pictograph.server.idempotency import writes as writes_once
+from pictograph.server.protocol import GuardedProtocol
 from pictograph.server.strict import Handler, Strict
 from pictograph.services import Services
 from pictograph.store.keys import Caller
@@ -35,9 +36,21 @@ async def identify(request: Request, secret: Annotated[str | None, Security(API_
     try:
         request.state.caller = caller = await caller_with(services_of(request), secret)
     except AuthError:
-        await request.app.state.refusals.turn()
+        await refuse_in_turn(request)
         raise
     return caller
+
+
+async def refuse_in_turn(request: Request) -> None:
+    """Waits until this refusal may be answered; if connections become few, that of who waits here is ended early."""
+    connection: GuardedProtocol | None = getattr(request.state, "connection", None)
+    if connection is not None:
+        connection.waits_for_refusal = True
+    try:
+        await request.app.state.refusals.turn()
+    finally:
+        if connection is not None:
+            connection.waits_for_refusal = False
 
 
 async def caller_with(services: Services, secret: str | None) -> Caller:

@@ -31,12 +31,10 @@ class Guarded(Protocol):
 
     since: float
     """When it was opened."""
-    has_asked: bool
-    """Whether it ever sent a whole request."""
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no request of it is being answered."""
+    def worth(self) -> int | None:
+        """None while a request of it is answered; else the lower goes first where there are too many."""
 
     @property
     def unread_bytes(self) -> int:
@@ -105,8 +103,14 @@ class Connections:
         self._open.discard(connection)
 
     def _make_room(self, most: int) -> bool:
-        idle = sorted((one for one in self._open if one.is_idle), key=lambda one: (one.has_asked, one.since))
-        for one in idle[: 1 + most // SHED_PART]:
+        idle = sorted(
+            (
+                (worth, one.since, number, one)
+                for number, one in enumerate(self._open)
+                if (worth := one.worth) is not None
+            )
+        )
+        for *_, one in idle[: 1 + most // SHED_PART]:
             self._open.discard(one)
             one.drop()
             self._shed += 1

@@ -64,6 +64,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._most_discarded = most_discarded
         self.since = time.monotonic()
         self.has_asked = False
+        """Whether it ever sent a whole request."""
+        self.waits_for_refusal = False
+        """Whether its request has no working key, and is only told so a little later."""
         self._head_since: float | None = self.since
         self._is_in_head = self._is_in_body = self._is_chunked = self._is_deaf = False
         self._around = 0
@@ -80,6 +83,15 @@ class GuardedProtocol(HttpToolsProtocol):
     def is_idle(self) -> bool:
         """Whether no request is being answered."""
         return not self.pipeline and (self.cycle is None or self.cycle.response_complete) and not self._unread
+
+    @property
+    def worth(self) -> int | None:
+        """None while a request is answered; else who never asked goes first, then who has no working key."""
+        if self.waits_for_refusal:
+            return 1
+        if not self.is_idle:
+            return None
+        return 2 if self.has_asked else 0
 
     @property
     def unread_bytes(self) -> int:
@@ -282,6 +294,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._is_deaf = True
             self.pipeline[0][0].keep_alive = False  # the last that is answered says so
         else:
+            self.scope["state"]["connection"] = self
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

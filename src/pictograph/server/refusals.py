@@ -15,12 +15,12 @@ from pictograph.server.access import API_KEY_HEADER, identify
 from pictograph.server.failures import answer
 from pictograph.wire import API_PREFIX, KEYS_PREFIX
 
-BURST: Final = 20
+BURST: Final = 10
 """Refusals that are answered at once."""
-PER_S: Final = 15.0
+PER_S: Final = 10.0
 """How many more in a second: whoever tries keys waits for the next, and costs nobody else anything meanwhile."""
 LONGEST_WAIT_S: Final = 20.0
-"""Beyond, refusals are answered at once again: those who wait hold connections."""
+"""However many try: clients of today give up after 30 seconds."""
 
 
 class Refusals:
@@ -32,10 +32,9 @@ class Refusals:
     async def turn(self) -> None:
         """Returns when the next refusal may be answered."""
         now = time.monotonic()
-        at = max(self._next, now - BURST / PER_S)
-        if at - now <= LONGEST_WAIT_S:
-            self._next = at + 1 / PER_S
-            await asyncio.sleep(max(0.0, at - now))
+        at = min(max(self._next, now - BURST / PER_S), now + LONGEST_WAIT_S)
+        self._next = at + 1 / PER_S
+        await asyncio.sleep(max(0.0, at - now))
 
 
 class RefuseUnknownKeys:

@@ -15,8 +15,7 @@ from pictograph.server.connections import Connections, open_files_limit, raise_f
 @dataclass(eq=False)
 class Fake:
     since: float = 0.0
-    has_asked: bool = False
-    is_idle: bool = True
+    worth: int | None = 0
     unread_bytes: int = 0
     unread_since: float = 0.0
     dropped: bool = False
@@ -31,7 +30,7 @@ class Fake:
 
 async def test_who_never_asked_goes_first_and_of_those_who_came_first(caplog: pytest.LogCaptureFixture) -> None:
     guard = Connections(3)
-    asked, young, old = Fake(0.0, has_asked=True), Fake(2.0), Fake(1.0)
+    asked, young, old = Fake(0.0, worth=2), Fake(2.0), Fake(1.0)
     assert all(guard.admit(one) for one in (asked, young, old))
     assert guard.admit(Fake(3.0))
     assert (old.dropped, young.dropped, asked.dropped) == (True, False, False)
@@ -43,12 +42,19 @@ async def test_who_never_asked_goes_first_and_of_those_who_came_first(caplog: py
 
 async def test_a_new_one_is_refused_only_if_all_are_busy() -> None:
     guard = Connections(2)
-    busy = [Fake(is_idle=False), Fake(is_idle=False)]
+    busy = [Fake(worth=None), Fake(worth=None)]
     assert all(guard.admit(one) for one in busy)
     assert not guard.admit(Fake())
     assert not any(one.dropped for one in busy)
     guard.leave(busy[0])
     assert guard.admit(Fake())
+
+
+async def test_who_only_waits_to_be_refused_goes_before_who_holds_a_key() -> None:
+    guard = Connections(2)
+    holder, stranger = Fake(0.0, worth=2), Fake(1.0, worth=1)
+    assert all(guard.admit(one) for one in (holder, stranger, Fake(2.0)))
+    assert (holder.dropped, stranger.dropped) == (False, True)
 
 
 async def test_the_limit_of_open_files_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +67,7 @@ async def test_the_longest_unread_answers_are_dropped_until_the_others_fit(monke
     monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(connections, "MOST_UNREAD_BYTES", 100)
     guard = Connections(10)
-    unread = [Fake(is_idle=False, unread_bytes=50, unread_since=float(n)) for n in range(4)]
+    unread = [Fake(worth=None, unread_bytes=50, unread_since=float(n)) for n in range(4)]
     for one in unread:
         guard.admit(one)
     await asyncio.sleep(0.05)

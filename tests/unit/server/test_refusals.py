@@ -23,7 +23,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
-async def test_a_few_are_refused_at_once_and_of_many_15_a_second(slept: list[float]) -> None:
+async def test_a_few_are_refused_at_once_and_of_many_10_a_second(slept: list[float]) -> None:
     spaced = Refusals()
     for _ in range(refusals.BURST + 41):
         await spaced.turn()
