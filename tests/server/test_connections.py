@@ -163,8 +163,8 @@ def test_chunks_of_a_body_may_not_be_wrapped_in_much_else(service: Service, raw_
 
 def test_a_body_in_chunks_of_one_byte_is_read(service: Service, raw_key: str) -> None:
     body = json.dumps({"name": "chunked"}).ljust(60 * KIB).encode()
-    head = f"POST {API_PREFIX}/datasets/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {raw_key}\r\nConnection: close\r\n".encode()
-    head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = f"POST {API_PREFIX}/datasets/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {raw_key}\r\n".encode()
+    head += b"Connection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
     (answer,) = asked(service, head + chunks + b"0\r\n\r\n")
     assert answer[0] == 201
