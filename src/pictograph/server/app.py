@@ -65,7 +65,8 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async def sweep() -> None:
-            logger.info("Swept %d unused files", await services.intake.sweep())
+            if files := await services.intake.sweep():
+                logger.info("Swept %d unused files", files)
             logger.info("Forgot %d answers of yesterday", await services.requests.sweep())
 
         async def advance_reindex() -> None:
