@@ -22,7 +22,7 @@ CHECKS = (
 """Not `allow_header_conformance`: each path below an image is one of `/images/{dataset}/{path}`; `Allow` says so."""
 CONFIGURATION = """
 [checks.negative_data_rejection]
-expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429"]
+expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "414", "415", "422", "429"]
 """
 EXAMPLES_EACH = 15
 SECONDS = 400
@@ -50,7 +50,7 @@ def test_made_up_requests_find_no_fault_and_nothing_that_is_not_declared(
             "--request-timeout", "30", "--seed", "1", "--no-color", "--warnings", "off", "--continue-on-failure",
         ]  # fmt: skip
         ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=SECONDS)
-    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-5000:]
+    assert ran.returncode == 0, "\n".join(line[:500] for line in (ran.stdout + ran.stderr).splitlines()[-200:])
 
 
 def with_examples(service: Service, key: str) -> dict[str, Any]:

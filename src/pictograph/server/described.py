@@ -24,15 +24,17 @@ REASONS: Final[Mapping[int, str]] = {
     408: "The request, or the rest of it, did not come in time.",
     409: "The name is taken, or the state forbids it.",
     413: "The body, or the picture in it, is larger than the server takes.",
+    414: "The address with its query is too long.",
     415: "A body of another kind than this route reads.",
     421: "Asked by a name that is not the service's.",
     422: "A value is wrong, or a parameter or field does not exist.",
     429: "Too much at once: come back after `Retry-After` seconds.",
-    431: "Headers, or the address with its query, are too long.",
+    431: "The headers are too long.",
     500: "A fault of ours; the log has it under the request id.",
     503: "The database, the blob store or an embedding is not there just now: come back after `Retry-After` seconds.",
+    507: "No room is left on the disk.",
 }
-ALWAYS: Final = (408, 421, 422, 429, 431, 500)
+ALWAYS: Final = (408, 414, 421, 422, 429, 431, 500)
 """Whatever is asked: these are said before the route is found."""
 WITH_BODY: Final = (400, 413, 415)
 NAMES_A_THING: Final = frozenset(
@@ -103,6 +105,8 @@ def statuses_of(route: APIRoute, method: str) -> set[int]:
         statuses |= {*WITH_BODY}
     if ":uuid}" in route.path and method not in ("GET", "DELETE"):
         statuses.add(405)  # for what is no UUID: then it is a path, of which less can be asked
+    if method != "GET":
+        statuses.add(507)
     if method != "GET" or any(part in route.path for part in IN_A_STATE):
         statuses.add(409)
     return statuses
