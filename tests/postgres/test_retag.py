@@ -11,11 +11,12 @@ import pytest
 from pictograph.encode.protocol import Encoded, FloatArray
 from pictograph.errors import ConflictError, ValidationError
 from pictograph.index import retag as module
-from pictograph.index.retag import Retag, cursor_of, parse_place
+from pictograph.index.retag import QUESTION, Retag, cursor_of, parse_place
 from pictograph.index.spaces import Spaces
 from pictograph.index.thresholds import Thresholds
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images
+from pictograph.store.pages import sealed
 from pictograph.tag.assign import Assigner
 from pictograph.tag.measures import MEASURE_NAMES
 from pictograph.tag.offline import OfflineTagger
@@ -265,6 +266,10 @@ async def test_an_update_ends_when_the_library_moves_to_another_encoder(garden: 
 async def test_a_cursor_is_read_as_it_was_written_and_any_other_is_refused() -> None:
     place = module.Place(b"\x00\xff", 3, 4)
     assert parse_place(cursor_of(place)) == place
-    for text in ("", "x", "W10", "WzEsMiwzXQ", "ä", cursor_of(place)[:-3]):
-        with pytest.raises(ValidationError, match="next_cursor"):
+    forged = [
+        sealed(values, QUESTION)
+        for values in (["zz", 1, 1], ["00", float("inf"), 1], ["00", True, 1], ["00", -1, 1], [])
+    ]
+    for text in ("", "x", "W10", "WzEsMiwzXQ", "ä", cursor_of(place)[:-3], sealed(["00", 1, 1], "other"), *forged):
+        with pytest.raises(ValidationError, match="next_cursor|another question"):
             parse_place(text)

@@ -325,3 +325,14 @@ def test_a_file_that_changed_is_named_and_is_exit_code_1(command: Command, photo
     report = json.loads(out)
     assert (code, report["skipped"], report["restored"]) == (1, 2, 0)
     assert [item["path"] for item in report["different"]] == [str(changed)]
+    assert "--replace takes them" in command("upload", photos, "--dataset", "street")[1]
+    code, out, _ = command("upload", photos, "--dataset", "street", "--replace")
+    assert code == 0
+    assert "1 images get the bytes of files that changed" in out
+    assert parsed(command("upload", photos, "--dataset", "street", "--replace", "--json"))["skipped"] == 3
+    assert command("images", "upload", "street", changed, "--replace")[0] == 0
+
+
+def test_changed_names_are_listed_by_the_command(command: Command) -> None:
+    assert parsed(command("datasets", "name-changes", "--json"))["data"] == []
+    assert command("datasets", "name-changes")[1].startswith("0 changed names")

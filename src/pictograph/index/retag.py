@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,11 +11,11 @@ from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_tuple, fetch_value
 from pictograph.errors import ConflictError
 from pictograph.index.assigned import write_scores
-from pictograph.index.labels import wrong_value
 from pictograph.index.rescore import Kept, rescored
 from pictograph.index.rules import active_rules, library_moved, lock_active_rules
 from pictograph.index.spaces import Space, Spaces
 from pictograph.store.locks import keep_datasets
+from pictograph.store.pages import not_ours, question_key, sealed, unsealed
 from pictograph.tag.assign import Assigner
 from pictograph.tag.measures import MEASURE_NAMES
 from pictograph.tag.protocol import Tagger
@@ -27,6 +24,7 @@ from pictograph.types import SpaceId
 
 BATCH: Final = 500
 """Encodings in one transaction: under a second, so that workers hardly wait and an interruption costs little."""
+QUESTION: Final = question_key("tags update")
 ENOUGH: Final = "cardinality(measures) = %(measures)s"
 OUTDATED: Final = "FROM encoding WHERE space_id = %(space)s AND tagger IS DISTINCT FROM %(tagger)s"
 COUNT: Final = f"""
@@ -153,16 +151,15 @@ def asked(space: SpaceId, tagger: Tagger) -> dict[str, Any]:
 
 def cursor_of(place: Place) -> str:
     """An opaque cursor: the place behind the last encoding."""
-    text = json.dumps([place.after.hex(), place.remaining, place.cannot_update])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return sealed([place.after.hex(), place.remaining, place.cannot_update], QUESTION)
 
 
 def parse_place(cursor: str) -> Place:
     """The place a cursor names. Raises ValidationError if it is none of ours."""
+    values = unsealed(cursor, QUESTION)
+    if [type(value) for value in values] != [str, int, int] or min(values[1:]) < 0:
+        raise not_ours()
     try:
-        after, remaining, cannot_update = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return Place(bytes.fromhex(after), int(remaining), int(cannot_update))
-    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
-        raise wrong_value(
-            "cursor", "This cursor is not one of ours. Pass `next_cursor` of the step before, unchanged."
-        ) from error
+        return Place(bytes.fromhex(values[0]), values[1], values[2])
+    except ValueError as error:
+        raise not_ours() from error

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from pictograph.errors import ValidationError
@@ -95,22 +95,37 @@ def page_of(rows: Sequence[Row], limit: int) -> tuple[list[Row], Row | None]:
 
 
 def packed(order: float, image: UUID, question: str) -> str:
-    text = json.dumps([VERSION, question, order, str(image)], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return sealed([order, str(image)], question)
 
 
 def unpacked(cursor: str, question: str) -> tuple[float, UUID]:
     """The order value, an int or a float as it was given, and the id."""
+    values = unsealed(cursor, question)
+    try:
+        order, image = values
+        if type(order) not in (int, float):  # by type, not isinstance: True is an int to Python
+            raise ValueError
+        return order, UUID(image)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise not_ours() from error
+
+
+def sealed(values: Sequence[object], question: str) -> str:
+    """An opaque cursor that holds these JSON values."""
+    text = json.dumps([VERSION, question, *values], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def unsealed(cursor: str, question: str) -> list[Any]:
+    """The values, whatever they are. Raises ValidationError for what is no cursor of ours, or of another question."""
     try:
         if len(cursor) > MAX_CURSOR:
             raise ValueError
         padded = (cursor + "=" * (-len(cursor) % 4)).encode("ascii")
-        version, asked, order, image = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        # by type, not isinstance: True is an int to Python
-        if type(version) is not int or version != VERSION or type(order) not in (int, float):
+        version, asked, *values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if type(version) is not int or version != VERSION:
             raise ValueError
-        place = order, UUID(image)
-    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise not_ours() from error
     if asked != question:
         raise name_error(
@@ -118,7 +133,7 @@ def unpacked(cursor: str, question: str) -> tuple[float, UUID]:
             "This cursor belongs to another question. Repeat the question that gave it, word for word (only `limit` "
             "may change), or begin again without a cursor.",
         )
-    return place
+    return list(values)
 
 
 def not_ours() -> ValidationError:

@@ -74,4 +74,4 @@ async def update(
 
     409 if the library's encoder brings no tagger.
     """
-    return present.tag_update(await services.retag.step(limit, parse_place(cursor) if cursor else None))
+    return present.tag_update(await services.retag.step(limit, parse_place(cursor) if cursor is not None else None))
