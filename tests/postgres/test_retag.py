@@ -271,5 +271,5 @@ async def test_a_cursor_is_read_as_it_was_written_and_any_other_is_refused() -> 
         for values in (["zz", 1, 1], ["00", float("inf"), 1], ["00", True, 1], ["00", -1, 1], [])
     ]
     for text in ("", "x", "W10", "WzEsMiwzXQ", "ä", cursor_of(place)[:-3], sealed(["00", 1, 1], "other"), *forged):
-        with pytest.raises(ValidationError, match="next_cursor|another question"):
+        with pytest.raises(ValidationError, match=r"next_cursor|another question"):
             parse_place(text)
