@@ -27,7 +27,28 @@ ELSEWHERE = {
     "PICTOGRAPH_BLOB_URL": "s3://nowhere",
     "PICTOGRAPH_PUBLIC_URL": "https://example.com",
     "PICTOGRAPH_HOST": "192.0.2.1",
+    "HTTP_PROXY": "http://192.0.2.1:9",  # loopback goes through none
+    "ALL_PROXY": "socks://192.0.2.1:9",
 }
+FORK = """
+import os, signal, sys
+from pictograph import Client
+client = Client.embedded(sys.argv[1], encoder="noop")
+process = client._service._process
+reading, writing = os.pipe()
+child = os.fork()
+if child == 0:
+    client.datasets.list()
+    client.close()
+    os.write(writing, b"closed")
+    signal.pause()
+os.read(reading, 10)
+print("child closed, service", client.ready().status)
+client.close()
+print("service ended with", process.returncode)
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+"""
 
 
 def ask(place: Place) -> Running:
@@ -80,6 +101,17 @@ def test_two_programs_at_once_share_one_service_which_ends_with_the_one_that_sta
     assert address_in(ends_by_itself) != address_in(owner)
     ends_by_itself.process.communicate(b"\n")
     assert ends_by_itself.wait() == 0
+    nothing_is_left(place)
+
+
+def test_a_forked_child_neither_ends_the_service_nor_keeps_it_from_ending(place: Place) -> None:
+    program = place.start("-c", FORK, str(place.data))
+    assert program.wait() == 0, program.said
+    until(lambda: "ended with" in program.said, "it said how the service ended")
+    assert "child closed, service ok" in program.said
+    assert (
+        "service ended with 0" in program.said
+    )  # by itself: it would have been killed had the child kept its input open
     nothing_is_left(place)
 
 
