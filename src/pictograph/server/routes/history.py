@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, Operator, ServicesDep
+from pictograph.server.inputs import Cursor
 from pictograph.store.history import INSTALLATION
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/history", tags=["history"], route_class=KeyFirst)
@@ -19,7 +20,7 @@ async def installation_history(
     services: ServicesDep,
     _: Operator,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> wire.Page[wire.Write]:
     """Who changed thresholds and the encoder, which all organizations share, and when, newest first."""
     return present.history(await services.history.of(INSTALLATION, limit=limit, cursor=cursor), limit=limit)
