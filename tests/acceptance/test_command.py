@@ -76,12 +76,12 @@ def test_upload_goes_on_where_it_stopped_and_search_finds(service: Place, pictur
     assert (second["uploaded"], second["skipped"]) == (1, 4)
     assert [Path(failure["path"]).name for failure in second["failures"]] == ["broken.jpg"]
 
-    images = rows(service, "images", "list", "cli")
+    images = rows(service, "images", "list", "cli")["data"]
     assert len(images) == 5
     [reference] = [image["id"] for image in images if image["filename"] == "0.jpg"]
-    similar = rows(service, "search", "similar", reference, "-t", "0", "-f", "/")
+    similar = rows(service, "search", "similar", reference, "-t", "0", "-f", "/")["results"]
     assert {row["filename"] for row in similar} <= {"1.jpg", "2.jpg", "3.jpg", "new.png"}
-    assert rows(service, "search", "tags", "-o", "car", "-d", "cli") == []
+    assert rows(service, "search", "tags", "-o", "car", "-d", "cli")["results"] == []
     assert reference in run(service, "images", "list", "cli")
 
     out = pictures / "copy.bin"
