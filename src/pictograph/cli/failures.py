@@ -67,6 +67,8 @@ def carried_out(command: Callable[[], None], *, debug: bool) -> int:
         return told(command, debug=debug)
     except OutputLost as lost:
         return told_lost(lost)
+    except KeyboardInterrupt:  # once more, while the first one was dealt with
+        return EXIT_INTERRUPTED
 
 
 def told(command: Callable[[], None], *, debug: bool) -> int:
