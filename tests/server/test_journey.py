@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,10 @@ def test_bytes_that_were_embedded_before_are_not_encoded_again(client: Client, s
 def test_a_picture_whose_body_is_broken_fails_alone_and_says_why(client: Client, street: Dataset) -> None:
     whole = picture_bytes(1, size=(600, 400), format="PNG")
     damaged = bytearray(whole)
-    damaged[len(whole) // 2 : len(whole) // 2 + 40] = bytes(40)
+    start = whole.index(b"IDAT")  # the upload checks its checksum, which is right; only who unpacks it finds out
+    end = start + 4 + int.from_bytes(whole[start - 4 : start], "big")
+    damaged[end - 60 : end - 20] = bytes(40)
+    damaged[end : end + 4] = zlib.crc32(damaged[start:end]).to_bytes(4, "big")
     client.images.upload("street", bytes(damaged), filename="broken.png")
     client.images.upload("street", whole, filename="whole.png")
     counts = client.datasets.wait_until_processed("street", timeout=60)
