@@ -55,7 +55,7 @@ def test_writing_replaces_in_one_step_and_leaves_nothing_else(home: Path) -> Non
     assert [path.name for path in home.iterdir()] == ["config.toml"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_every_text_survives(text: str) -> None:
     config = LocalConfig(text, text, text)
