@@ -178,6 +178,12 @@ class ValidationError(ApiError):
         return errors if isinstance(errors, list) else []
 
 
+def wrong_value(field: str, message: str) -> ValidationError:
+    """A ValidationError that names the field; what UTF-8 cannot hold is escaped in the message."""
+    printable = message.encode("utf-8", "backslashreplace").decode()
+    return ValidationError(printable, details={"errors": [{"loc": [field], "msg": printable}]})
+
+
 class BadImage(ValidationError):
     """These bytes are not a picture we can read."""
 

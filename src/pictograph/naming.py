@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 SYNONYMS: Final[tuple[tuple[str, ...], ...]] = (
@@ -61,8 +61,3 @@ def two_values(one: str, other: str) -> str:
 def other_names(name: str, aliases: Mapping[str, str]) -> list[str]:
     """The aliases of a declared name, in order."""
     return [alias for alias, declared in aliases.items() if declared == name]
-
-
-def first_few(names: Iterable[str]) -> str:
-    """For a message: the names, the long ones shortened."""
-    return ", ".join(repr(name[:MOST_CHARACTERS]) for name in list(names)[:MOST_SHOWN])

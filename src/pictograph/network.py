@@ -77,7 +77,7 @@ def route_to(url: httpx.URL | str) -> Route:
     looked up for that.
     """
     url = httpx.URL(url)
-    proxy = None if is_loopback(url.host) else proxy_setting(url.scheme)
+    proxy = None if is_this_machine(url.host) else proxy_setting(url.scheme)
     if proxy and is_excepted(url):
         proxy = None
     return Route(proxy, tls=url.scheme == "https" or (proxy is not None and proxy_url(proxy).scheme == "https"))
@@ -104,12 +104,18 @@ class RoutedTransport(httpx.BaseTransport):
 
 
 def is_loopback(host: str) -> bool:
-    """True for this machine by its loopback addresses and names."""
+    """True for the names and addresses that lead nowhere but to the machine that uses them."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
     address = address_of(name)
-    return address is not None and (address.is_loopback or address.is_unspecified)
+    return address is not None and address.is_loopback
+
+
+def is_this_machine(host: str) -> bool:
+    """True for loopback, and for 0.0.0.0 and ::, which connect to it too."""
+    address = address_of(host)
+    return is_loopback(host) or (address is not None and address.is_unspecified)
 
 
 def address_of(host: str) -> Address | None:

@@ -18,7 +18,7 @@ from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, is_for_tests, load_encoder, source_of
-from pictograph.errors import ConfigurationError, PictographError, ValidationError
+from pictograph.errors import ConfigurationError, PictographError, wrong_value
 from pictograph.index.candidates import over_fetch
 from pictograph.index.code_service import CodesWhenLarge
 from pictograph.index.ranked import nearest_by_codes
@@ -241,9 +241,7 @@ async def start_reindex(reindex: Reindex, encoder: str, pace: float) -> Space:
     try:
         source, spec = await asyncio.to_thread(named_encoder, encoder)
     except ConfigurationError as error:
-        raise ValidationError(
-            error.message, details={"errors": [{"loc": ["encoder"], "msg": error.message}]}
-        ) from error
+        raise wrong_value("encoder", error.message) from error
     return await reindex.start(spec, source, pace)
 
 
@@ -251,7 +249,7 @@ def require_real_encoder(name: str) -> None:
     """Raises ValidationError for an encoder that only tests and benchmarks use: searches with it find nothing alike."""
     if is_for_tests(name):
         message = f"The encoder {name!r} is for tests: it knows nothing of pictures, so nothing would be found by it."
-        raise ValidationError(message, details={"errors": [{"loc": ["encoder"], "msg": message}]})
+        raise wrong_value("encoder", message)
 
 
 async def encoder_of_library(spaces: Spaces) -> str:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from pictograph import Client, ConfigurationError
-from pictograph.network import RoutedTransport, is_loopback, route_to, tls_context, without_credentials
+from pictograph.network import RoutedTransport, is_loopback, is_this_machine, route_to, tls_context, without_credentials
 
 ELSEWHERE = "http://photos.example.com:8000"
 
@@ -26,13 +26,14 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.1", "127.200.3.4", "::1", "[::1]", "0.0.0.0", "::",
      "::ffff:127.0.0.1"],
 )  # fmt: skip
-def test_loopback_is_told_by_name_and_address(host: str) -> None:
-    assert is_loopback(host)
+def test_this_machine_is_told_by_name_and_address(host: str) -> None:
+    assert is_this_machine(host)
+    assert is_loopback(host) == (host not in ("0.0.0.0", "::"))
 
 
 @pytest.mark.parametrize("host", ["example.com", "localhost.example.com", "10.0.0.1", "128.0.0.1", "::2", "", "a\0b"])
-def test_nothing_else_is_loopback(host: str) -> None:
-    assert not is_loopback(host)
+def test_nothing_else_is_this_machine(host: str) -> None:
+    assert not is_this_machine(host)
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])

@@ -16,7 +16,7 @@ import pydantic
 from pictograph import wire
 from pictograph.client.results import ListPage, SearchResults
 from pictograph.client.retry import parse_retry_after
-from pictograph.errors import ApiError, ConfigurationError, ServerError, ValidationError, error_class_for
+from pictograph.errors import ApiError, ConfigurationError, ServerError, ValidationError, error_class_for, wrong_value
 from pictograph.types import ImageState, Role, TagCategory, TagMatch
 
 Result = TypeVar("Result")
@@ -169,7 +169,7 @@ def finite(threshold: float) -> float:
     """The threshold as JSON can hold it."""
     if not math.isfinite(threshold):
         message = f"threshold must be a number between 0 and 1, not {threshold}."
-        raise ValidationError(message, details={"errors": [{"loc": ["threshold"], "msg": message}]})
+        raise wrong_value("threshold", message)
     return float(threshold)
 
 
@@ -199,7 +199,7 @@ def checked_labels(category: str, labels: Sequence[str]) -> list[str]:
     """A lone string is a sequence of letters to Python and a mistake to people."""
     if isinstance(labels, str):
         message = f"{category} must be a list of tags, not the text {labels!r}: pass [{labels!r}]."
-        raise ValidationError(message, details={"errors": [{"loc": [category], "msg": message}]})
+        raise wrong_value(category, message)
     return list(labels)
 
 
@@ -254,7 +254,7 @@ def sendable(field: str, text: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         message = f"{field} is not valid Unicode: {text!r}. Give it another name."
-        raise ValidationError(message, details={"errors": [{"loc": [field], "msg": message}]}) from error
+        raise wrong_value(field, message) from error
     return text
 
 
@@ -350,7 +350,7 @@ def with_time_zone(field: str, moment: datetime) -> datetime:
     """The moment. Raises ValidationError for one that means another moment on another machine."""
     if moment.tzinfo is None:
         message = f"{field} must have a time zone, as in {moment.isoformat()}+00:00."
-        raise ValidationError(message, details={"errors": [{"loc": [field], "msg": message}]})
+        raise wrong_value(field, message)
     return moment
 
 
@@ -394,7 +394,7 @@ def image_path(image_id: str, *rest: str) -> str:
         return api("images", str(uuid.UUID(str(image_id))), *rest)
     except ValueError as error:
         message = f"image_id must be a UUID, as every row carries it, not {image_id!r}."
-        raise ValidationError(message, details={"errors": [{"loc": ["image_id"], "msg": message}]}) from error
+        raise wrong_value("image_id", message) from error
 
 
 def cannot_be_sent(error: Exception) -> ValidationError:
@@ -412,7 +412,7 @@ def require_portable(http_client: object) -> None:
 
 def missing_filename() -> ValidationError:
     message = "filename is needed when the picture is given as bytes."
-    return ValidationError(message, details={"errors": [{"loc": ["filename"], "msg": message}]})
+    return wrong_value("filename", message)
 
 
 def paging(limit: int, offset: int, cursor: str | None) -> list[tuple[str, str]]:

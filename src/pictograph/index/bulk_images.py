@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from uuid_utils.compat import uuid7
 
-from pictograph.errors import ValidationError
+from pictograph.errors import wrong_value
 from pictograph.store.names import MAX_NAME, checked_filename, one_spelling, storable
 from pictograph.types import DIMENSION, TAG_CATEGORIES, Tags
 
@@ -131,7 +131,7 @@ def check_lengths(vectors: Halves) -> None:
 
 def require(holds: bool, field: str, message: str) -> None:
     if not holds:
-        raise ValidationError(message, details={"errors": [{"loc": [field], "msg": message}]})
+        raise wrong_value(field, message)
 
 
 def described(given: Any) -> str:

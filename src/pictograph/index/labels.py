@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from pictograph.errors import NotFoundError, ValidationError
+from pictograph.errors import NotFoundError, wrong_value
 from pictograph.tag.assign import lowest_threshold
 from pictograph.tag.taxonomy import Label, Taxonomy
 from pictograph.types import TagCategory
@@ -56,8 +56,3 @@ def rivals_of(taxonomy: Taxonomy, label: Label) -> list[str]:
     """Keys of the labels that never stand beside this one, in the order of the taxonomy."""
     rivals = {key for keys in taxonomy.exclusive if label.key in keys for key in keys} - {label.key}
     return sorted(rivals, key=taxonomy.index_of.__getitem__)
-
-
-def wrong_value(field: str, message: str) -> ValidationError:
-    """422 that names the field."""
-    return ValidationError(message, details={"errors": [{"loc": [field], "msg": message}]})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from pictograph.errors import NotFoundError, ValidationError
+from pictograph.errors import NotFoundError, wrong_value
 from pictograph.index.tagged import TagFilter
 from pictograph.index.tags import After
 from pictograph.store.names import canonical_folder
@@ -163,8 +163,3 @@ def check_match(match: str) -> None:
 def check_limit(limit: int) -> None:
     if not 1 <= limit <= MAX_LIMIT:
         raise wrong_value("limit", f"limit must be between 1 and {MAX_LIMIT} (the most one answer holds), not {limit}.")
-
-
-def wrong_value(field: str, message: str) -> ValidationError:
-    """422 that names the field."""
-    return ValidationError(message, details={"errors": [{"loc": [field], "msg": message}]})

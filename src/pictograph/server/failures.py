@@ -132,7 +132,7 @@ def wrong_values(error: RequestValidationError, model: type[BaseModel] | None = 
     found = list(error.errors())
     errors = [{"loc": [str(part) for part in item["loc"]], "msg": said_of(item, model)} for item in found]
     message = "; ".join(describe_value(item, model) for item in found)
-    return ValidationError(printable(message), details={"errors": errors})
+    return ValidationError(shown(message), details={"errors": errors})
 
 
 def describe_value(item: dict[str, Any], model: type[BaseModel] | None) -> str:
@@ -146,10 +146,10 @@ def describe_value(item: dict[str, Any], model: type[BaseModel] | None) -> str:
 def said_of(item: dict[str, Any], model: type[BaseModel] | None) -> str:
     """What is wrong; of a field that does not exist also what was probably meant."""
     if item["type"] != "extra_forbidden":
-        return printable(str(item["msg"]))
+        return shown(str(item["msg"]))
     *inside, name = item["loc"][1:]
     known = fields_at(model, inside)
-    return printable(unknown_name("field", str(name), known, aliases_of(known)))
+    return shown(unknown_name("field", str(name), known, aliases_of(known)))
 
 
 def fields_at(model: type[BaseModel] | None, inside: Sequence[Any]) -> list[str]:
@@ -162,13 +162,9 @@ def fields_at(model: type[BaseModel] | None, inside: Sequence[Any]) -> list[str]
     return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
 
 
-def printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def describe_http(request: Request, error: HTTPException) -> str:
     if error.status_code == 404:
-        return f"There is no endpoint {request.method} {printable(request.url.path)}. /docs lists them all."
+        return f"There is no endpoint {request.method} {request.url.path}. /docs lists them all."
     if error.status_code == 405:
-        return f"{request.method} is not allowed on {printable(request.url.path)}. /docs lists what is."
+        return f"{request.method} is not allowed on {request.url.path}. /docs lists what is."
     return str(error.detail)

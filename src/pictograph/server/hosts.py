@@ -7,7 +7,6 @@ names that are known, and addresses that we give out hold a name only if it is c
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pictograph.errors import WrongHost
+from pictograph.network import address_of, is_loopback
 from pictograph.server.failures import answer
 from pictograph.settings import Settings
 
@@ -67,7 +67,7 @@ class HostNames:
             return False
         if self._is_certain(host, name):
             return True
-        return not self.is_on_loopback and (is_address(name) or "." not in name)
+        return not self.is_on_loopback and (address_of(name) is not None or "." not in name)
 
     def stands_for_us(self, host: str, local_address: str | None) -> bool:
         """Whether this `Host` is certain to lead here. local_address: where this very connection arrived."""
@@ -84,27 +84,6 @@ def name_of(host: str) -> str | None:
     """The name or address in a `Host`, lower case, without port and brackets; None if it is none."""
     match = HOST.fullmatch(host)
     return match["name"].strip("[]").rstrip(".").lower() if match else None
-
-
-def is_address(name: str) -> bool:
-    """Whether it is an IP address, which no other site's name can stand for."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(name: str) -> bool:
-    """Whether it leads to the machine of whoever uses it."""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool(address.is_loopback or (mapped and mapped.is_loopback))
 
 
 class KnownHosts:

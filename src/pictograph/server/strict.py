@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
-from pictograph.errors import NotFoundError, UnsupportedFormat, ValidationError
+from pictograph.errors import NotFoundError, UnsupportedFormat, ValidationError, wrong_value
 from pictograph.naming import aliases_of, two_values, unknown_name
 from pictograph.wire import Body
 
@@ -183,7 +183,7 @@ def no_constant(name: str) -> Any:
 
 def not_json(why: str) -> ValidationError:
     message = f"The body cannot be read as JSON: {why}."
-    return ValidationError(message, details={"errors": [{"loc": ["body"], "msg": message}]})
+    return wrong_value("body", message)
 
 
 class Strict(APIRoute):

@@ -6,6 +6,7 @@ from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_tuple, fetch_value
+from pictograph.db.sums import add_up
 from pictograph.types import DatasetId, ImageState
 
 COUNT: Final = """
@@ -69,10 +70,4 @@ class ImageCounts:
 
     async def add_up(self) -> int:
         """Replaces the changes of each folder by their sum; how many rows that took. Safe beside any writer."""
-        total = 0
-        while True:
-            async with self._database.transaction() as connection:
-                taken = int(await fetch_value(connection, ADD_UP, {"limit": AT_A_TIME}))
-            total += taken
-            if taken < AT_A_TIME:
-                return total
+        return await add_up(self._database, ADD_UP, AT_A_TIME)

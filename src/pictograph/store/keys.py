@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Database
 from pictograph.db.rows import fetch_all, fetch_one, fetch_value
-from pictograph.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, ValidationError
+from pictograph.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, ValidationError, wrong_value
 from pictograph.store.key_memory import KeyMemory, Row
 from pictograph.store.names import checked_segment
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
@@ -162,7 +162,7 @@ class Keys:
         own = await self.organization(organization)
         if named is not None and named.lower() not in (str(own.id), own.name.lower()):
             message = f"organization_id must be your own, {own.id}: a key is made and listed by its own organization."
-            raise ValidationError(message, details={"errors": [{"loc": ["organization_id"], "msg": message}]})
+            raise wrong_value("organization_id", message)
 
     async def create(
         self,
@@ -178,7 +178,7 @@ class Keys:
             raise ValidationError(f"role is one of {', '.join(ROLES)}, not {role!r}.")
         if is_over(expires_at):
             message = f"expires_at must be in the future, not {expires_at}."
-            raise ValidationError(message, details={"errors": [{"loc": ["expires_at"], "msg": message}]})
+            raise wrong_value("expires_at", message)
         secret = new_secret()
         values = {
             "id": uuid7(),

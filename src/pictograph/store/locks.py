@@ -24,7 +24,6 @@ from pictograph.types import DatasetId, ImageId
 DATASETS: Final = "SELECT id FROM dataset ORDER BY id FOR KEY SHARE"
 DATASETS_OF: Final = """
 SELECT id FROM dataset WHERE id IN (SELECT dataset_id FROM image WHERE id = ANY(%s)) ORDER BY id FOR KEY SHARE"""
-DATASET: Final = "SELECT id FROM dataset WHERE id = %s FOR KEY SHARE"
 DATASET_TO_DELETE: Final = "SELECT id FROM dataset WHERE id = %s FOR UPDATE"
 IMAGES: Final = """
 SELECT id FROM image WHERE id = ANY(%s) AND dataset_id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"""
@@ -33,11 +32,6 @@ SELECT id FROM image WHERE id = ANY(%s) AND dataset_id = ANY(%s) ORDER BY id FOR
 async def keep_datasets(connection: Connection) -> None:
     """No dataset is deleted until the transaction ends; for those who write images of whichever dataset."""
     await fetch_column(connection, DATASETS)
-
-
-async def keep_dataset(connection: Connection, dataset: DatasetId) -> None:
-    """This dataset is not deleted until the transaction ends."""
-    await fetch_column(connection, DATASET, [dataset])
 
 
 async def keep_dataset_to_ourselves(connection: Connection, dataset: DatasetId) -> None:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
-from pictograph.errors import ValidationError
+from pictograph.errors import wrong_value
 
 MAX_NAME: Final = 255
 """Characters in a dataset's name or a filename."""
@@ -29,7 +29,7 @@ def canonical_folder(path: str) -> str:
     """`/`, or `/a/b`: one leading slash, none at the end, none doubled. `a/b/` and `/a//b` mean `/a/b`; in NFC."""
     path = one_spelling(path)
     if len(path) > MAX_FOLDER_PATH:
-        raise name_error(
+        raise wrong_value(
             "folder_path", f"A folder path has at most {MAX_FOLDER_PATH} characters; this one has {len(path)}."
         )
     segments = [segment for segment in path.split("/") if segment]
@@ -46,7 +46,7 @@ def one_spelling(name: str) -> str:
 def checked_text(text: str, *, field: str) -> str:
     """Free text as given, if PostgreSQL can hold it."""
     if not storable(text):
-        raise name_error(field, f"{field} must not contain NUL characters or lone surrogates.")
+        raise wrong_value(field, f"{field} must not contain NUL characters or lone surrogates.")
     return text
 
 
@@ -65,21 +65,15 @@ def checked_segment(segment: str, *, field: str, what: str) -> str:
     """The segment in NFC. Raises ValidationError that names the field."""
     segment = one_spelling(segment)
     if not segment.strip():
-        raise name_error(field, f"{what} must not be empty.")
+        raise wrong_value(field, f"{what} must not be empty.")
     if segment != segment.strip():
-        raise name_error(field, f"{what} must not begin or end with a blank: {segment!r}.")
+        raise wrong_value(field, f"{what} must not begin or end with a blank: {segment!r}.")
     if len(segment) > MAX_NAME:
-        raise name_error(field, f"{what} has at most {MAX_NAME} characters; this one has {len(segment)}.")
+        raise wrong_value(field, f"{what} has at most {MAX_NAME} characters; this one has {len(segment)}.")
     if "/" in segment or segment in (".", ".."):
-        raise name_error(field, f"{what} must not be '.' or '..' or contain '/': {segment!r}.")
+        raise wrong_value(field, f"{what} must not be '.' or '..' or contain '/': {segment!r}.")
     for character in segment:
         # Cc: control, Cs: lone surrogates (not storable as UTF-8), Zl/Zp: line separators
         if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
-            raise name_error(field, f"{what} must not contain control characters: {segment!r}.")
+            raise wrong_value(field, f"{what} must not contain control characters: {segment!r}.")
     return segment
-
-
-def name_error(field: str, message: str) -> ValidationError:
-    """422 that names the field."""
-    printable = message.encode("utf-8", "backslashreplace").decode()
-    return ValidationError(printable, details={"errors": [{"loc": [field], "msg": printable}]})

@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from pictograph.errors import ValidationError
-from pictograph.store.names import name_error
+from pictograph.errors import ValidationError, wrong_value
 
 Row = TypeVar("Row")
 
@@ -128,7 +127,7 @@ def unsealed(cursor: str, question: str) -> list[Any]:
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise not_ours() from error
     if asked != question:
-        raise name_error(
+        raise wrong_value(
             "cursor",
             "This cursor belongs to another question. Repeat the question that gave it, word for word (only `limit` "
             "may change), or begin again without a cursor.",
@@ -137,4 +136,4 @@ def unsealed(cursor: str, question: str) -> list[Any]:
 
 
 def not_ours() -> ValidationError:
-    return name_error("cursor", "This cursor is not one of ours. Pass `next_cursor` of the page before, unchanged.")
+    return wrong_value("cursor", "This cursor is not one of ours. Pass `next_cursor` of the page before, unchanged.")

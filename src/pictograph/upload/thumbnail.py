@@ -12,7 +12,6 @@ from pictograph.upload.facts import read_facts
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.picture import Picture
 
-THUMBNAIL_CONTENT_TYPE: Final = "image/jpeg"
 _QUALITY: Final = 82
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
 from pictograph import wire
+from pictograph.errors import wrong_value
 from pictograph.index.tagged import TagFilter
 from pictograph.search.query import (
     SimilarQuery,
@@ -15,7 +16,6 @@ from pictograph.search.query import (
     TextQuery,
     parse_image_id,
     tag_filter,
-    wrong_value,
 )
 from pictograph.server import present
 from pictograph.server.access import ServicesDep, Viewer
