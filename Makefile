@@ -3,7 +3,7 @@
 # make serve   the service, for daily use                             ARGS="--port 9000 ..."
 # make wheel   the wheel, into dist/
 # make check   lint, types, import rules
-# make lock    constraints.txt anew: the versions that CI installs  PIP_ARGS="--constraint constraints.txt" takes them
+# make lock    makes constraints.txt again: the versions that CI installs  PIP_ARGS="--constraint constraints.txt" takes them
 # make bench   the benchmarks, one JSON line each
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
