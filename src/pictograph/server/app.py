@@ -61,55 +61,24 @@ def all_routes() -> list[APIRoute]:
 
 def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Services], None] | None = None) -> FastAPI:
     """The application. on_ready is called once, when everything is open and requests are about to be taken."""
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async def sweep() -> None:
-            if files := await services.intake.sweep():
-                logger.info("Swept %d unused files", files)
-            logger.info("Forgot %d answers of yesterday", await services.requests.sweep())
-
-        async def advance_reindex() -> None:
-            if new := await services.reindex.advance():
-                logger.info("The library is now searched in the space of %s", new.encoder)
-
-        async def watch_loop() -> None:
-            await watch_lag(metrics.saw_lag)
-
-        async def warn_of_old_tags() -> None:
-            if await services.retag.is_due():
-                logger.warning(
-                    "Some tags were given by another version of the taxonomy or tagger: pictograph tags update"
-                )
-
         async with (
             open_services(settings, conninfo) as services,
             WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
-            every(SWEEP_EVERY_S, sweep),
-            every(ALIVE_EVERY_S, services.requests.keep_alive),
-            every(REINDEX_EVERY_S, advance_reindex),
-            beside(warn_of_old_tags),
-            beside(watch_loop),
-            beside(services.codes.keep_fresh),
-            every(ROOM_EVERY_S, services.rooms.warn),
-            every(ADD_UP_EVERY_S, services.scope_counts.add_up),
-            every(ADD_UP_EVERY_S, services.image_counts.add_up),
+            housekeeping(services, metrics),
+            watched_searches(services, metrics),
         ):
-            sampler = RecallSampler(services.search.executor, settings.check_one_in, metrics.saw_recall)
-            services.search.watch(metrics.saw_search)
-            services.search.watch(sampler.consider)
             await asyncio.to_thread(prepare_routes, app)
             app.state.services = services
             app.state.workers = workers
             app.state.admission = Admission(settings.max_uploads, settings.max_waiting_uploads)
-            try:
-                if on_ready:
-                    on_ready(services)
-                yield
-            finally:
-                await sampler.close()
+            if on_ready:
+                on_ready(services)
+            yield
 
-    metrics = Metrics()
     app = FastAPI(
         title="Pictograph",
         version=__version__,
@@ -127,13 +96,67 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     describe(app, all_routes())
     app.state.metrics = metrics
     app.state.refusals = Refusals()
+    add_middleware(app, settings, metrics)
+    return app
+
+
+def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """What every request passes, from the inside out."""
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes)
     app.add_middleware(RefuseUnknownKeys)
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(HeadAsGet)
     app.add_middleware(KnownHosts, names=HostNames.of(settings))
     app.add_middleware(RequestMarks, access_log=settings.access_log)
-    return app
+
+
+@asynccontextmanager
+async def housekeeping(services: Services, metrics: Metrics) -> AsyncIterator[None]:
+    """While the block runs, does what a library needs beside requests."""
+
+    async def sweep() -> None:
+        if files := await services.intake.sweep():
+            logger.info("Swept %d unused files", files)
+        if answers := await services.requests.sweep():
+            logger.info("Forgot %d answers of yesterday", answers)
+
+    async def advance_reindex() -> None:
+        if new := await services.reindex.advance():
+            logger.info("Searches now use the vectors of the encoder %s", new.encoder)
+
+    async def watch_loop() -> None:
+        await watch_lag(metrics.saw_lag)
+
+    async def warn_of_old_tags() -> None:
+        if await services.retag.is_due():
+            logger.warning(
+                "Another version of the taxonomy or tagger gave some tags. To update them: pictograph tags update"
+            )
+
+    async with (
+        every(SWEEP_EVERY_S, sweep),
+        every(ALIVE_EVERY_S, services.requests.keep_alive),
+        every(REINDEX_EVERY_S, advance_reindex),
+        beside(warn_of_old_tags),
+        beside(watch_loop),
+        beside(services.codes.keep_fresh),
+        every(ROOM_EVERY_S, services.rooms.warn),
+        every(ADD_UP_EVERY_S, services.scope_counts.add_up),
+        every(ADD_UP_EVERY_S, services.image_counts.add_up),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def watched_searches(services: Services, metrics: Metrics) -> AsyncIterator[None]:
+    """While the block runs, measures searches, and the recall of some."""
+    sampler = RecallSampler(services.search.executor, services.settings.check_one_in, metrics.saw_recall)
+    services.search.watch(metrics.saw_search)
+    services.search.watch(sampler.consider)
+    try:
+        yield
+    finally:
+        await sampler.close()
 
 
 def prepare_routes(app: FastAPI) -> None:

@@ -53,6 +53,6 @@ async def tried(step: Step) -> None:
     try:
         await step()
     except PictographError as error:
-        logger.warning("%s: %s", step.__name__, error)
+        logger.warning("The task %s did not succeed: %s", step.__name__, error)
     except Exception:  # a bug here must not end what is done again and again
-        logger.exception("%s failed unexpectedly", step.__name__)
+        logger.exception("The task %s failed unexpectedly", step.__name__)
