@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 LONGEST_FAREWELL_S: Final = 0.5
+LONGEST_DEAF_S: Final = 0.25
+"""A Ctrl-C that comes just before Python begins to wait does not end the wait; it is noticed after this long."""
 
 
 def side_by_side(
@@ -43,10 +45,19 @@ def side_by_side(
         for thread in threads:
             thread.start()
         for _ in items:
-            yield done.get()
+            yield next_of(done)
     finally:
         stopped.set()
         say_farewell(threads)
+
+
+def next_of(done: SimpleQueue[Outcome]) -> Outcome:
+    """The next outcome, however long it takes; interrupted at once by Ctrl-C, or within LONGEST_DEAF_S."""
+    while True:
+        try:
+            return done.get(timeout=LONGEST_DEAF_S)
+        except Empty:
+            continue
 
 
 def say_farewell(threads: Sequence[threading.Thread]) -> None:
