@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -43,7 +44,17 @@ from pictograph.index.writer import (
     save_encodings,
 )
 from pictograph.jobs.budget import ByteBudget
-from pictograph.jobs.queue import Claim, Job, enqueue, enqueue_all, enqueue_replacements, put_back, retry_later
+from pictograph.jobs.queue import (
+    SUSPECT_ATTEMPTS,
+    Claim,
+    Job,
+    enqueue,
+    enqueue_all,
+    enqueue_replacements,
+    put_back,
+    retry_later,
+    set_aside,
+)
 from pictograph.jobs.retry import MAX_ATTEMPTS, delay_before_retry
 from pictograph.store.blobs import BlobStore
 from pictograph.store.images import (
@@ -81,7 +92,7 @@ from pictograph.tag.taxonomy import Taxonomy
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, SpaceId
 from pictograph.upload.bounded.estimate import estimated_bytes
 from pictograph.upload.bounded.pool import PictureReaders
-from pictograph.upload.bounded.wanted import Wanted, took_too_long
+from pictograph.upload.bounded.wanted import Wanted
 from pictograph.upload.facts import read_facts
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.picture import PictureFacts
@@ -98,6 +109,8 @@ DELETED_AT_ONCE: Final = 16
 """Files that are deleted at the same time: a store far away takes long for each."""
 FORGOTTEN_AFTER_SWEEPS: Final = 2
 """Sweeps after which no note of a deleted image is left (migration 0012)."""
+QUICK_SHARE: Final = 0.1
+"""Of the seconds that one picture may take: what a picture may take in a batch, where others wait for it."""
 WORKING_SIDE_PX: Final = 384
 """Pictures are decoded no smaller than this on their short side: pixel measures need about that much."""
 
@@ -287,6 +300,10 @@ class Outage(Exception):
     """The blob store is away or full: no image is at fault, so none fails for it, however long it lasts."""
 
 
+class TooHeavyForBatch(Exception):
+    """The picture takes long or much memory: it gets a turn of its own, so that no other waits for it."""
+
+
 class Processor:
     """The half of the write path that the worker does."""
 
@@ -353,7 +370,8 @@ class Processor:
         try:
             if job.attempts > MAX_ATTEMPTS:
                 raise WorkerLost(f"The worker ended {MAX_ATTEMPTS} times while it processed this image.")
-            ready = await self._decoded(job.sha256, size)
+            alone = job.attempts > SUSPECT_ATTEMPTS
+            ready = await (self._decoded_alone(job.sha256) if alone else self._decoded_in_batch(job.sha256, size))
             await self._keep_thumbnails(job.sha256, ready.thumbnails)
             return ready
         except BlobMissing as error:
@@ -370,29 +388,35 @@ class Processor:
             return Outage(str(lost))
         return error
 
-    async def _decoded(self, sha256: Sha256, size: PictureSize | None) -> Ready:
-        """Within what such a picture mostly takes; then, if that is not enough, within all that one may take."""
-        most = self._readers.budget.memory_bytes
+    async def _decoded_in_batch(self, sha256: Sha256, size: PictureSize | None) -> Ready:
+        """Within what such a picture mostly takes, and quickly. Raises TooHeavyForBatch if that is not enough."""
+        budget = self._readers.budget
+        most = budget.memory_bytes
         usual = min(most, estimated_bytes(size.content_type, size.size_bytes, size.pixels)) if size else most
+        if usual > self._memory.total_bytes // 2:
+            raise TooHeavyForBatch(f"it may take {usual:,} bytes of memory")
+        try:
+            return await self._read(sha256, usual, budget.seconds * QUICK_SHARE)
+        except BadImage as error:  # short of memory, decoders call a picture broken
+            raise TooHeavyForBatch(error.message) from error
+
+    async def _decoded_alone(self, sha256: Sha256) -> Ready:
+        """Within all that one picture may take."""
+        return await self._read(sha256, self._readers.budget.memory_bytes, self._readers.budget.seconds)
+
+    async def _read(self, sha256: Sha256, memory_bytes: int, seconds: float) -> Ready:
+        """Holds at most half of the memory in flight, so that the other half is always there for ordinary pictures."""
         wanted = Wanted(
             max(WORKING_SIDE_PX, self._model.encoder.spec.input_px),
             tuple(await missing_thumbnails(self._blobs, sha256)),
         )
-        try:
-            return await self._read(sha256, wanted, usual)
-        except BadImage as error:  # short of memory, decoders call a picture broken
-            if usual == most or took_too_long(error):
-                raise
-        return await self._read(sha256, wanted, most)
-
-    async def _read(self, sha256: Sha256, wanted: Wanted, memory_bytes: int) -> Ready:
-        async with self._memory.hold(memory_bytes):
+        async with self._memory.hold(min(memory_bytes, self._memory.total_bytes // 2)):
             data = await self._blobs.get(sha256)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._decoders, self._decode, data, wanted, memory_bytes)
+            decode = partial(self._decode, data, wanted, memory_bytes, seconds)
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
 
-    def _decode(self, data: bytes, wanted: Wanted, memory_bytes: int) -> Ready:
-        made = self._readers.read(data, wanted, memory_bytes=memory_bytes)
+    def _decode(self, data: bytes, wanted: Wanted, memory_bytes: int, seconds: float) -> Ready:
+        made = self._readers.read(data, wanted, memory_bytes=memory_bytes, seconds=seconds)
         if made.picture is None:
             raise ValueError("pixels were wanted")
         return Ready(self._model.encoder.prepare(made.picture), measure_picture(made.picture), made.thumbnails)
@@ -429,6 +453,10 @@ class Processor:
         if isinstance(error, Outage):
             await put_back(connection, claim, job, OUTAGE_PAUSE)
             logger.warning("Image %s waits for the blob store: %s", job.image_id, error)
+            return
+        if isinstance(error, TooHeavyForBatch):
+            await set_aside(connection, claim, job)
+            logger.info("Image %s is decoded by itself, after others: %s", job.image_id, error)
             return
         delay = delay_before_retry(error, job.attempts, random.random())
         if delay is None:

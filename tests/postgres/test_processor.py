@@ -17,6 +17,7 @@ from pictograph import pipeline
 from pictograph.encode.noop import NoopEncoder
 from pictograph.encode.protocol import FloatArray
 from pictograph.encode.registry import load_encoder
+from pictograph.errors import TooCostly
 from pictograph.jobs.queue import Queue
 from pictograph.pipeline import Model, Processor
 from pictograph.services import Services, open_services
@@ -40,13 +41,15 @@ class Readers(PictureReaders):
         self.most_at_once = self._now = 0
         self._counting = threading.Lock()
 
-    def read(self, source: bytes, wanted: Wanted, *, memory_bytes: int | None = None) -> Made:
+    def read(
+        self, source: bytes, wanted: Wanted, *, memory_bytes: int | None = None, seconds: float | None = None
+    ) -> Made:
         with self._counting:
             self.allowed.append(memory_bytes)
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
         try:
-            return super().read(source, wanted, memory_bytes=memory_bytes)
+            return super().read(source, wanted, memory_bytes=memory_bytes, seconds=seconds)
         finally:
             with self._counting:
                 self._now -= 1
@@ -66,6 +69,12 @@ class Bench:
         return await self.services.intake.receive(self._organization, Place(dataset, "/", name), data)
 
     async def work(self) -> None:
+        """What is to be done, as a worker does it: a batch, then what was too heavy for it, one by one."""
+        await self.work_batch()
+        while (alone := await self._queue.claim_suspect()).jobs:
+            await self.processor.process(alone)
+
+    async def work_batch(self) -> None:
         await self.processor.process(await self._queue.claim(100))
 
     async def now(self, image: Image) -> Image:
@@ -137,6 +146,43 @@ async def test_a_picture_that_takes_more_than_such_pictures_mostly_do_is_given_a
         await made.work()
         assert (await made.now(image)).state == "embedded"
         assert readers.allowed == [10_000_000, readers.budget.memory_bytes]
+
+
+async def test_a_picture_too_heavy_for_a_batch_keeps_no_other_waiting(database_url: str, tmp_path: Path) -> None:
+    readers = Readers(DecodeBudget())
+    async with bench(database_url, tmp_path, readers, memory_bytes=300_000_000) as made:
+        heavy = [await made.upload(f"{number}.png", large_png()) for number in range(3)]
+        others = [await made.upload(f"{seed}.jpg", picture_bytes(seed)) for seed in range(3)]
+        await made.work_batch()
+        assert [(await made.now(image)).state for image in others] == ["embedded"] * 3
+        assert [(await made.now(image)).state for image in heavy] == ["received"] * 3
+        assert len(readers.allowed) == 3
+        await made.work_batch()
+        assert len(readers.allowed) == 3  # the same bytes under other names were set aside with them
+        await made.work()
+        assert [(await made.now(image)).state for image in heavy] == ["embedded"] * 3
+        assert len(readers.allowed) == 4
+
+
+async def test_a_picture_that_takes_long_is_decoded_after_others_with_all_its_time(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = DecodeBudget().seconds * pipeline.QUICK_SHARE
+    read = PictureReaders.read
+
+    def slow_in_a_batch(self: PictureReaders, source: bytes, wanted: Wanted, **limits: float) -> Made:
+        if limits["seconds"] <= quick and source == slow:
+            raise TooCostly("It took too long.")
+        return read(self, source, wanted, **limits)  # type: ignore[arg-type]
+
+    slow = picture_bytes(9)
+    monkeypatch.setattr(PictureReaders, "read", slow_in_a_batch)
+    async with bench(database_url, tmp_path, Readers(DecodeBudget())) as made:
+        images = [await made.upload("slow.jpg", slow), await made.upload("quick.jpg", picture_bytes(1))]
+        await made.work_batch()
+        assert [(await made.now(image)).state for image in images] == ["received", "embedded"]
+        await made.work()
+        assert [(await made.now(image)).state for image in images] == ["embedded", "embedded"]
 
 
 async def test_pictures_in_flight_stay_within_the_memory_of_the_worker(database_url: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from pictograph.db.pool import Database
 from pictograph.errors import Unavailable
-from pictograph.jobs.queue import URGENT, Backlog, Claim, Job, Queue, enqueue, retry_later
+from pictograph.jobs.queue import SUSPECT_ATTEMPTS, URGENT, Backlog, Claim, Job, Queue, enqueue, retry_later
 from pictograph.jobs.worker import Worker
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import delete_image
@@ -354,6 +354,34 @@ async def test_a_suspect_is_claimed_only_when_its_turn_has_come(garden: Garden, 
     assert await worker.work_once()
     assert claimed_while_working == [0, 0]
     assert not await worker.work_once()
+
+
+async def test_while_one_lane_has_a_suspect_the_other_goes_on_and_takes_no_second_one(
+    garden: Garden, street: Dataset
+) -> None:
+    await received(garden, street, 2)
+    await lose_worker(garden, 2)
+    begun, go_on, handled = asyncio.Event(), asyncio.Event(), 0
+
+    async def handle(claim: Claim) -> None:
+        nonlocal handled
+        handled += 1
+        if claim.jobs[0].attempts > SUSPECT_ATTEMPTS and not begun.is_set():
+            begun.set()
+            await go_on.wait()
+        await finish(garden.database, claim)
+
+    worker = Worker(garden.database, Queue(garden.database, garden.space, HOUR), handle, batch=1)
+    slow = asyncio.create_task(worker.work_once())
+    await begun.wait()
+    await received(garden, street, 1)
+    assert await worker.work_once()
+    assert not await worker.work_once()
+    assert handled == 2
+    go_on.set()
+    assert await slow
+    assert await worker.work_once()
+    assert handled == 3
 
 
 async def test_a_cancelled_worker_gives_its_jobs_back(garden: Garden, street: Dataset) -> None:

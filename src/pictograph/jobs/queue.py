@@ -15,6 +15,8 @@ from pictograph.db.rows import fetch_all, fetch_tuple
 from pictograph.types import ImageId, Sha256, SpaceId
 
 CHANNEL: Final = "pictograph_job"
+SUSPECT_ATTEMPTS: Final = 2
+"""Attempts after which a job is left to `claim_suspect`, and comes alone."""
 URGENT: Final = 10
 """Priority of a job that somebody is waiting for."""
 IDS_AT_ONCE: Final = 1000
@@ -54,7 +56,7 @@ READY: Final = "(ready_at <= now() OR ready_at > now() + waits + interval '1 min
 CLAIM: Final = f"""
 WITH ready AS (
     SELECT image_id, sha256 FROM job
-    WHERE space_id = %(space)s AND {READY} AND attempts < 2
+    WHERE space_id = %(space)s AND {READY} AND attempts < {SUSPECT_ATTEMPTS}
       AND NOT EXISTS (SELECT FROM job same WHERE same.space_id = %(space)s AND same.sha256 = job.sha256
                                              AND same.claim IS NOT NULL AND same.image_id <> job.image_id)
     ORDER BY priority DESC, number LIMIT %(limit)s FOR UPDATE SKIP LOCKED
@@ -68,7 +70,7 @@ CLAIM_SUSPECT: Final = f"""
 UPDATE job SET claim = %(claim)s, attempts = attempts + 1, ready_at = now() + %(lease)s, waits = %(lease)s
 WHERE space_id = %(space)s AND image_id = (
     SELECT image_id FROM job
-    WHERE space_id = %(space)s AND {READY} AND attempts >= 2
+    WHERE space_id = %(space)s AND {READY} AND attempts >= {SUSPECT_ATTEMPTS}
       AND NOT EXISTS (SELECT FROM job same WHERE same.space_id = %(space)s AND same.sha256 = job.sha256
                                              AND same.claim IS NOT NULL AND same.image_id <> job.image_id)
     ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED)
@@ -83,6 +85,14 @@ WHERE image_id = %(image)s AND claim = %(claim)s"""
 PUT_BACK: Final = """
 UPDATE job SET claim = NULL, ready_at = now() + %(delay)s, waits = %(delay)s, attempts = attempts - 1
 WHERE image_id = %(image)s AND claim = %(claim)s"""
+# Those of the same bytes too: each would only be set aside in its turn.
+SET_ASIDE: Final = f"""
+UPDATE job SET claim = NULL, ready_at = '-infinity', attempts = greatest(attempts, {SUSPECT_ATTEMPTS})
+WHERE (image_id, space_id) IN (
+    SELECT image_id, space_id FROM job
+    WHERE sha256 = %(sha256)s AND (claim = %(claim)s OR (claim IS NULL AND attempts = 0))
+      AND space_id = (SELECT space_id FROM job WHERE image_id = %(image)s AND claim = %(claim)s)
+    ORDER BY image_id FOR UPDATE SKIP LOCKED)"""
 RELEASE: Final = """
 UPDATE job SET claim = NULL, ready_at = '-infinity', attempts = attempts - 1 WHERE (image_id, space_id) IN (
     SELECT image_id, space_id FROM job WHERE claim = %s FOR UPDATE SKIP LOCKED)"""
@@ -126,12 +136,12 @@ class Queue:
     async def claim(self, limit: int) -> Claim:
         """Up to `limit` jobs, urgent first, then oldest; of several images with the same bytes only one.
 
-        Jobs that already failed or lost their worker twice are left to `claim_suspect`.
+        Jobs that failed or lost their worker twice, or are too heavy for a batch, are left to `claim_suspect`.
         """
         return await self._claim(CLAIM, limit)
 
     async def claim_suspect(self) -> Claim:
-        """At most one job that may be the kind that ends its worker: alone, it takes no other with it."""
+        """At most one job that may end its worker, or take long: alone, it takes no other with it, and none waits."""
         return await self._claim(CLAIM_SUSPECT, 1)
 
     async def _claim(self, statement: str, limit: int) -> Claim:
@@ -200,6 +210,11 @@ async def enqueue_in(connection: Connection, space: SpaceId, images: Sequence[Im
 async def retry_later(connection: Connection, claim: Claim, job: Job, delay: timedelta) -> None:
     """Gives one job back, to be ready after `delay`."""
     await connection.execute(RETRY, {"image": job.image_id, "claim": claim.id, "delay": delay})
+
+
+async def set_aside(connection: Connection, claim: Claim, job: Job) -> None:
+    """Gives one job back, and all that wait with the same bytes, for `claim_suspect` to take."""
+    await connection.execute(SET_ASIDE, {"image": job.image_id, "claim": claim.id, "sha256": job.sha256})
 
 
 async def put_back(connection: Connection, claim: Claim, job: Job, delay: timedelta) -> None:

@@ -46,7 +46,9 @@ class Worker:
         self._begun: dict[UUID, float] = {}
         """When each claim at hand was taken, as `time.monotonic` tells it."""
         self._suspects_seen_at = -POLL_S
-        """When a lane last looked for suspects: they are rare, so the look costs a query a second, not one a batch."""
+        """When a lane last found no suspect: they are rare, so the look costs a query a second, not one a batch."""
+        self._suspect_at_hand = False
+        """One lane at a time has one, so that the others go on, however long it takes."""
 
     @property
     def is_stuck(self) -> bool:
@@ -81,10 +83,16 @@ class Worker:
         """Processes one claim, and one suspect alone after it; False if there was nothing to do."""
         healthy = await self._process(await self._queue.claim(self._batch))
         # Only now: a suspect claimed earlier would wait without heartbeats, and share the batch's fate.
-        if time.monotonic() - self._suspects_seen_at < POLL_S:
+        if self._suspect_at_hand or time.monotonic() - self._suspects_seen_at < POLL_S:
             return healthy
-        self._suspects_seen_at = time.monotonic()
-        return await self._process(await self._queue.claim_suspect()) or healthy
+        self._suspect_at_hand = True
+        try:
+            found = await self._process(await self._queue.claim_suspect())
+        finally:
+            self._suspect_at_hand = False
+        if not found:
+            self._suspects_seen_at = time.monotonic()
+        return found or healthy
 
     async def _process(self, claim: Claim) -> bool:
         if claim.jobs:

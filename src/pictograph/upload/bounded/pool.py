@@ -38,8 +38,10 @@ class PictureReaders:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def read(self, source: bytes, wanted: Wanted, *, memory_bytes: int | None = None) -> Made:
-        """What is wanted of a file, within the budget, or within `memory_bytes` where that is less.
+    def read(
+        self, source: bytes, wanted: Wanted, *, memory_bytes: int | None = None, seconds: float | None = None
+    ) -> Made:
+        """What is wanted of a file, within the budget, or within `memory_bytes` and `seconds` where that is less.
 
         Raises TooCostly for what exceeds it, BadImage, UnsupportedFormat, TooLarge as `decode_picture` does, and
         Unavailable (retryable) if the process was ended from outside.
@@ -47,6 +49,8 @@ class PictureReaders:
         budget = self.budget
         if memory_bytes is not None:
             budget = replace(budget, memory_bytes=min(memory_bytes, budget.memory_bytes))
+        if seconds is not None:
+            budget = replace(budget, seconds=min(seconds, budget.seconds))
         with self._turns:
             reader, uses = self._taken()
             healthy = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pictograph.errors import PictographError, TooCostly
 from pictograph.upload.picture import Picture, PictureFacts
 
 OUT_OF_MEMORY = "out_of_memory"
@@ -44,8 +43,3 @@ class DecodeBudget:
     """Address space beyond what the empty process has."""
     seconds: float = 15.0
     """Of processor time; WALL_FACTOR times as long on the clock."""
-
-
-def took_too_long(error: PictographError) -> bool:
-    """True if the picture was given up for want of time: more memory would not help it."""
-    return isinstance(error, TooCostly) and error.details.get("setting") == "decode_seconds"
