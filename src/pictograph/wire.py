@@ -699,6 +699,10 @@ class KnownImage(Wire):
     """`received`, `embedded`, `tagged` or `failed`."""
     is_archived: bool
     """True if no search finds it; `restore` brings it back."""
+    next_sha256: str | None = None
+    """Of the bytes that replace these as soon as a worker has finished them; null if none wait."""
+    next_file_size: int | None = None
+    """Their number."""
 
 
 class UploadUrlRequest(Body):

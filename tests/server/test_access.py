@@ -150,6 +150,8 @@ def test_a_key_ends_at_its_time_and_says_so(service: Service, client: Client, mo
         ("expires_at", "2020-01-01T00:00:00Z"),
         ("expires_at", "2099-01-01T00:00:00"),
         ("expires_at", "soon"),
+        ("expires_at", "9999-12-31T23:59:59-23:00"),
+        ("expires_at", "0001-01-01T00:00:00+14:00"),
         ("rate_limit", 100),
         ("organization_id", str(uuid4())),
         ("organization_id", "somebody else"),
@@ -164,6 +166,27 @@ def test_what_a_new_key_cannot_have_is_refused_by_name(raw: Raw, field: str, val
     assert len(raw("GET", f"{KEYS_PREFIX}/").json()["api_keys"]) == before
     if field == "organization_id":
         assert raw("GET", f"{KEYS_PREFIX}/", params={field: value}).status_code == 422
+
+
+def test_what_cannot_be_an_end_or_a_key_is_refused_before_anything_is_sent(client: Client) -> None:
+    for ends in ("2099-01-01T00:00:00Z", datetime(2099, 1, 1)):
+        with pytest.raises(ValidationError, match="time zone"):
+            client.keys.create("x", expires_at=ends)  # type: ignore[arg-type]
+    for key in ("", ".", "..", "\ud800", "x", None):
+        with pytest.raises(ValidationError, match="key_id must be a UUID"):
+            client.keys.revoke(key)  # type: ignore[arg-type]
+
+
+def test_a_header_that_means_one_thing_is_refused_twice(service: Service, raw: Raw) -> None:
+    url, key = f"{service.address}{API_PREFIX}/datasets/", ("X-API-Key", str(raw.key))
+    twice = [key, ("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    for answer, name in (
+        (raw.http.post(url, json={"name": "x"}, headers=twice), "Idempotency-Key"),
+        (raw.http.get(url, headers=[key, ("X-API-Key", "x")]), "X-API-Key"),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["detail"] == f"{name} was sent more than once. Send it once."
+    assert raw.api("GET", "/datasets/").json()["data"] == []
 
 
 def test_a_key_of_another_organization_cannot_be_revoked(service: Service, client: Client) -> None:

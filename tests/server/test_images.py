@@ -323,6 +323,32 @@ def test_a_dataset_name_that_no_path_can_hold_is_refused(client: Client, street:
     assert [row.name for row in client.datasets.list()] == ["street"]
 
 
+def test_the_id_of_a_dataset_is_no_name_of_another(client: Client, street: Dataset) -> None:
+    avenue = client.datasets.create("avenue")
+    for name in (street.id, street.id.upper()):
+        with pytest.raises(ConflictError, match="is the id of a dataset"):
+            client.datasets.create(name)
+        with pytest.raises(ConflictError, match="is the id of a dataset"):
+            client.datasets.rename("avenue", name)
+    free = str(uuid4())
+    assert client.datasets.create(free).name == free
+    assert client.datasets.get("avenue") == avenue
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_a_path_would_lose_reaches_no_other_route(client: Client, street: Dataset, name: str) -> None:
+    datasets = client.datasets
+    for call in (datasets.get, datasets.delete, datasets.progress, datasets.history, datasets.retry_failed):
+        with pytest.raises(NotFoundError, match="There is no dataset"):
+            call(name)
+    for change in (datasets.rename, datasets.describe):
+        with pytest.raises(NotFoundError, match="There is no dataset"):
+            change(name, "avenue")
+    with pytest.raises(ValidationError, match="dataset must be"):
+        datasets.delete(None)  # type: ignore[arg-type]
+    assert [row.name for row in datasets.list()] == ["street"]
+
+
 @pytest.mark.parametrize("description", ["a\x00b", "\ud800"])
 def test_a_description_that_cannot_be_stored_is_refused(raw: Raw, street: Dataset, description: str) -> None:
     import json  # noqa: PLC0415

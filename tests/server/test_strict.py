@@ -195,6 +195,12 @@ def test_json_that_is_none_or_says_two_things_is_refused(raw: Raw, body: bytes) 
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "validation_error"), answer.text
 
 
+def test_json_that_ends_early_is_told_with_its_place(raw: Raw) -> None:
+    answer = raw.api("POST", "/datasets/", content=b'{"name": "x"', headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == ("The body cannot be read as JSON: Expecting ',' delimiter at character 12.")
+
+
 @pytest.mark.parametrize("query", ["text=%FF", "text=%ED%A0%80", "objects=%C3"])
 def test_a_query_that_is_not_utf8_is_refused(raw: Raw, query: str) -> None:
     for path in ("/search/by-text", "/images/"):

@@ -573,6 +573,35 @@ def test_a_changed_file_replaces_the_bytes_and_the_image_stays(client: Client, s
     assert [row.image_id for row in client.search.by_similarity(twin.id)] == [image.id]
 
 
+WAIT = """
+INSERT INTO replacement (image_id, sha256, content_type, width, height, file_size)
+SELECT %s, sha256, content_type, width, height, file_size FROM image WHERE id = %s"""
+
+
+def test_bytes_on_their_way_count_as_there(service: Service, client: Client, street: Dataset, photos: Path) -> None:
+    image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    other = client.images.upload("street", picture_bytes(2), filename="b.jpg")
+    client.datasets.wait_until_processed("street", timeout=60)
+
+    async def let_it_wait() -> None:
+        async with service.services.database.connection() as connection:
+            await connection.execute(WAIT, [image.id, other.id])  # without a job, so that no worker exchanges them
+
+    service.run(let_it_wait())
+    (known,) = client.images.which_exist("street", [("/", "a.jpg")])
+    assert (known.sha256, known.file_size) == (hashlib.sha256(picture_bytes(1)).hexdigest(), len(picture_bytes(1)))
+    assert known.next_sha256 == hashlib.sha256(picture_bytes(2)).hexdigest()
+    assert known.next_file_size == len(picture_bytes(2))
+    (photos / "a.jpg").write_bytes(picture_bytes(2))
+    for replace in (False, True):
+        report = client.images.upload_from_directory("street", photos, replace=replace)
+        assert (len(report.skipped), report.different, report.replaced) == (1, [], [])
+    (photos / "a.jpg").write_bytes(picture_bytes(1))  # back to what the image still has, and would soon lose
+    assert len(client.images.upload_from_directory("street", photos).different) == 1
+    assert len(client.images.upload_from_directory("street", photos, replace=True).replaced) == 1
+    assert client.images.which_exist("street", [("/", "a.jpg")])[0].next_sha256 is None
+
+
 def test_bytes_that_may_be_replaced_are_asked_for_by_their_tag(raw: Raw, client: Client, street: Dataset) -> None:
     image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
     for path in (f"/images/{image.id}", f"/images/{image.id}/thumbnail", "/images/street/a.jpg"):

@@ -10,7 +10,7 @@ import pytest
 
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.index.tag_containment import containment
-from pictograph.search.query import SimilarQuery, TagQuery, parse_image_id
+from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_image_id
 from pictograph.types import ImageId
 
 IMAGE = ImageId(uuid4())
@@ -41,6 +41,13 @@ def test_a_limit_lies_between_1_and_500_and_the_message_names_the_cap(limit: int
         with pytest.raises(ValidationError, match="500") as caught:
             make()
         assert caught.value.field_errors[0]["loc"] == ["limit"]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\x00", "\u200b", "\ufeff \u202e", "\n\t"])
+def test_words_that_nobody_sees_are_no_question(text: str) -> None:
+    with pytest.raises(ValidationError, match="must not be empty") as caught:
+        TextQuery(text)
+    assert caught.value.field_errors[0]["loc"] == ["text"]
 
 
 @pytest.mark.parametrize(("given", "canonical"), [("/", "/"), ("", "/"), ("a/", "/a"), (None, None)])

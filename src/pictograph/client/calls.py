@@ -16,7 +16,15 @@ import pydantic
 from pictograph import wire
 from pictograph.client.results import ListPage, SearchResults
 from pictograph.client.retry import parse_retry_after
-from pictograph.errors import ApiError, ConfigurationError, ServerError, ValidationError, error_class_for, wrong_value
+from pictograph.errors import (
+    ApiError,
+    ConfigurationError,
+    NotFoundError,
+    ServerError,
+    ValidationError,
+    error_class_for,
+    wrong_value,
+)
 from pictograph.types import ImageState, Role, TagCategory, TagMatch
 
 Result = TypeVar("Result")
@@ -214,26 +222,24 @@ def create_dataset(name: str, description: str | None) -> Call[wire.Dataset]:
 
 
 def get_dataset(dataset: str) -> Call[wire.Dataset]:
-    return Call("GET", api("datasets", dataset), lambda r: parse(wire.Data[wire.Dataset], r).data)
+    return Call("GET", dataset_path(dataset), lambda r: parse(wire.Data[wire.Dataset], r).data)
 
 
 def update_dataset(dataset: str, new_name: str | None, description: str | None) -> Call[wire.Dataset]:
     body = {key: value for key, value in (("new_name", new_name), ("description", description)) if value is not None}
-    return Call("PATCH", api("datasets", dataset), lambda r: parse(wire.Data[wire.Dataset], r).data, json=body)
+    return Call("PATCH", dataset_path(dataset), lambda r: parse(wire.Data[wire.Dataset], r).data, json=body)
 
 
 def delete_dataset(dataset: str) -> Call[wire.DeletedDataset]:
-    return Call("DELETE", api("datasets", dataset), lambda r: parse(wire.Data[wire.DeletedDataset], r).data)
+    return Call("DELETE", dataset_path(dataset), lambda r: parse(wire.Data[wire.DeletedDataset], r).data)
 
 
 def dataset_progress(dataset: str) -> Call[wire.Progress]:
-    return Call("GET", api("datasets", dataset, "progress"), lambda r: parse(wire.Data[wire.Progress], r).data)
+    return Call("GET", dataset_path(dataset, "progress"), lambda r: parse(wire.Data[wire.Progress], r).data)
 
 
 def retry_failed_images(dataset: str) -> Call[int]:
-    return Call(
-        "POST", api("datasets", dataset, "retry-failed"), lambda r: parse(wire.Data[wire.Retried], r).data.images
-    )
+    return Call("POST", dataset_path(dataset, "retry-failed"), lambda r: parse(wire.Data[wire.Retried], r).data.images)
 
 
 def upload_image(dataset: str, filename: str, folder_path: str, data: bytes, replace: bool = False) -> Call[wire.Image]:
@@ -323,7 +329,7 @@ def history_of_image(image_id: str, limit: int, cursor: str | None) -> Call[List
 
 def history_of_dataset(dataset: str, limit: int, cursor: str | None) -> Call[ListPage[wire.Write]]:
     query = [("limit", str(limit)), *given(("cursor", cursor))]
-    return Call("GET", api("datasets", dataset, "history"), lambda r: listed(parse(wire.Page[wire.Write], r)), query)
+    return Call("GET", dataset_path(dataset, "history"), lambda r: listed(parse(wire.Page[wire.Write], r)), query)
 
 
 def list_keys(limit: int, cursor: str | None) -> Call[ListPage[wire.ApiKey]]:
@@ -348,6 +354,8 @@ def create_key(name: str, role: Role, expires_at: datetime | None) -> Call[wire.
 
 def with_time_zone(field: str, moment: datetime) -> datetime:
     """The moment. Raises ValidationError for one that means another moment on another machine."""
+    if not isinstance(moment, datetime):
+        raise wrong_value(field, f"{field} must be a datetime with a time zone, not {moment!r}.")
     if moment.tzinfo is None:
         message = f"{field} must have a time zone, as in {moment.isoformat()}+00:00."
         raise wrong_value(field, message)
@@ -355,7 +363,7 @@ def with_time_zone(field: str, moment: datetime) -> datetime:
 
 
 def revoke_key(key_id: str) -> Call[None]:
-    return Call("DELETE", f"{wire.KEYS_PREFIX}/{quote(key_id, safe='')}", lambda _: None)
+    return Call("DELETE", f"{wire.KEYS_PREFIX}/{uuid_in('key_id', key_id)}", lambda _: None)
 
 
 def reindex_status() -> Call[wire.Reindex]:
@@ -390,11 +398,27 @@ def api(*segments: str) -> str:
 
 def image_path(image_id: str, *rest: str) -> str:
     """Path of one image. Raises ValidationError for what cannot be an id, before anything is sent."""
+    return api("images", uuid_in("image_id", image_id), *rest)
+
+
+def uuid_in(field: str, value: str) -> str:
+    """The id as the service writes it. Raises ValidationError that names the field."""
     try:
-        return api("images", str(uuid.UUID(str(image_id))), *rest)
+        return str(uuid.UUID(str(value)))
     except ValueError as error:
-        message = f"image_id must be a UUID, as every row carries it, not {image_id!r}."
-        raise wrong_value("image_id", message) from error
+        raise wrong_value(field, f"{field} must be a UUID, as every row carries it, not {value!r}.") from error
+
+
+def dataset_path(dataset: str, *rest: str) -> str:
+    """Path of one dataset, by name or UUID. Raises NotFoundError for names that no dataset has and a path would lose.
+
+    `/datasets/` and `/datasets/..` are other addresses: what one name means must never depend on that.
+    """
+    if not isinstance(dataset, str | uuid.UUID):
+        raise wrong_value("dataset", f"dataset must be a name or a UUID, not {dataset!r}.")
+    if str(dataset) in ("", ".", ".."):
+        raise NotFoundError(f"There is no dataset {dataset!r}.")
+    return api("datasets", str(dataset), *rest)
 
 
 def cannot_be_sent(error: Exception) -> ValidationError:

@@ -121,13 +121,18 @@ def compared(taken: tuple[LocalFile, KnownImage]) -> str | OSError | None:
 
 
 def difference_of(path: Path, image: KnownImage) -> str | None:
-    """What a file and an image differ in; None if they are the same bytes."""
+    """What a file and an image differ in; None if they are the same bytes. Bytes on their way count as there."""
     size, archived = path.stat().st_size, " (archived)" if image.is_archived else ""
-    if size != image.file_size:
-        return f"{size:,} bytes here, {image.file_size:,} bytes in the dataset{archived}"
+    there = image.file_size if image.next_file_size is None else image.next_file_size
+    if size != there:
+        return f"{size:,} bytes here, {there:,} bytes in the dataset{archived}"
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return None if digest == image.sha256 else f"other bytes than in the dataset{archived}, of the same size"
+    return (
+        None
+        if digest == (image.next_sha256 or image.sha256)
+        else f"other bytes than in the dataset{archived}, of the same size"
+    )
 
 
 def settle(

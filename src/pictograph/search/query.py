@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -69,7 +70,7 @@ class TextQuery:
     def __post_init__(self) -> None:
         check_limit(self.limit)
         check_threshold(self.threshold)
-        if not self.text.strip():
+        if not has_words(self.text):
             raise wrong_value("text", "text must not be empty: say what the images show.")
         if len(self.text) > MAX_TEXT:
             raise wrong_value("text", f"text has at most {MAX_TEXT} characters; this one has {len(self.text)}.")
@@ -158,6 +159,11 @@ def check_threshold(threshold: float) -> None:
 def check_match(match: str) -> None:
     if match not in ("any", "all"):
         raise wrong_value("match", f"match must be 'any' or 'all', not {match!r}.")
+
+
+def has_words(text: str) -> bool:
+    """False for a text of blanks, control and invisible characters only: it says nothing."""
+    return any(unicodedata.category(character)[0] not in "CZ" for character in text)
 
 
 def check_limit(limit: int) -> None:

@@ -10,7 +10,7 @@ from fastapi.security import APIKeyHeader
 
 from pictograph.db.pool import author
 from pictograph.errors import AuthError, ForbiddenError
-from pictograph.server.idempotency import LONGEST, Once
+from pictograph.server.idempotency import LONGEST, Once, only_value
 from pictograph.server.idempotency import writes as writes_once
 from pictograph.server.protocol import GuardedProtocol
 from pictograph.server.strict import Handler, Strict
@@ -123,7 +123,7 @@ class KeyFirst(Strict):
 
         async def handle_known_callers(request: Request) -> Response:
             for check in checks:
-                caller = await check(await identify(request, request.headers.get(API_KEY_HEADER)))
+                caller = await check(await identify(request, only_value(request, API_KEY_HEADER)))
                 author.set(caller.key_id)
             return await read_and_handle(request)
 

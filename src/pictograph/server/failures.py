@@ -138,13 +138,17 @@ def wrong_values(error: RequestValidationError, model: type[BaseModel] | None = 
 def describe_value(item: dict[str, Any], model: type[BaseModel] | None) -> str:
     if item["type"] in OF_THEMSELVES:
         return said_of(item, model)
+    if item["type"] == "json_invalid":
+        return said_of(item, model)
     where = ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0])
-    got = "" if item["type"] in ("missing", "json_invalid") else f" (got {str(item['input'])[:100]!r})"
+    got = "" if item["type"] == "missing" else f" (got {str(item['input'])[:100]!r})"
     return f"{where}: {item['msg']}{got}"
 
 
 def said_of(item: dict[str, Any], model: type[BaseModel] | None) -> str:
     """What is wrong; of a field that does not exist also what was probably meant."""
+    if item["type"] == "json_invalid":
+        return f"The body cannot be read as JSON: {item['ctx']['error']} at character {item['loc'][-1]}."
     if item["type"] != "extra_forbidden":
         return shown(str(item["msg"]))
     *inside, name = item["loc"][1:]

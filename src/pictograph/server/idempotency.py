@@ -67,7 +67,7 @@ class Once:
 
     async def __call__(self, request: Request) -> Response:
         """The first answer, whichever of the requests that carry the same key gets here first."""
-        text = request.headers.get(HEADER)
+        text = only_value(request, HEADER)
         if text is None:
             return await self._handle(request)
         key = RequestKey(checked(text), request.state.caller.key_id)
@@ -106,6 +106,15 @@ class Once:
             if error.retryable or error.status_code >= 500 or isinstance(error, RateLimitError | SlowSender):
                 raise
             return error_answer(request, error)
+
+
+def only_value(request: Request, header: str) -> str | None:
+    """The header; None if it is absent. Raises ValidationError if it was sent twice: which of them was meant?"""
+    values = request.headers.getlist(header)
+    if len(values) > 1:
+        message = f"{header} was sent more than once. Send it once."
+        raise ValidationError(message, details={"errors": [{"loc": ["header", header], "msg": message}]})
+    return values[0] if values else None
 
 
 def checked(text: str) -> str:

@@ -249,6 +249,8 @@ def known_image(row: KnownImage) -> wire.KnownImage:
         file_size=row.file_size,
         state=ImageState(row.state),
         is_archived=row.is_archived,
+        next_sha256=row.next_sha256.hex() if row.next_sha256 else None,
+        next_file_size=row.next_file_size,
     )
 
 

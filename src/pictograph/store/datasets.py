@@ -103,11 +103,12 @@ class Datasets:
             "description": checked_description(description),
         }
         async with self._database.writing() as connection:
+            await check_names_no_other(connection, organization, name)
             try:
                 await connection.execute(CREATE, values)
             except psycopg.errors.UniqueViolation as error:
                 raise name_taken(name) from error
-            return await fetch_dataset(connection, organization, name)
+            return await fetch_dataset(connection, organization, str(values["id"]))
 
     async def get(self, organization: OrganizationId, reference: str) -> Dataset:
         """By id or by name. Raises NotFoundError."""
@@ -148,6 +149,8 @@ class Datasets:
         text = checked_description(description)
         async with self._database.writing() as connection:
             dataset = await resolve_dataset(connection, organization, reference)
+            if new_name is not None:
+                await check_names_no_other(connection, organization, new_name)
             try:
                 await connection.execute(UPDATE, {"id": dataset, "name": new_name, "description": text})
             except psycopg.errors.UniqueViolation as error:
@@ -211,6 +214,13 @@ async def fetch_dataset(connection: Connection, organization: OrganizationId, re
     if found is None:
         raise NotFoundError(f"There is no dataset {reference!r}.")
     return found
+
+
+async def check_names_no_other(connection: Connection, organization: OrganizationId, name: str) -> None:
+    """Raises ConflictError for a name that is the id of a dataset: whoever says it means that one."""
+    id_ = as_uuid(name)
+    if id_ and await fetch_value(connection, ID_BY_ID, {"organization": organization, "id": id_}):
+        raise ConflictError(f"{name!r} is the id of a dataset, and names that one. Choose another name.")
 
 
 def name_taken(name: str) -> ConflictError:

@@ -67,10 +67,11 @@ WHERE f.dataset_id = %s AND f.path = %s AND i.filename = %s"""
 # One look-up for each place, however many images there are.
 WHICH_EXIST: Final = """
 SELECT asked.position - 1 AS position, i.id, f.path AS folder_path, i.filename, i.sha256, i.file_size, i.state,
-       i.archived_at IS NOT NULL AS is_archived
+       i.archived_at IS NOT NULL AS is_archived, r.sha256 AS next_sha256, r.file_size AS next_file_size
 FROM unnest(%(folders)s::text[], %(filenames)s::text[]) WITH ORDINALITY AS asked (folder, filename, position)
 JOIN folder f ON f.dataset_id = %(dataset)s AND f.path = asked.folder
 JOIN image i ON i.folder_id = f.id AND i.filename = asked.filename
+LEFT JOIN replacement r ON r.image_id = i.id AND r.sha256 IS NOT NULL
 ORDER BY asked.position"""
 REPLACEMENT: Final = "SELECT sha256, reason, created_at FROM replacement WHERE image_id = %s"
 TAKEN_IMAGE: Final = """
@@ -166,6 +167,9 @@ class KnownImage:
     file_size: int
     state: ImageState
     is_archived: bool
+    next_sha256: Sha256 | None
+    """Of the bytes that replace these as soon as a worker has finished them."""
+    next_file_size: int | None
 
 
 @dataclass(frozen=True, slots=True)

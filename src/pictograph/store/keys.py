@@ -119,6 +119,18 @@ def is_over(expires_at: datetime | None) -> bool:
     return expires_at is not None and expires_at <= datetime.now(UTC)
 
 
+def check_end(expires_at: datetime | None) -> None:
+    """Raises ValidationError for a moment that is over, or that is none in UTC."""
+    if is_over(expires_at):
+        raise wrong_value("expires_at", f"expires_at must be in the future, not {expires_at}.")
+    try:
+        if expires_at is not None:
+            expires_at.astimezone(UTC)
+    except OverflowError as error:
+        message = f"expires_at must be before the end of the year 9999 in UTC, not {expires_at}. Leave it out for ever."
+        raise wrong_value("expires_at", message) from error
+
+
 def new_secret() -> str:
     """`pk_live_` and 64 hexadecimal digits: 256 bits of randomness, so a plain hash of it cannot be guessed."""
     return KEY_PREFIX + secrets.token_hex(32)
@@ -176,9 +188,7 @@ class Keys:
         """A new key and its secret, which nothing can show again. by: the key that asks for it."""
         if role not in ROLES:
             raise ValidationError(f"role is one of {', '.join(ROLES)}, not {role!r}.")
-        if is_over(expires_at):
-            message = f"expires_at must be in the future, not {expires_at}."
-            raise wrong_value("expires_at", message)
+        check_end(expires_at)
         secret = new_secret()
         values = {
             "id": uuid7(),
