@@ -425,7 +425,7 @@ class Processor:
         try:
             await keep_thumbnails(self._blobs, sha256, thumbnails)
         except (Unavailable, StorageFull) as error:
-            logger.warning("A thumbnail could not be kept and will be made when it is asked for: %s", error)
+            logger.warning("A thumbnail could not be kept; the server makes it at the first request for it: %s", error)
 
     async def _drop_orphans(self, sha256s: Sequence[Sha256]) -> None:
         """Thumbnails of pictures that were deleted for good while they were processed."""

@@ -248,7 +248,7 @@ async def start_reindex(reindex: Reindex, encoder: str, pace: float) -> Space:
 def require_real_encoder(name: str) -> None:
     """Raises ValidationError for an encoder that only tests and benchmarks use: searches with it find nothing alike."""
     if is_for_tests(name):
-        message = f"The encoder {name!r} is for tests: it knows nothing of pictures, so nothing would be found by it."
+        message = f"The encoder {name!r} is for tests: searches with it would find nothing alike. Name another."
         raise wrong_value("encoder", message)
 
 

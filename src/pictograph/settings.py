@@ -43,7 +43,7 @@ class Settings:
         "come by another name than this machine's own.",
     )
     allowed_hosts: str = setting(
-        "", "More names, separated by commas, by which the service may be asked (`Host`); public_url's is one."
+        "", "More names, separated by commas, by which clients may reach the service (`Host`); public_url's is one."
     )
     data_dir: Path | None = setting(
         None, "Folder for the embedded database and the images. Default: $PICTOGRAPH_HOME/data."

@@ -319,13 +319,13 @@ def test_a_file_that_changed_is_named_and_is_exit_code_1(command: Command, photo
     code, out, _ = command("upload", photos, "--dataset", "street")
     assert code == 1
     assert "1 were there already, but archived" in out
-    assert "1 are other than the images of their names" in out
+    assert "1 differ from the images of their names" in out
     assert changed.name in out
     code, out, _ = command("upload", photos, "--dataset", "street", "--json")
     report = json.loads(out)
     assert (code, report["skipped"], report["restored"]) == (1, 2, 0)
     assert [item["path"] for item in report["different"]] == [str(changed)]
-    assert "--replace takes them" in command("upload", photos, "--dataset", "street")[1]
+    assert "--replace sends them" in command("upload", photos, "--dataset", "street")[1]
     code, out, _ = command("upload", photos, "--dataset", "street", "--replace")
     assert code == 0
     assert "1 images get the bytes of files that changed" in out

@@ -102,11 +102,11 @@ def test_uploads_to_a_full_disk_are_507_and_show_in_ready_and_status(
         assert [image.id for image in client.images.list("street")] == [image.id for image in reversed(kept)]
         for image in kept:
             assert client.images.download(image.id)
-        with pytest.raises(Unavailable, match="The disk is full that holds the files"):
+        with pytest.raises(Unavailable, match="The disk that holds the files is full"):
             client.ready()
         code, _, said = command("status")
         assert code != 0
-        assert "disk is full" in said
+        assert "the files is full" in said
 
         client.images.delete(kept[0].id, permanent=True)
         client.images.delete(kept[1].id, permanent=True)

@@ -47,7 +47,7 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_HELP: Final = (
     "Exit codes: 0 done, 1 partly failed or a file cannot be read or written, 2 no or wrong key or setting, "
     "3 forbidden, 4 not found, 5 name taken, 6 a value is wrong, 7 a model is damaged, 8 too much at once, "
-    "9 server or network, 10 a fault of this program, 130 interrupted, 141 nobody reads on."
+    "9 server or network, 10 a fault of this program, 130 interrupted, 141 the reader went away."
 )
 
 

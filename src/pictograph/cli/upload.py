@@ -93,7 +93,7 @@ def print_unfinished(report: UploadReport, *, as_json: bool) -> None:
     line = f"Not finished: {arrived} of {report.attempted} files are in dataset {report.dataset_name!r}"
     line += f" ({before} were there before)" if before else ""
     line += f", {len(report.failures)} were refused" if report.failures else ""
-    line += f", {len(report.different)} are other than the images of their names" if report.different else ""
+    line += f", {len(report.different)} differ from the images of their names" if report.different else ""
     if report.done < report.attempted:
         line += (
             "; those under way may have arrived too.\nTo go on, run the same command again: what is there is skipped."
@@ -130,8 +130,8 @@ def print_report(report: UploadReport, counts: Progress | None) -> None:
         console.print(f"[bold]{len(report.replaced)}[/] images get the bytes of files that changed.")
     if report.different:
         console.print(
-            f"[bold]{len(report.different)}[/] are other than the images of their names; nothing was sent of "
-            "them: --replace takes them."
+            f"[bold]{len(report.different)}[/] differ from the images of their names and were not sent: "
+            "--replace sends them."
         )
         print_some("Different", [(d.path, d.reason) for d in report.different])
     if report.failures:

@@ -147,5 +147,7 @@ class Connections:
             if total <= MOST_UNREAD_BYTES:
                 return
             total -= one.unread_bytes
-            logger.warning("Answers that nobody reads fill the memory: the one that waits longest is dropped")
+            logger.warning(
+                "Answers that clients do not read fill the memory: dropped the connection that waited longest"
+            )
             one.drop()

@@ -141,7 +141,7 @@ class AnsweredRequests:
             return claim
         if status is not None and answer is None:
             raise ConflictError(
-                "This request was answered before, and what it made has been deleted for good since. To make it anew, "
+                "This request was answered before, and what it made has been deleted for good since. To make it again, "
                 "send it with another Idempotency-Key."
             )
         if first_fingerprint != fingerprint:

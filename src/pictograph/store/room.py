@@ -64,7 +64,7 @@ class Rooms:
         rooms = await asyncio.to_thread(rooms_of, self._folders)
         full = [room for room in rooms if room.free_bytes < FULL_BYTES]
         low = [room for room in rooms if FULL_BYTES <= room.free_bytes < self._warn_below_bytes]
-        problems = [f"The disk is full that holds the {described(room)}: make room there." for room in full]
+        problems = [f"The disk that holds the {room.holds} is full {left_on(room)}: make room there." for room in full]
         for what, at in (("files", self._blobs.full_at), ("database", self._database.full_at)):
             if at is not None and time.monotonic() - at < SAID_FOR_S and not problems:
                 problems.append(f"There was no room for the {what} a moment ago: a disk or a quota is full.")
@@ -73,7 +73,9 @@ class Rooms:
                 await self._blobs.require_itself()
             except PictographError as error:
                 problems.append(error.message)
-        warnings = [f"The disk is nearly full that holds the {described(room)}: make room there." for room in low]
+        warnings = [
+            f"The disk that holds the {room.holds} is nearly full {left_on(room)}: make room there." for room in low
+        ]
         return Storage(rooms, warnings, problems)
 
     async def warn(self) -> None:
@@ -86,8 +88,8 @@ class Rooms:
         self._warned = said
 
 
-def described(room: Room) -> str:
-    return f"{room.holds} ({room.free_bytes / 1e9:.1f} of {room.total_bytes / 1e9:.1f} GB are free)"
+def left_on(room: Room) -> str:
+    return f"({room.free_bytes / 1e9:.1f} of {room.total_bytes / 1e9:.1f} GB are free)"
 
 
 def rooms_of(folders: Mapping[str, Path]) -> list[Room]:

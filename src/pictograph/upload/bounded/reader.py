@@ -72,7 +72,7 @@ class Reader:
         if code == OUT_OF_MEMORY:
             raise out_of_memory(budget)
         if code == UNEXPECTED:
-            logger.error("Decoding failed in a way nobody foresaw: %s", answer["message"])
+            logger.error("Decoding failed with an unexpected error: %s", answer["message"])
             raise BadImage(f"This picture could not be decoded: {answer['message']}.")
         raise _REFUSALS.get(code, BadImage)(answer["message"], details=answer["details"])
 
@@ -145,7 +145,7 @@ class Reader:
         if number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
             return TooCostly(
                 f"The decoder broke down over this picture ({signal.Signals(number).name}), with "
-                f"{budget.memory_bytes:,} bytes of memory to itself (setting decode_memory_bytes). Save it anew."
+                f"{budget.memory_bytes:,} bytes of memory to itself (setting decode_memory_bytes). Save it again."
             )
         return Unavailable("The process that decodes pictures was ended from outside.", retry_after_s=2)
 
@@ -167,7 +167,7 @@ def few_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def out_of_memory(budget: DecodeBudget) -> TooCostly:
     return TooCostly(
-        f"This picture needs more than {budget.memory_bytes:,} bytes of memory to be decoded (setting "
+        f"Decoding this picture needs more than {budget.memory_bytes:,} bytes of memory (setting "
         "decode_memory_bytes). Save it smaller or in another format, or raise the setting.",
         details={"limit": budget.memory_bytes, "setting": "decode_memory_bytes"},
     )
@@ -175,7 +175,7 @@ def out_of_memory(budget: DecodeBudget) -> TooCostly:
 
 def out_of_time(budget: DecodeBudget, spent: str) -> TooCostly:
     return TooCostly(
-        f"This picture takes more than {spent} to be decoded (setting decode_seconds). "
+        f"Decoding this picture takes more than {spent} (setting decode_seconds). "
         "Save it smaller or in another format, or raise the setting.",
         details={"limit": budget.seconds, "setting": "decode_seconds"},
     )
