@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 VERSION = "1"
-"""Raise it with every change of labels, classes or rules: stored tags of another version are computed anew."""
+"""Raise it with every change of labels, classes or rules: stored tags of another version are computed again."""
 
 EXCLUSIVE = {
     "objects": "",
@@ -181,7 +181,7 @@ def taxonomy_text() -> str:
 
 
 def docs_text(old: str) -> str:
-    """`docs/taxonomy.md` with the part between its two marks written anew."""
+    """`docs/taxonomy.md` with the part between its two marks written again."""
     before, rest = old.split("<!-- generated: begin -->")
     after = rest.split("<!-- generated: end -->")[1]
     return f"{before}<!-- generated: begin -->\n{_tables()}<!-- generated: end -->{after}"

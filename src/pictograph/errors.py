@@ -271,7 +271,7 @@ class Unavailable(ServerError):
 
 
 class StorageFull(ServerError):
-    """A disk has no room left; nothing of the request was kept. Somebody has to make room before it can succeed."""
+    """A disk has no room left; nothing of the request was kept. It succeeds once there is room."""
 
     code = "storage_full"
     status = 507
@@ -339,7 +339,7 @@ class DatabaseDamaged(Unavailable):
 
 
 class LockTimeout(Unavailable):
-    """Somebody else holds what this request needs, and did not let go in time."""
+    """Another program holds what this request needs, and did not let go in time."""
 
     code = "lock_timeout"
     words = "Another program holds rows of the database for too long; try again in a moment"
@@ -349,7 +349,7 @@ class StatementTimeout(Unavailable):
     """A statement took longer than the database allows, or was cancelled there."""
 
     code = "statement_timeout"
-    words = "The database ended this before it was done: a time limit there, or somebody cancelled it"
+    words = "The database ended this before it was done: it reached a time limit there, or a person cancelled it"
 
 
 class WriteConflict(Unavailable):

@@ -18,7 +18,7 @@ SYNONYMS: Final[tuple[tuple[str, ...], ...]] = (
 MOST_SHOWN: Final = 30
 """Names in one message."""
 MOST_CHARACTERS: Final = 60
-"""Of a name that somebody made up."""
+"""Of a made-up name, in a message."""
 
 
 def aliases_of(declared: Collection[str]) -> dict[str, str]:

@@ -84,7 +84,7 @@ def route_to(url: httpx.URL | str) -> Route:
 
 
 class RoutedTransport(httpx.BaseTransport):
-    """Sends each request by the way to its own address; for whoever follows redirects to other hosts."""
+    """Sends each request by the way to its own address; for clients that follow redirects to other hosts."""
 
     def __init__(self, limits: httpx.Limits) -> None:
         self._limits = limits
@@ -229,7 +229,7 @@ def split_port(entry: str) -> tuple[str, str]:
 def tls_context(needed: bool) -> ssl.SSLContext:
     """How certificates are checked. Raises ConfigurationError if what the environment names cannot be read.
 
-    Where none are needed it trusts nobody: making it costs nothing, and nothing can pass it by mistake.
+    Where none are needed it trusts no certificate: making it costs nothing, and nothing can pass it by mistake.
     """
     if not needed:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

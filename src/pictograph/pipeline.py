@@ -468,7 +468,7 @@ class Processor:
 
 
 class TagRules:
-    """The taxonomy's assigner, and the one for the thresholds that people chose; made anew when they change."""
+    """The taxonomy's assigner, and the one for the thresholds that people chose; made again when they change."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self._taxonomy = taxonomy

@@ -26,7 +26,7 @@ MAX_TEXT: Final = 1000
 MAX_CURSOR: Final = 1000
 """Characters of a cursor; ours have far fewer."""
 MAX_LABEL: Final = 200
-"""Characters of a tag that is asked for; the taxonomy's have far fewer."""
+"""Characters of a tag in a question; the taxonomy's have far fewer."""
 MAX_NAMED: Final = 1020
 """Characters of a name as it is sent: 255 once it is normalised, and each may come in several parts."""
 MAX_FOLDER_SENT: Final = 4096

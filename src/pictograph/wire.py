@@ -215,7 +215,7 @@ class SearchFacts(OfTags):
     took_ms: float
     """Milliseconds in the service, from the question to the rows; HTTP is not in it."""
     pagination: Pagination
-    """Where the page lies. Its `total` is there if this page has every row; else nobody counts them."""
+    """Where the page lies. Its `total` is there if this page has every row; else the rows are not counted."""
 
 
 class TextAnswer(SearchFacts):
@@ -447,11 +447,11 @@ class TagUpdate(Wire):
     tagger: str
     """What the tags are brought to."""
     updated: int
-    """Tagged anew by this call."""
+    """Tagged again by this call."""
     remaining: int
     """Tagged by another version, still to be done."""
     cannot_update: int
-    """Tagged by another version, or by none, with too little kept to be tagged anew."""
+    """Tagged by another version, or by none, with too little kept to be tagged again."""
     reason: str | None = None
     """Why some cannot be updated, and what helps."""
     next_cursor: str | None = None
@@ -608,11 +608,11 @@ class Image(Wire):
     image_auto_tags: TagObject
     """Its automatic tags, best first."""
     tag_scores: dict[str, float] | None = None
-    """Where one image is asked for: `{"objects/car": 0.93}`, every label near or above its threshold."""
+    """In an answer about one image: `{"objects/car": 0.93}`, every label near or above its threshold."""
     tagger: str | None = None
-    """Where one image is asked for: which taxonomy and method gave its tags, `taxonomy-1+offline-2`."""
+    """In an answer about one image: which taxonomy and method gave its tags, `taxonomy-1+offline-2`."""
     replacement: Replacement | None = None
-    """Where one image is asked for: new bytes that are not ready yet, or that failed; then the old ones stay."""
+    """In an answer about one image: new bytes that are not ready yet, or that failed; then the old ones stay."""
     image_url: str
     """Address of its bytes; needs the key."""
     thumbnail_url: str
@@ -882,7 +882,7 @@ class Health(Wire):
     problems: list[str] = []
     """What keeps the service from being ready."""
     warnings: list[str] = []
-    """What will, if nobody sees to it: disks that are nearly full."""
+    """What will soon keep it from being ready: disks that are nearly full."""
     storage: list[Room] = []
     """The disks on the service's machine that the library lies on."""
 

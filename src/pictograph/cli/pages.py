@@ -62,7 +62,7 @@ def tell_rest(shown: int, pagination: Pagination, ways: str) -> None:
 
 
 def part_of(rows: int, total: int | None) -> str:
-    """`50 of 1,234`; where they are all, or nobody knows how many there are, `50`."""
+    """`50 of 1,234`; where they are all, or their number is not known, `50`."""
     return f"{rows:,}" if total in (None, rows) else f"{rows:,} of {total:,}"
 
 

@@ -219,7 +219,7 @@ def warn_of_tags(answer: OfTags) -> None:
 
 
 def as_option(key: str) -> str:
-    """`attributes/dark` as it is asked for: `--attribute dark`."""
+    """`attributes/dark` as a person types it: `--attribute dark`."""
     category, _, label = key.partition("/")
     return f"--{category.removesuffix('s')} {shlex.quote(label)}"
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 EXIT_OUTPUT_CLOSED: Final = 141
-"""As of a program that SIGPIPE ended: whoever reads had enough."""
+"""As of a program that SIGPIPE ended: the reader went away."""
 
 
 class OutputLost(Exception):

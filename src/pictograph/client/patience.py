@@ -29,7 +29,7 @@ class Patience:
 
     longest_s: float = LONGEST_BUSY_S
     stopped: threading.Event = field(default_factory=threading.Event)
-    """Set when nobody wants the outcome any more: whoever waits then gives up at once."""
+    """Set when the outcome is not wanted any more: threads that wait then give up at once."""
     _told: bool = False
 
     def covers(self, outcome: Outcome, waited_s: float) -> bool:
@@ -37,7 +37,7 @@ class Patience:
         return waited_s < self.longest_s and is_passing(outcome)
 
     def tell(self, outcome: Outcome) -> None:
-        """Says once that the service is waited for, so that nobody takes the silence for a fault."""
+        """Logs once that the client waits for the service, so that its silence is not taken for a fault."""
         if not self._told:
             self._told = True
             log.warning("%s. Waiting for the service, up to %.0f minutes.", described(outcome), self.longest_s / 60)

@@ -60,7 +60,7 @@ class SearchResults(list[Row]):
         self.nearest_tags = facts.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
         self.total = facts.pagination.total
-        """How many rows there are in all, if these are all of them; else None: nobody counts them."""
+        """How many rows there are in all, if these are all of them; else None: the service does not count."""
         self.has_more = facts.pagination.has_more
         """Whether rows follow these."""
         self.next_cursor = facts.pagination.next_cursor
@@ -85,7 +85,7 @@ class ListPage(list[Row]):
         self.pagination = pagination
         """What the answer says of the page."""
         self.total = pagination.total
-        """How many there are in all, on whatever page; None where nobody counted."""
+        """How many there are in all, on whatever page; None where the service did not count."""
         self.has_more = pagination.has_more
         """Whether rows follow these."""
         self.next_cursor = pagination.next_cursor

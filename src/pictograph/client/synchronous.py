@@ -563,7 +563,7 @@ class Datasets:
     ) -> wire.Progress:
         """Returns when no image of the dataset waits any more.
 
-        timeout: seconds; None waits for ever. progress: called with each count, four times a second. A service that
+        timeout: seconds; None waits forever. progress: called with each count, four times a second. A service that
         starts again meanwhile is waited for, up to ten minutes.
         Raises TimeoutError, NotFoundError.
         """

@@ -1,4 +1,4 @@
-"""Work in threads whose end nobody has to wait for."""
+"""Work in threads that end with the process, finished or not."""
 
 from __future__ import annotations
 

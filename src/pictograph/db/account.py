@@ -21,7 +21,7 @@ WAYS_OUT: Final = "Or run pictograph as an ordinary user, or pass --database-url
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who PostgreSQL runs as; -1, -1 = whoever we are."""
+    """Who PostgreSQL runs as; -1, -1 = the user of this process."""
 
     uid: int
     gid: int
@@ -33,7 +33,7 @@ class Account:
 
     @property
     def is_another(self) -> bool:
-        """False if PostgreSQL runs as whoever we are."""
+        """False if PostgreSQL runs as the user of this process."""
         return self.uid >= 0
 
 

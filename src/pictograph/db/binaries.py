@@ -82,7 +82,7 @@ def cache_folders() -> tuple[Path, Path]:
 def copied(binaries: Path, parent: Path) -> Path:
     """The copy of what `binaries` belongs to, made if it is not there yet; its name says what it holds.
 
-    Raises OSError if it cannot be made, or if somebody else might have put it there.
+    Raises OSError if it cannot be made, or if another user might have put it there.
     """
     installed = binaries.parents[len(PROGRAMS.parts) - 1]
     copy = parent / f"pictograph-postgres-{fingerprint(installed)}"

@@ -43,7 +43,7 @@ class Cluster:
 
     @classmethod
     def prepare(cls, data_dir: Path) -> Cluster:
-        """The cluster under `data_dir`, made if there is none, with its settings written anew.
+        """The cluster under `data_dir`, made if there is none, with its settings written again.
 
         data_dir: absolute, and held by this process. Raises ConfigurationError with the fix.
         """

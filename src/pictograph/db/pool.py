@@ -42,7 +42,7 @@ PLANNED: Final[dict[Plans, list[str]]] = {
     "generic": ["force_generic_plan", "off"],
 }
 KEEP_PLANS = "SET LOCAL plan_cache_mode = auto"
-"""For transactions that write: foreign keys are checked row by row, and each check would be planned anew, which takes
+"""For transactions that write: foreign keys are checked row by row, and each check would be planned again, which takes
 thirty times as long as the check."""
 AUTHOR = "SELECT set_config('pictograph.author', %s, true)"
 """Triggers note who writes."""
@@ -53,11 +53,11 @@ WAITING_PER_CONNECTION = 20
 """Requests that may wait for each connection: with statements of some 10 ms the last of them waits 0.2 s."""
 RECONNECT_TIMEOUT_S = 4.0
 """The pool doubles its pauses while it reconnects, so after an outage it would stay away as long again. It gives up
-early instead, and the next request makes it begin anew."""
+early instead, and the next request makes it begin again."""
 
 
 REPEATS: Final = 6
-"""How often a transaction is begun anew when other writers were in its way."""
+"""How often a transaction is repeated when other writers were in its way."""
 REPEAT_PAUSE_S: Final = 0.02
 """Before the first repetition; doubled before each of the next, and half of it by chance."""
 
@@ -192,7 +192,7 @@ class Database:
         """A connection in autocommit: for one statement that reads, or that writes one row.
 
         plans: `generic` for statements whose best plan does not depend on their values, and goes by indexes: it is made
-        once for each connection. Making one anew takes longer than most searches.
+        once for each connection. Making a new one takes longer than most searches.
         """
         unit = self._unit()
         if unit is not None and unit.connection is not None:
@@ -289,7 +289,7 @@ class Database:
     async def write(self, step: Callable[[Connection], Awaitable[Result]], *, keep_plans: bool = True) -> Result:
         """What `step` gives, which writes inside one transaction: all of it is committed at the end, or none.
 
-        step: begun anew, up to six times, where the database ended it in favour of other writers (deadlock,
+        step: begun again, up to six times, where the database ended it in favour of other writers (deadlock,
         serialization failure); so it changes nothing outside the database that may not be done twice. keep_plans: as
         `KEEP_PLANS`; False where each statement is worth a plan of its own. Raises WriteConflict after the last time.
         """

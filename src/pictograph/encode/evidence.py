@@ -1,4 +1,4 @@
-"""Evidence as it is kept: one byte for each probability, so that tags can be decided anew without the picture.
+"""Evidence as it is kept: one byte for each probability, so that tags can be decided again without the picture.
 
 A probability p is kept as round(-16 ln p): 3 % off at most, from 1 down to 1.3e-7; what is less counts as 0. The small
 ones matter: a label's score is the sum of its classes', and unsure pictures spread theirs over hundreds. Leaving out

@@ -55,7 +55,7 @@ Result = TypeVar("Result")
 SEGMENT_ROWS: Final = 250_000
 """A million codes in segments of 50,000 take half as long again to scan: each has its own shortlist."""
 TAIL: Final = 5
-"""The last segment is written anew with every change, until it has this part of the rows of a segment."""
+"""The last segment is written again with every change, until it has this part of the rows of a segment."""
 DEFAULT_MEMORY_BYTES: Final = 1 << 30
 """About 1.4 million images."""
 PAUSE_S: Final = 2.0
@@ -64,7 +64,7 @@ COUNT_EVERY: Final = 30
 MOST_GHOSTS: Final = 0.2
 LEAST_CENTRED: Final = 1000
 OUTGROWN: Final = 4
-"""A centre is found anew once there are this many times the images it was found for."""
+"""A centre is found again once there are this many times the images it was found for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Codes:
                 await self._extend(at, space, held)
 
     async def _is_outgrown(self, at: Snapshot, space: SpaceId, held: Held) -> bool:
-        """Whether the codes are worth making anew: another centre, or room for datasets that had none."""
+        """Whether the codes are worth making again: another centre, or room for datasets that had none."""
         if held.rows > OUTGROWN * max(held.centred_on, LEAST_CENTRED):
             return True
         if not held.left_out or self._rounds % COUNT_EVERY:
@@ -183,7 +183,7 @@ class Codes:
         return too_large(await counts_by_dataset(at.connection, space), self._room_for(space)) < held.left_out
 
     async def _build(self, at: Snapshot, space: SpaceId) -> None:
-        """All codes anew; the old ones, if any, answer until they are there."""
+        """Makes all codes again; the old ones, if any, answer until they are there."""
         counts = await counts_by_dataset(at.connection, space)
         left_out = too_large(counts, self._room_for(space))
         total = sum(count for dataset, count in counts.items() if dataset not in left_out)

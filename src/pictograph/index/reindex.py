@@ -26,7 +26,7 @@ from pictograph.types import ImageId, OrganizationId, SpaceId
 LOOK_AGAIN_S: Final = 60.0
 """While failures wait for a decision, how often it is looked whether more is lacking: that reads everything."""
 SLOW_COUNT_S: Final = 0.2
-"""A count of all images that took longer is kept ten times as long as it took: whoever waits asks every second."""
+"""A count of all images that took longer is kept ten times as long as it took: clients that wait ask every second."""
 CHUNK: Final = 10_000
 """Images queued at a time: enough for every worker, few enough that the job table stays small."""
 

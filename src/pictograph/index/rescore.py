@@ -18,7 +18,7 @@ from pictograph.types import Sha256
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the tables hold of some bytes, enough to judge every label anew."""
+    """What the tables hold of some bytes, enough to judge every label again."""
 
     sha256: Sha256
     vector: HalfVector

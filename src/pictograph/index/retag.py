@@ -52,7 +52,7 @@ class Step:
     tagger: str
     updated: int
     remaining: int
-    """Encodings that another version tagged, and that can be tagged anew."""
+    """Encodings that another version tagged, and that can be tagged again."""
     cannot_update: int
     """Encodings that another version tagged, or none, and of which too little was kept."""
     next: Place | None
@@ -90,7 +90,7 @@ class Retag:
             return bool(await fetch_value(connection, ANY, asked(space.id, tagger)))
 
     async def step(self, limit: int, place: Place | None = None) -> Step:
-        """Tags up to `limit` encodings anew, beginning behind `place`, or at the beginning.
+        """Tags up to `limit` encodings again, beginning behind `place`, or at the beginning.
 
         Raises ConflictError if the library's encoder brings no tagger, or was changed meanwhile.
         """
@@ -123,7 +123,7 @@ class Retag:
         return counts[0], counts[1]
 
     async def _batch(self, values: dict[str, Any], tagger: Tagger) -> tuple[bytes | None, int]:
-        """The last encoding that was looked at, None if there was none, and how many were tagged anew.
+        """The last encoding that was looked at, None if there was none, and how many were tagged again.
 
         Workers are kept from writing only while the results are written, not while they are worked out.
         """

@@ -18,7 +18,7 @@ from pyroaring import BitMap
 from pictograph.index.tag_order import Key, Order, Positions
 
 MAX_LATE: Final = 50_000
-"""An image that comes in before so many others is not worth moving them: everything is read anew."""
+"""An image that comes in before so many others is not worth moving them: everything is read again."""
 
 
 EVERYWHERE: Final = 0
@@ -34,7 +34,7 @@ QUICKLY_MOVED: Final = 200
 
 
 class TooLate(Exception):
-    """The bitmaps have to be made anew."""
+    """The bitmaps have to be made again."""
 
 
 @dataclass(frozen=True, slots=True)

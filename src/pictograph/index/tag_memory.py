@@ -2,7 +2,7 @@
 
 The triggers note every changed image with its transaction. Before it answers, the copy reads the changes of those
 transactions that it has not seen, which the snapshot of its last reading tells exactly: whatever was committed before a
-question is in its answer. A copy that has missed what is no longer noted is made anew.
+question is in its answer. A copy that has missed what is no longer noted is made again.
 
 A few changes are applied between two requests, on the event loop; many in a thread, and meanwhile nobody is answered
 from the copy: the database's own lists answer.
@@ -30,7 +30,7 @@ from pictograph.types import DatasetId
 CHANGES_AT_ONCE: Final = 50
 """More are not applied on the event loop: an image takes up to a quarter of a millisecond."""
 MAX_CHANGES: Final = 20_000
-"""More at a time are read anew."""
+"""More at a time are read again."""
 ROWS_AT_ONCE: Final = 500
 """Of an answer that are made into objects before others have their turn."""
 
@@ -149,7 +149,7 @@ async def load_memory(database: Database) -> TagMemory:
 
 
 async def fetch_in_turns(connection: Connection, statement: str, values: dict[str, object] | None = None) -> list[Any]:
-    """Every row, some at a time, so that making objects of many does not stop everybody else."""
+    """Every row, some at a time, so that making objects of many does not stop other requests."""
     rows: list[Any] = []
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(statement.encode(), values)
@@ -185,7 +185,7 @@ async def catch_up(connection: Connection, memory: TagMemory, since: float) -> N
 
 
 async def catch_up_beside(database: Database, memory: TagMemory) -> None:
-    """As `catch_up`, to now, for many changes, in a thread: nobody else may use the copy meanwhile. Raises TooLate."""
+    """As `catch_up`, to now, for many changes, in a thread: the copy must not be used meanwhile. Raises TooLate."""
     async with memory.reading, database.connection() as connection:
         try:
             news = await read_news(connection, memory, MAX_CHANGES)

@@ -231,7 +231,7 @@ class TagIndex:
             return await asyncio.to_thread(answer, memory, question) if memory is self._memory else None
 
     async def _catch_up(self, connection: Connection, memory: TagMemory, since: float) -> bool:
-        """False if nobody can be answered from the memory: it is set aside, or has to be made anew."""
+        """False if the memory cannot answer: it is set aside, or has to be made again."""
         try:
             await catch_up(connection, memory, since)
         except (TooLate, ManyChanges) as error:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 
 class ByteBudget:
-    """First come, first served, so that something heavy is not passed by for ever. What weighs more goes alone."""
+    """First come, first served, so that something heavy is not passed by forever. What weighs more goes alone."""
 
     def __init__(self, total_bytes: int) -> None:
         self.total_bytes = total_bytes

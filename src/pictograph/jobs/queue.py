@@ -147,7 +147,7 @@ class Queue:
     async def _claim(self, statement: str, limit: int) -> Claim:
         claim = uuid4()
         values = {"space": self._space, "claim": claim, "limit": limit, "lease": self.lease}
-        try:  # two that claim the same bytes, in another order, may wait for each other: then one begins anew
+        try:  # two that claim the same bytes, in another order, may wait for each other: then one begins again
             jobs = await self._database.write(
                 lambda connection: fetch_all(connection, Job, statement, values), keep_plans=False
             )

@@ -52,7 +52,7 @@ class Worker:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether a batch takes so long that it will never end: then nobody should wait for this process."""
+        """Whether a batch takes so long that it will never end: then it is no use to wait for this process."""
         return any(time.monotonic() - begun > STUCK_AFTER_S for begun in self._begun.values())
 
     async def run(self, stop: asyncio.Event) -> None:

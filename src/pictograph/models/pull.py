@@ -125,7 +125,7 @@ def _require_absent(folder: Path, *, replace: bool) -> None:
     faults = missing_or_cut(folder, manifest) if manifest else {}
     what = "; ".join(f"{name} {fault}" for name, fault in faults.items())
     held = f"is damaged ({what})" if what else f"holds {manifest.origin if manifest else 'files copied by hand'}"
-    raise ConfigurationError(f"{folder} {held}. Give --replace to have it fetched anew and put in its place.")
+    raise ConfigurationError(f"{folder} {held}. Give --replace to have it fetched again and put in its place.")
 
 
 def _names(repository: Repository, names: Collection[str]) -> list[str]:

@@ -56,7 +56,7 @@ class SimilarAnswer:
 
     @property
     def total(self) -> int | None:
-        """How many rows there are in all, where this one page has them; else nobody counts them."""
+        """How many rows there are in all, where this one page has them; else they are not counted."""
         return len(self.rows) if self.next_cursor is None and self.query.cursor is None else None
 
     @property
@@ -78,7 +78,7 @@ class TextAnswer:
 
     @property
     def total(self) -> int | None:
-        """How many rows there are in all, where this one page has them; else nobody counts them."""
+        """How many rows there are in all, where this one page has them; else they are not counted."""
         return len(self.rows) if self.next_cursor is None and self.query.cursor is None else None
 
     @property

@@ -87,7 +87,7 @@ class WordReader:
             self._end_if_unused()
 
     def retire(self) -> None:
-        """Ends the thread as soon as nobody waits for it."""
+        """Ends the thread once no question waits for it."""
         self._is_retired = True
         self._end_if_unused()
 

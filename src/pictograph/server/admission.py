@@ -97,7 +97,7 @@ class Admission:
 
     @asynccontextmanager
     async def place(self, owner: Owner = Owner(), pace: Pace | None = None) -> AsyncIterator[None]:  # noqa: B008
-        """Held while an upload is here. Raises RateLimitError if there is none left, and nobody stalls or has too many.
+        """Held while an upload is here. Raises RateLimitError if none is left, and no upload stalls or has too many.
 
         pace: of its body; who stalls may be given up.
         """
@@ -150,7 +150,7 @@ class Admission:
                 following.entered.set_result(None)
 
     async def _tend(self) -> None:
-        """While somebody waits for a place."""
+        """While an upload waits for a place."""
         while self._waiting:
             now = time.monotonic()
             self._give_up_stalled(now)

@@ -42,7 +42,7 @@ def every(pause_s: float, step: Step) -> AbstractAsyncContextManager[None]:
 
 
 async def watch_lag(saw: Callable[[float], None]) -> None:
-    """Tells, four times a second, how many seconds late the event loop came back to us: so late it is for everybody."""
+    """Tells, four times a second, how many seconds late the event loop came back to us: all requests are so late."""
     while True:
         began = time.monotonic()
         await asyncio.sleep(LAG_EVERY_S)

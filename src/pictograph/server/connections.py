@@ -1,7 +1,7 @@
 """The connections of one serving process: how many there may be, and which are ended so that others get in.
 
 A connection costs its owner nothing. So who has never asked anything, who began a request and does not finish it, who
-does not read an answer, and who sends the rest of a refused request for ever, is let go here.
+does not read an answer, and who sends the rest of a refused request forever, is let go here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Guarded(Protocol):
 
     @property
     def unread_bytes(self) -> int:
-        """What of an answer waits in our memory because nobody reads it; 0 if it goes out."""
+        """Bytes of an answer that wait in our memory because the client does not read; 0 if they go out."""
 
     @property
     def unread_since(self) -> float:

@@ -1,7 +1,7 @@
 """By which names this service is asked, and which of them may stand in the addresses that it gives out.
 
 A page of another site can make a browser ask a service on this machine by a name of that site's (DNS rebinding), and
-whoever asks can put any name into `Host`. So on loopback only loopback names are answered; elsewhere only addresses and
+any client can put any name into `Host`. So on loopback only loopback names are answered; elsewhere only addresses and
 names that are known, and addresses that we give out hold a name only if it is certain to be ours.
 """
 

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive
 from pictograph.errors import ApiError, SlowSender
 
 SILENCE_S: Final = 30.0
-"""How long a sender may send nothing before its body is there: else whoever stalls holds an upload's place for ever."""
+"""How long a sender may send nothing before its body is there: else one that stalls holds its place forever."""
 LEAST_BYTES_PER_S: Final = 1_000
 """What a sender must send while it is waited for, on average over WINDOW_S: else a byte now and then holds a place."""
 WINDOW_S: Final = 20.0

@@ -15,7 +15,7 @@ from pictograph.tag.protocol import Tagger
 from pictograph.tag.taxonomy import Taxonomy
 
 CANNOT_UPDATE: Final = (
-    "They were encoded before the measures of their pixels were kept. A reindex encodes them anew (pictograph reindex)."
+    "They were encoded before the measures of their pixels were kept. A reindex encodes them again: pictograph reindex"
 )
 
 

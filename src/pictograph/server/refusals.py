@@ -1,4 +1,4 @@
-"""Who has no working key is refused before anything else is done, and not faster than is good for the others."""
+"""Refuses clients without a working key before anything else is done, and no faster than is good for the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pictograph.wire import API_PREFIX, KEYS_PREFIX
 BURST: Final = 10
 """Refusals that are answered at once."""
 PER_S: Final = 10.0
-"""How many more in a second: whoever tries keys waits for the next, and costs nobody else anything meanwhile."""
+"""How many more in a second: a client that tries keys waits for the next, and costs the others nothing meanwhile."""
 LONGEST_WAIT_S: Final = 20.0
 """However many try: clients of today give up after 30 seconds."""
 

@@ -226,7 +226,7 @@ def work(
 ) -> None:
     """Runs one worker until it is asked to stop; batches at hand are finished first.
 
-    adopt: as for `serve`. beat_to: the file descriptor where signs of life are written, for whoever watches.
+    adopt: as for `serve`. beat_to: the file descriptor where it writes signs of life for the process that watches.
     """
     if not settings.database_url:
         raise ConfigurationError(

@@ -217,7 +217,7 @@ async def fetch_dataset(connection: Connection, organization: OrganizationId, re
 
 
 async def check_names_no_other(connection: Connection, organization: OrganizationId, name: str) -> None:
-    """Raises ConflictError for a name that is the id of a dataset: whoever says it means that one."""
+    """Raises ConflictError for a name that is the id of a dataset: in a request it means that one."""
     id_ = as_uuid(name)
     if id_ and await fetch_value(connection, ID_BY_ID, {"organization": organization, "id": id_}):
         raise ConflictError(f"{name!r} is the id of a dataset, and names that one. Choose another name.")

@@ -1,6 +1,6 @@
 """Every working key's hash, in memory, so that a made-up key costs no query of its own.
 
-One row of the database (`key_version`) changes with every change of a key, whoever makes it. A reading looks at that
+One row of the database (`key_version`) changes with every change of a key, by any process. A reading looks at that
 row, and reads the keys again if it is another. Readings are shared by all who wait for one, and there are few: a flood
 of made-up keys causes no more of them than one made-up key.
 """
@@ -24,7 +24,7 @@ BURST: Final = 5
 READINGS_PER_S: Final = 15.0
 """With BURST, at most 20 readings in any second, however many wrong keys come."""
 PART: Final = 500
-"""Keys read at a time: nobody else is served while their rows are made."""
+"""Keys read at a time: no request is served while their rows are made."""
 
 VERSION: Final = "SELECT version FROM key_version"
 Row = tuple[Any, ...]
@@ -95,6 +95,6 @@ class KeyMemory(Generic[Holder]):
 
 
 def retrieve(task: asyncio.Task[None]) -> None:
-    """Those who waited were told why it failed; nobody may be left who does."""
+    """Takes the failure, which those who waited were told; perhaps none is left who waits."""
     if not task.cancelled():
         task.exception()

@@ -127,7 +127,7 @@ def check_end(expires_at: datetime | None) -> None:
         if expires_at is not None:
             expires_at.astimezone(UTC)
     except OverflowError as error:
-        message = f"expires_at must be before the end of the year 9999 in UTC, not {expires_at}. Leave it out for ever."
+        message = f"expires_at must be before the end of the year 9999 in UTC, not {expires_at}. Leave it out for none."
         raise wrong_value("expires_at", message) from error
 
 
@@ -223,7 +223,7 @@ class Keys:
         return Listed(rows, total, cursor_after(After(last.created_at, last.id), question) if last else None)
 
     async def identify(self, secret: str) -> Caller | None:
-        """Who holds this secret, or None if nobody does (any more). One whose time is over is told, not hidden.
+        """Who holds this secret, or None if it is unknown or revoked. An expired key has its holder, who is told so.
 
         From memory, see `KeyMemory`: a key that `revoke` revoked here does not work any more, one that another server
         revoked works for half a second at most. What cannot be a key is refused without a look.
@@ -284,6 +284,6 @@ def require_revokable(caller: Caller, key_id: UUID, role: Role, of_installation:
         )
     if role == "installation" and not set(of_installation) - {key_id}:
         raise ConflictError(
-            "This is the last working key with role installation: without it nobody could change the encoder or a "
+            "This is the last working key with role installation: without it no key could change the encoder or a "
             "threshold. Make another one first."
         )

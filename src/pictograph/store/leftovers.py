@@ -72,7 +72,7 @@ async def release_bytes(connection: Connection, hold: UUID) -> None:
 
 
 async def let_old_holds_go(connection: Connection, grace: timedelta) -> None:
-    """Ends holds whose upload must have died: nobody released them."""
+    """Ends holds that were never released: their uploads must have died."""
     await connection.execute(LET_GO, [grace])
 
 
@@ -106,7 +106,7 @@ async def forget_encodings(connection: Connection, sha256s: Sequence[Sha256]) ->
 
 async def forget_blobs(connection: Connection, sha256s: Sequence[Sha256]) -> None:
     """The rows. The caller deletes the bytes before it commits: until then, an upload of the same bytes waits in
-    `hold_bytes`, and then writes them anew."""
+    `hold_bytes`, and then writes them again."""
     await connection.execute(FORGET_BLOBS, [list(sha256s)])
 
 

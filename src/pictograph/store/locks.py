@@ -8,7 +8,7 @@
 6  blobs, by SHA-256, and the encodings of their bytes
 
 A transaction that writes rows of several images takes 3 and 4 before it touches any of 5. Rows of one image alone need
-only the image. What still meets (the database's own uniqueness checks wait too) is begun anew by `Database.write`.
+only the image. What still meets (the database's own uniqueness checks wait too) is begun again by `Database.write`.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ async def keep_datasets(connection: Connection) -> None:
 async def keep_dataset_to_ourselves(connection: Connection, dataset: DatasetId) -> None:
     """Nothing new refers to the dataset from here on: an upload that comes later waits, and then finds it gone.
 
-    Whoever holds rows of its images has finished with them.
+    Transactions that hold rows of its images have ended by then.
     """
     await fetch_column(connection, DATASET_TO_DELETE, [dataset])
 
 
 async def lock_images(connection: Connection, images: Sequence[ImageId]) -> Sequence[ImageId]:
-    """Those of the images that are there, by id: nobody else changes or deletes them until the transaction ends."""
+    """Those of the images that are there, by id: no other transaction changes or deletes them until this one ends."""
     datasets = await fetch_column(connection, DATASETS_OF, [list(images)])
     return await fetch_column(connection, IMAGES, [list(images), list(datasets)])

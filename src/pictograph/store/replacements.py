@@ -1,7 +1,7 @@
 """New bytes for an image that keeps its id, and with it whatever people said of it.
 
 An image that is found goes on answering with its old bytes until a worker has finished the new ones, which then
-exchanges them (index/writer.py). One that nobody finds (archived, failed, not processed yet) takes them at once.
+exchanges them (index/writer.py). One that no search finds (archived, failed, not processed yet) takes them at once.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ UNDO: Final = """
 WITH unplaced AS (DELETE FROM image_embedding WHERE image_id = %(image)s)
 DELETE FROM failure WHERE image_id = %(image)s"""
 Outcome: TypeAlias = Literal["same", "archived", "waiting", "taken"]
-"""What is to be done: nothing; to restore it; to process its replacement; to process it anew."""
+"""What is to be done: nothing; to restore it; to process its replacement; to process it again."""
 
 
 async def lock_image_at(connection: Connection, place: Place) -> TakenImage | None:
-    """The image at this place, which nobody else changes until the transaction ends; None if the place is free."""
+    """The image at this place, which no other transaction changes until this one ends; None if the place is free."""
     taken = await fetch_one(connection, TakenImage, TAKEN_IMAGE, place_values(place))
     if taken is None or not await lock_images(connection, [taken.id]):
         return None
@@ -74,5 +74,5 @@ async def replace_bytes(connection: Connection, image: TakenImage, upload: Uploa
 
 
 async def take_waiting_bytes(connection: Connection, image: ImageId) -> None:
-    """The image, which nobody finds now, takes at once the bytes that wait for it, if any do."""
+    """The image, which no search finds now, takes at once the bytes that wait for it, if any do."""
     await connection.execute(TAKE_WAITING, {"image": image})

@@ -66,7 +66,7 @@ class Thumbnails:
     def _forget(self, sha256: Sha256, done: asyncio.Task[bytes]) -> None:
         self._making.pop(sha256, None)
         if not done.cancelled():
-            done.exception()  # whoever asked has it, or has gone away
+            done.exception()  # the request that asked has it, or has gone away
 
     async def _make(self, sha256: Sha256) -> bytes:
         async with self._turn:

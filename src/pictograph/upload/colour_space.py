@@ -67,7 +67,7 @@ class ColourSpace:
 
 
 def space_of_codes(primaries: int, transfer: int) -> ColourSpace | None:
-    """The space of H.273's codes; None if it is sRGB's or as good as. Raises BadImage for curves nobody here knows.
+    """The space of H.273's codes; None if it is sRGB's or as good as. Raises BadImage for unknown curves.
 
     The curves of television (1, 6, 14, 15) count as sRGB's, as in browsers.
     """

@@ -77,7 +77,7 @@ def _decoded(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Ima
 
 
 def _without_empty_alpha(image: Image.Image) -> Image.Image:
-    """Programs that do not know of alpha leave zeros there, and nobody stores a BMP that is invisible."""
+    """Programs that do not know of alpha leave zeros there, and an invisible BMP is of no use."""
     return image.convert("RGB") if image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0) else image
 
 

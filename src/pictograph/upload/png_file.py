@@ -22,7 +22,7 @@ _SMALLEST_DEEP: Final = 64
 
 
 class _Stream(PngStream):
-    """Leaves out side chunks that are damaged, as libpng and browsers do, and those that nobody here reads."""
+    """Leaves out side chunks that are damaged, as libpng and browsers do, and those that are not read here."""
 
     def call(self, cid: bytes, pos: int, length: int) -> bytes:
         if self.fp is None or not is_side_chunk(cid):
@@ -73,7 +73,7 @@ def scale_key_value(image: Image.Image, bits: int) -> None:
 
 
 def deep_png_picture(source: bytes, image: Image.Image, samples: int, *, absolute: bool) -> Image.Image | None:
-    """A loaded picture of 16 bits a channel, read anew with all of them where that makes a difference; else None.
+    """A loaded picture of 16 bits a channel, read again with all of them where that makes a difference; else None.
 
     image: as Pillow gives it, with the upper 8 bits of each value. samples: stored for each pixel: 2 (grey and alpha),
     3 or 4. absolute: see `Samples`.

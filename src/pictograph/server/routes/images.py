@@ -314,7 +314,7 @@ def not_modified(image: Image) -> Response:
 
 
 def picture_headers(image: Image) -> dict[str, str]:
-    """It may be cached, and is asked for again by its tag, for its bytes may be replaced; it is never run as a page."""
+    """Clients may cache it, and ask by its tag whether its bytes were replaced; no browser runs it as a page."""
     return {
         "Cache-Control": "private, no-cache",
         "ETag": f'"{image.sha256.hex()}"',

@@ -67,7 +67,7 @@ async def reset(services: ServicesDep, caller: Operator, body: wire.LabelBody) -
 @in_steps
 async def update(
     services: ServicesDep,
-    limit: Annotated[int, Query(ge=1, le=20_000, description="Most contents to tag anew by this call.")] = 2000,
+    limit: Annotated[int, Query(ge=1, le=20_000, description="Most contents to tag again by this call.")] = 2000,
     cursor: Cursor = None,
 ) -> wire.TagUpdate:
     """Brings tags that another version gave to the running one, from what is kept. Call it until there is no cursor.

@@ -2,7 +2,7 @@
 
 A line of JSON on standard input asks; the file's bytes lie in the exchange file FD. A line of JSON on standard output
 answers; pixels and thumbnails then lie in the exchange file instead. It ends when standard input closes, so also when
-whoever started it is killed.
+the process that started it is killed.
 """
 
 from __future__ import annotations

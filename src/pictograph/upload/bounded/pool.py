@@ -20,7 +20,7 @@ class PictureReaders:
         with PictureReaders(PictureLimits(), DecodeBudget(), processes=2) as readers:
             made = readers.read(data, Wanted(short_side_px=384, thumbnails_px=(320,)))
 
-    Whoever asks while all are busy waits.
+    Who asks while all are busy waits.
     """
 
     def __init__(self, limits: PictureLimits, budget: DecodeBudget, *, processes: int) -> None:

@@ -47,7 +47,7 @@ class Reader:
             stderr=subprocess.DEVNULL,
             pass_fds=[descriptor],
             env=few_variables(os.environ),
-            start_new_session=True,  # Ctrl-C in the terminal is for whoever started us
+            start_new_session=True,  # Ctrl-C in the terminal is for the process that started us
         )
         self._is_fresh = True
 
@@ -137,7 +137,7 @@ class Reader:
         return Made(facts, picture, thumbnails)
 
     def _ended(self, budget: DecodeBudget) -> ApiError:
-        """Why it ended: by its limits, by the picture, or by somebody else."""
+        """Why it ended: by its limits, by the picture, or by another process."""
         self._process.kill()
         number = -self._process.wait()
         if number == signal.SIGXCPU:

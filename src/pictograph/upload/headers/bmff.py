@@ -28,7 +28,7 @@ class _Box:
 def read_colour_codes(file: BinaryIO) -> ColourSpace | None:
     """The colour space that the primary picture's `colr` box names by code; None for sRGB, or if it names none.
 
-    Raises BadImage if the file is visibly cut, or for a transfer function that nobody here knows.
+    Raises BadImage if the file is visibly cut, or for a transfer function that is not known here.
     """
     end = file.seek(0, SEEK_END)
     found = None

@@ -29,7 +29,7 @@ def read_tiff(file: BinaryIO) -> Header:
 
     Where Pillow decodes it, it also makes the turn, and then says the turned size.
 
-    Raises BadImage, by name for what nobody here reads, or UnsupportedFormat for camera RAW that looks like TIFF.
+    Raises BadImage, by name for what cannot be read here, or UnsupportedFormat for camera RAW that looks like TIFF.
     """
     page, directory = _main_page(file)
     for number, tag in directory.items():

@@ -1,4 +1,4 @@
-"""How the samples of a TIFF lie in its file, and whether somebody here can read them. TIFF 6.0; libtiff's numbers."""
+"""How the samples of a TIFF lie in its file, and whether they can be read here. TIFF 6.0; libtiff's numbers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TiffLayout:
     separate: bool
     """Each colour in a plane of its own."""
     extra: tuple[int, ...]
-    """What the samples beyond the colours are: 0 nobody knows, 1 premultiplied alpha, 2 alpha."""
+    """What the samples beyond the colours are: 0 not known, 1 premultiplied alpha, 2 alpha."""
     predictor: int
     fill_order: int
     ink_set: int
@@ -118,7 +118,7 @@ class TiffLayout:
 
 
 def read_layout(file: BinaryIO, directory: Directory) -> TiffLayout:
-    """How the samples lie. Raises BadImage, by name, for what nobody here reads."""
+    """How the samples lie. Raises BadImage, by name, for what cannot be read here."""
 
     def numbers(number: int) -> tuple[float, ...]:
         return read_numbers(file, directory[number]) if number in directory else ()
