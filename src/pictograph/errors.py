@@ -6,6 +6,7 @@ PictographError
 │   ├── AuthError             401
 │   ├── ForbiddenError        403
 │   ├── NotFoundError         404
+│   ├── MethodNotAllowed      405   the path is there, but takes other methods
 │   ├── SlowSender            408   the body of a request did not come
 │   ├── ConflictError         409   the name is taken
 │   │   ├── EmbeddingFailed         the reference image could not be embedded
@@ -130,6 +131,13 @@ class NotFoundError(ApiError):
 
     code = "not_found"
     status = 404
+
+
+class MethodNotAllowed(ApiError):
+    """The path is there, but takes other methods; the header `Allow` names them."""
+
+    code = "method_not_allowed"
+    status = 405
 
 
 class SlowSender(ApiError):

@@ -56,9 +56,9 @@ class Settings:
     )
     encoder: str = setting(
         AUTO,
-        "Which model embeds and tags: `auto` (the one the data has; for new data SigLIP 2 if it is here, else "
-        "`offline`), `offline` (the demo encoder, which needs no download), or a SigLIP model: its folder, or its name "
-        "in $PICTOGRAPH_HOME/models.",
+        "Which model embeds and tags: `auto` (the one the data has; for new data SigLIP 2 if it is here or, "
+        "where torch is installed, can be fetched, else `offline`), `offline` (the demo encoder, which needs no "
+        "download), or a SigLIP model: its folder, or its name in $PICTOGRAPH_HOME/models.",
     )
     workers: int = setting(1, "Worker processes to run here; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")

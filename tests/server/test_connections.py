@@ -125,6 +125,42 @@ def test_what_is_not_http_is_refused_in_the_shape_of_every_error(service: Servic
     assert_refused(asked(service, garbage), 400, "validation_error")
 
 
+def test_who_takes_us_for_a_proxy_is_told_so(service: Service) -> None:
+    answers = asked(service, b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere:443\r\n\r\n")
+    assert_refused(answers, 400, "validation_error")
+    assert "no proxy" in json.loads(answers[0][2])["error"]["message"]
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "xchunked", "identity"])
+def test_a_body_in_a_coding_that_is_not_read_is_refused_by_name(service: Service, raw_key: str, coding: str) -> None:
+    answers = asked(service, posting(raw_key, f"Transfer-Encoding: {coding}") + b"0\r\n\r\n")
+    assert_refused(answers, 501, "not_supported")
+    assert coding in json.loads(answers[0][2])["error"]["message"]
+
+
+def test_a_broken_body_is_answered_and_is_in_the_log_under_its_id(
+    service: Service, raw_key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        answers = asked(
+            service, posting(raw_key, "Transfer-Encoding: chunked", "X-Request-Id: broken-body") + b"zz\r\n"
+        )
+    assert_refused(answers, 400, "validation_error")
+    assert answers[0][1]["x-request-id"] == "broken-body"
+    assert any("broken-body" in message and "not HTTP/1.1" in message for message in caplog.messages)
+
+
+def posting(key: str, *headers: str) -> bytes:
+    lines = [
+        f"POST {API_PREFIX}/datasets/ HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"X-API-Key: {key}",
+        "Content-Type: application/json",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 def test_unfinished_headers_are_not_waited_for(service: Service, hasty: None) -> None:
     assert_refused(asked(service, GET + b"X-"), 408, "slow_sender")
 

@@ -216,6 +216,7 @@ def test_an_error_that_is_no_answer_leaves_as_a_server_error() -> None:
 def test_every_status_has_a_class_even_without_a_code(status: int) -> None:
     by_status = {
         400: errors.ValidationError, 401: errors.AuthError, 403: errors.ForbiddenError, 404: errors.NotFoundError,
+        405: errors.MethodNotAllowed,
         408: errors.SlowSender, 409: errors.ConflictError, 421: errors.WrongHost,
             422: errors.ValidationError, 429: errors.RateLimitError,
     }  # fmt: skip

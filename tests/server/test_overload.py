@@ -24,8 +24,9 @@ from pictograph.db.pool import WAITING_PER_CONNECTION
 from pictograph.server import admission, pace, refusals
 from pictograph.server.admission import Owner
 from pictograph.store.keys import new_secret
+from pictograph.store.tickets import Tickets
 from pictograph.types import OrganizationId
-from pictograph.wire import API_PREFIX
+from pictograph.wire import API_PREFIX, UPLOADS_PREFIX
 from support.databases import fresh_database
 from support.pictures import picture_bytes
 from support.services import Service, client_of, running_service
@@ -426,6 +427,42 @@ def test_made_up_keys_are_refused_slowly_and_who_holds_a_key_does_not_wait_for_t
     statuses, waiting = asyncio.run(flood_and_ask())
     assert set(statuses) == {401}
     assert waiting
+
+
+def test_made_up_upload_urls_are_refused_slowly_and_looked_up_few_at_once(
+    small: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "PER_S", 1.0)
+    monkeypatch.setattr(refusals, "BURST", 3)
+    monkeypatch.setattr(refusals, "LONGEST_WAIT_S", 2.0)
+    at_once, most = 0, 0
+    require_valid = Tickets.require_valid
+
+    async def counted(tickets: Tickets, token: str) -> OrganizationId:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            return await require_valid(tickets, token)
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr(Tickets, "require_valid", counted)
+
+    async def flood_and_ask() -> tuple[list[int], int]:
+        async with httpx.AsyncClient(timeout=30) as wrong, httpx.AsyncClient(timeout=30) as holder:
+            urls = [f"{small.address}{UPLOADS_PREFIX}/{new_secret()}" for _ in range(8)]
+            flood = [asyncio.create_task(wrong.put(url, content=b"x")) for url in urls]
+            for _ in range(5):
+                answer = await holder.get(f"{small.address}{API_PREFIX}/datasets/", headers={"X-API-Key": key})
+                assert answer.status_code == 200
+            waiting = sum(not task.done() for task in flood)
+            return [answer.status_code for answer in await asyncio.gather(*flood)], waiting
+
+    statuses, waiting = asyncio.run(flood_and_ask())
+    assert set(statuses) == {404}
+    assert waiting
+    assert 1 <= most <= refusals.LOOKED_UP_AT_ONCE
 
 
 def test_a_wrong_key_is_refused_before_anybody_looks_for_the_route(small: Service) -> None:

@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from pydantic_core import from_json
 
 from pictograph.db.faults import fault_of
+from pictograph.db.silence import Silence
 from pictograph.errors import (
     ConfigurationError,
     DatabaseAway,
@@ -131,10 +132,15 @@ class PooledConnection(AsyncConnection[Any]):
 
     @classmethod
     async def connect(cls, conninfo: str = "", **options: Any) -> Self:
-        """As psycopg's; an `attempts` among the options is told how it ends: the pool only knows that time passed."""
+        """As psycopg's; of the options, `attempts` is told how it ends: the pool only knows that time passed; and
+        `silence` watches what was made."""
         attempts: Attempts = options.pop("attempts", None) or Attempts()
+        silence: Silence | None = options.pop("silence", None)
         with attempts.watched():
-            return await super().connect(conninfo, **options)
+            connection = await super().connect(conninfo, **options)
+        if silence is not None:
+            silence.add(connection)
+        return connection
 
     async def plan(self, plans: Plans) -> None:
         """From now on plans statements so; costs a statement only when that changes."""
@@ -157,6 +163,7 @@ class Database:
         self.conninfo = conninfo
         self._checking: asyncio.Task[None] | None = None
         self._attempts = Attempts()
+        self._silence = Silence(conninfo)
         self.full_at: float | None = None
         """When a write last found no room, as `time.monotonic` tells it."""
         self._pool = AsyncConnectionPool(
@@ -169,7 +176,13 @@ class Database:
             reconnect_timeout=RECONNECT_TIMEOUT_S,
             open=False,
             configure=self._teach_types,
-            kwargs={"options": SESSION_OPTIONS, "autocommit": True, "connect_timeout": 10, "attempts": self._attempts},
+            kwargs={
+                "options": SESSION_OPTIONS,
+                "autocommit": True,
+                "connect_timeout": 10,
+                "attempts": self._attempts,
+                "silence": self._silence,
+            },
         )
 
     async def open(self) -> None:
@@ -180,12 +193,14 @@ class Database:
             except BaseException:  # also when cancelled: a pool left open does not let the event loop end
                 await self._pool.close()
                 raise
+        self._silence.begin()
 
     async def close(self) -> None:
         """Closes every connection."""
         if self._checking:
             await asyncio.wait([self._checking])
         await self._pool.close()
+        await self._silence.end()
 
     @asynccontextmanager
     async def connection(self, plans: Plans = "custom") -> AsyncIterator[Connection]:

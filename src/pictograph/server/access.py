@@ -9,14 +9,14 @@ from fastapi import Depends, Header, Request, Response, Security
 from fastapi.security import APIKeyHeader
 
 from pictograph.db.pool import author
-from pictograph.errors import AuthError, ForbiddenError
+from pictograph.errors import AuthError, ForbiddenError, NotFoundError
 from pictograph.server.idempotency import LONGEST, Once, only_value
 from pictograph.server.idempotency import writes as writes_once
 from pictograph.server.protocol import GuardedProtocol
 from pictograph.server.strict import Handler, Strict
 from pictograph.services import Services
 from pictograph.store.keys import Caller
-from pictograph.types import Role
+from pictograph.types import OrganizationId, Role
 
 API_KEY_HEADER = "X-API-Key"
 API_KEY = APIKeyHeader(name=API_KEY_HEADER, auto_error=False, description="`pk_live_` and 64 hexadecimal digits.")
@@ -65,6 +65,20 @@ async def caller_with(services: Services, secret: str | None) -> Caller:
             f"The API key {secret.strip()[:12]}... has expired: its time ended at {caller.expires_at}. Make a new one."
         )
     return caller
+
+
+async def organization_of_ticket(request: Request, token: str) -> OrganizationId:
+    """Whose upload URL this is. Few are looked up at once, and unknown ones are refused in turn, as unknown keys are.
+
+    Raises NotFoundError, and ConflictError for one whose bytes are registered.
+    """
+    async with request.app.state.refusals.looking_up:
+        try:
+            return await services_of(request).tickets.require_valid(token)
+        except NotFoundError as error:
+            unknown = error
+    await refuse_in_turn(request)
+    raise unknown
 
 
 def require_role(caller: Caller, role: Role) -> None:

@@ -22,12 +22,13 @@ from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import datasets, health, history, images, keys, names, reindex, search, tags
+from pictograph.server.shared import Shared
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
 from pictograph.store.idempotency import ALIVE_EVERY_S
 from pictograph.version import __version__
-from pictograph.wire import ErrorAnswer
+from pictograph.wire import ErrorAnswer, Health
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     describe(app, all_routes())
     app.state.metrics = metrics
     app.state.refusals = Refusals()
+    app.state.ready, app.state.measured = Shared[Health](), Shared[bytes]()
     add_middleware(app, settings, metrics)
     return app
 

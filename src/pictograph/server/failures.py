@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from pictograph.errors import (
     ApiError,
@@ -58,6 +59,10 @@ def install_error_handlers(app: FastAPI, routes: Sequence[APIRoute] = ()) -> Non
     async def on_http_error(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, ApiError):  # FastAPI wraps what is raised while it reads a form or JSON
             return answer(request, error.__cause__)
+        if isinstance(error.__cause__, ClientDisconnect):  # nobody hears the answer, but the log shall be right
+            return answer(
+                request, ValidationError("The connection ended before the request was whole.", status_code=400)
+            )
         path = request.url.path
         allowed = methods_at(path, routes) if error.status_code == 405 else []
         if request.method == "OPTIONS" and allowed:

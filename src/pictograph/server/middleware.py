@@ -33,8 +33,7 @@ class RequestMarks:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = sane_id(Headers(scope=scope).get("x-request-id")) or uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = given
+        given = id_of(scope)
         request_id.set(given)  # for the task of this request, and all that it starts
         started = time.perf_counter()
         status, sent = 0, 0
@@ -74,6 +73,14 @@ class HeadAsGet:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)
+
+
+def id_of(scope: Scope) -> str:
+    """The id of this request: the caller's, if it sent a sane one; the same whenever it is asked for."""
+    state = scope.setdefault("state", {})
+    if "request_id" not in state:
+        state["request_id"] = sane_id(Headers(scope=scope).get("x-request-id")) or uuid.uuid4().hex
+    return str(state["request_id"])
 
 
 def sane_id(value: str | None) -> str | None:

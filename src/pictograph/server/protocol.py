@@ -10,14 +10,24 @@ import struct
 import termios
 import time
 import uuid
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
+from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from pictograph.errors import ApiError, HeadTooLarge, SlowSender, Unavailable, ValidationError
+from pictograph.errors import (
+    ApiError,
+    HeadTooLarge,
+    NotSupported,
+    ServerError,
+    SlowSender,
+    Unavailable,
+    ValidationError,
+)
 from pictograph.server.connections import Connections
+from pictograph.server.middleware import id_of
 
 logger = logging.getLogger(__name__)
 
@@ -224,7 +234,8 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # what it would change to is not spoken here: the request is answered as it stands
         except httptools.HttpParserError as error:
-            self._refuse(ValidationError(f"This is not HTTP/1.1: {error}", status_code=400))
+            if not self._is_deaf:
+                self._refuse(not_http(error))
             return
         self._around = len(data) - self._came if self._came else self._around + len(data)
         if self._is_deaf:
@@ -249,9 +260,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ApiError) -> None:
         """Answers, and hears no more; the connection ends when the other side does, or a moment later."""
+        begun = None if self.is_idle else self.cycle
         self._is_deaf, self._around = True, 0
-        if self.is_idle:
-            self.transport.write(refusal(error))
+        if begun is None or not (self.pipeline or begun.response_started):
+            if begun is not None:  # what answers it learns that nothing more comes, and is not heard
+                begun.disconnected = True
+                begun.message_event.set()
+            self.transport.write(refusal(error, id_of(cast(Scope, begun.scope)) if begun else None))
             if self.transport.can_write_eof():
                 self.transport.write_eof()
             self.loop.call_later(LINGER_S, self.drop)
@@ -288,6 +303,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if size > MOST_HEAD_BYTES or len(self.headers) > MOST_HEADERS:
             self._refuse(self._too_large())
             return
+        if (coding := self._foreign_coding()) is not None:
+            self._refuse(coding)
+            return
         self._is_in_head, self._is_in_body, self._head_since, self.has_asked = False, True, None, True
         self._around = 0
         if len(self.pipeline) >= MOST_PIPELINED:
@@ -296,6 +314,17 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.scope["state"]["connection"] = self
             super().on_headers_complete()
+
+    def _foreign_coding(self) -> NotSupported | None:
+        """The refusal of a body that comes in another coding than chunks: it would be taken as it stands."""
+        codings = b", ".join(value for name, value in self.headers if name == b"transfer-encoding")
+        if codings.strip().lower() in (b"", b"chunked"):
+            return None
+        return NotSupported(
+            f"The Transfer-Encoding {codings.decode('latin-1')[:100]!r} is not read here. "
+            "Send the body as it is, with Content-Length or in chunks.",
+            details={"feature": "Transfer-Encoding"},
+        )
 
     def on_body(self, body: bytes) -> None:
         """A piece of its body."""
@@ -320,9 +349,21 @@ def unsent_bytes(connection: Any) -> int:
     return int(count)
 
 
-def refusal(error: ApiError) -> bytes:
-    """The whole answer, in the shape that every error has."""
-    request_id = uuid.uuid4().hex
+def not_http(error: httptools.HttpParserError) -> ApiError:
+    """What is told of bytes that cannot be parsed, or made our own code fail."""
+    if not isinstance(error, httptools.HttpParserCallbackError):
+        return ValidationError(f"This is not HTTP/1.1: {error}", status_code=400)
+    if isinstance(error.__context__, httptools.HttpParserInvalidURLError):
+        return ValidationError(
+            "The address of this request is neither a path nor a URL. This service is no proxy.", status_code=400
+        )
+    logger.error("A request could not be taken", exc_info=error)
+    return ServerError("The server failed unexpectedly. Its log has the details.")
+
+
+def refusal(error: ApiError, request_id: str | None = None) -> bytes:
+    """The whole answer, in the shape that every error has. request_id: of the request, where it has one already."""
+    request_id = request_id or uuid.uuid4().hex
     logger.info("Refused a connection, %d %s: %s (request %s)", error.status_code, error.code, error, request_id)
     shown = {"code": error.code, "message": error.message, "request_id": request_id, "details": error.details}
     body = json.dumps({"error": shown, "detail": error.message}).encode()

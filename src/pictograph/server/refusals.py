@@ -22,12 +22,17 @@ PER_S: Final = 10.0
 LONGEST_WAIT_S: Final = 20.0
 """However many try: clients of today give up after 30 seconds."""
 
+LOOKED_UP_AT_ONCE: Final = 2
+"""Upload tokens, which are not in memory as keys are."""
+
 
 class Refusals:
     """Spaces the answers to those who have no working key."""
 
     def __init__(self) -> None:
         self._next = 0.0
+        self.looking_up = asyncio.Semaphore(LOOKED_UP_AT_ONCE)
+        """Held while the database is asked who may; key holders have the rest of its connections."""
 
     async def turn(self) -> None:
         """Returns when the next refusal may be answered."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -9,8 +11,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pictograph import wire
 from pictograph.errors import PictographError, Unavailable
 from pictograph.server.access import services_of
+from pictograph.server.shared import Shared
 from pictograph.server.strict import Strict
+from pictograph.server.workers import WorkerProcesses
+from pictograph.services import Services
 from pictograph.version import __version__
+
+WAIT_S: Final = 5.0
+"""Who asks whether we are ready seldom waits longer, and a database that hangs would keep them waiting."""
 
 router = APIRouter(tags=["health"], route_class=Strict)
 
@@ -24,7 +32,21 @@ async def health() -> wire.Health:
 @router.get("/ready")
 async def ready(request: Request) -> wire.Health:
     """200 if the database answers, workers run and disks have room; else 503 with what is missing."""
-    services, workers = services_of(request), request.app.state.workers
+    shared: Shared[wire.Health] = request.app.state.ready
+    try:
+        health = await shared.of(lambda: look(services_of(request), request.app.state.workers), WAIT_S)
+    except TimeoutError:
+        problem = f"The database or the blob store has not answered for {WAIT_S:g} s."
+        health = wire.Health(
+            status="not_ready", version=__version__, workers=request.app.state.workers.alive, problems=[problem]
+        )
+    if health.problems:
+        raise Unavailable(" ".join(health.problems), details=health.model_dump(), retry_after_s=2)
+    return health
+
+
+async def look(services: Services, workers: WorkerProcesses) -> wire.Health:
+    """How things stand now."""
     problems, queue, encoder = list(workers.problems), None, None
     storage = await services.rooms.look()
     problems += storage.problems
@@ -34,7 +56,7 @@ async def ready(request: Request) -> wire.Health:
         queue, _ = await services.backlog.depth()
     except PictographError as error:
         problems.append(error.message)
-    health = wire.Health(
+    return wire.Health(
         status="not_ready" if problems else "ok",
         version=__version__,
         encoder=encoder,
@@ -47,13 +69,11 @@ async def ready(request: Request) -> wire.Health:
             for room in storage.rooms
         ],
     )
-    if problems:
-        raise Unavailable(" ".join(problems), details=health.model_dump(), retry_after_s=2)
-    return health
 
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """How the service does, in Prometheus' text format. Needs no key, and tells nothing of whose images it holds."""
-    text = await request.app.state.metrics.text(services_of(request), request.app.state.workers.alive)
+    state = request.app.state
+    text = await state.measured.of(lambda: state.metrics.text(services_of(request), state.workers.alive))
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from pictograph import wire
 from pictograph.errors import ValidationError
 from pictograph.server import present
-from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
+from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer, organization_of_ticket
 from pictograph.server.admission import Owner, UploadForm, admission_of, owner_of, pace_of
 from pictograph.server.answers import answer_of
 from pictograph.server.idempotency import only_reads, tell_of
@@ -109,7 +109,7 @@ async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict
     It may be repeated until they are registered, and the last bytes count; then it is 409. The URL ends after an hour,
     and with the key that asked for it.
     """
-    owner = Owner(await services.tickets.require_valid(token))
+    owner = Owner(await organization_of_ticket(request, token))
     async with admission_of(request).place(owner, pace_of(request)):
         with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
             spooled = UploadFile(cast(BinaryIO, file))
