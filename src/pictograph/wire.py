@@ -408,6 +408,8 @@ class ThresholdPreview(Wire):
     """Some that would get it, those next to the threshold first."""
     lost_examples: list[TagExample]
     """Some that would lose it, those next to the threshold first."""
+    is_judged: bool = True
+    """False if the running tagger cannot judge the label: then no image gets it, whatever the threshold."""
 
 
 class ThresholdChange(Wire):
@@ -423,6 +425,8 @@ class ThresholdChange(Wire):
     """The one before."""
     images: int
     """Images of your organization whose tags are others now."""
+    is_judged: bool = True
+    """False if the running tagger cannot judge the label: then no image gets it, whatever the threshold."""
 
 
 class LabelBody(Body):

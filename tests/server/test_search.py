@@ -137,6 +137,14 @@ def test_a_lone_text_instead_of_a_list_is_refused_before_it_is_taken_for_letters
         client.search.by_tag(objects="car")
 
 
+@pytest.mark.parametrize("labels", [b"car", [None], ["car", None], [5]])
+def test_what_is_no_tag_is_refused_and_finds_not_nothing(client: Client, labels: Any) -> None:
+    for ask in (client.search.by_tag, client.search.tags):
+        with pytest.raises(ValidationError) as caught:
+            ask(objects=labels)
+        assert caught.value.field_errors[0]["loc"] == ["objects"]
+
+
 @pytest.mark.parametrize("limit", [0, -1, 501, 10**20])
 def test_a_limit_out_of_bounds_is_refused_and_the_cap_named(
     client: Client, planted: dict[str, str], limit: int

@@ -210,6 +210,14 @@ def test_a_threshold_out_of_range_is_a_422_that_names_the_floor(client: Client, 
         assert threshold not in (0.05, 1.5) or "0.1" in caught.value.message
 
 
+def test_a_threshold_says_of_a_label_that_nobody_judges_it(client: Client) -> None:
+    assert client.tags.preview("bird", threshold=0.9).is_judged
+    found = client.tags.preview("nighttime", threshold=0.9)
+    assert (found.is_judged, found.images) == (False, 0)
+    assert not client.tags.apply("nighttime", threshold=found.current_threshold).is_judged
+    assert not client.tags.reset("nighttime").is_judged
+
+
 def test_a_wrong_label_is_a_404_with_similar_ones(client: Client) -> None:
     for call in (client.tags.preview, client.tags.apply):
         with pytest.raises(NotFoundError, match="objects/bird"):

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
-from pictograph.cli.output import Json, Yes, console, print_json, print_table, progress_bar
+from pictograph.cli.output import Json, Yes, console, errors, print_json, print_table, progress_bar
 from pictograph.cli.search import (
     Attributes,
     Dataset,
@@ -154,6 +154,7 @@ def preview(
     """
     with connected(context) as client:
         found = client.tags.preview(label, threshold=threshold, category=category, dataset_name=dataset)
+    warn_of_unjudged(found)
     if as_json:
         print_json(found)
     else:
@@ -226,7 +227,18 @@ def example_rows(examples: Sequence[TagExample]) -> Iterator[Sequence[object]]:
         yield f"{row.score:.3f}", row.image_id, f"{row.folder_path.rstrip('/')}/{row.filename}"
 
 
+def warn_of_unjudged(answer: ThresholdPreview | ThresholdChange) -> None:
+    """Says on standard error that no threshold gives the label to any image."""
+    if not answer.is_judged:
+        label = escape(f"{answer.category}/{answer.label}")
+        errors.print(
+            f"[yellow]The running encoder cannot judge {label}, so no image gets it, whatever the threshold.[/]",
+            soft_wrap=True,
+        )
+
+
 def print_change(change: ThresholdChange, *, as_json: bool) -> None:
+    warn_of_unjudged(change)
     if as_json:
         print_json(change)
         return

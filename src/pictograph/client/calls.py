@@ -204,11 +204,18 @@ def exactly(exact: bool) -> list[tuple[str, str]]:
 
 
 def checked_labels(category: str, labels: Sequence[str]) -> list[str]:
-    """A lone string is a sequence of letters to Python and a mistake to people."""
-    if isinstance(labels, str):
+    """The tags. Raises ValidationError for a lone text, a sequence of letters to Python, and for what is no tag.
+
+    None would become an empty value, which says that the whole list is empty.
+    """
+    if isinstance(labels, str | bytes):
         message = f"{category} must be a list of tags, not the text {labels!r}: pass [{labels!r}]."
         raise wrong_value(category, message)
-    return list(labels)
+    listed_labels = list(labels)
+    for label in listed_labels:
+        if not isinstance(label, str):
+            raise wrong_value(category, f"{category} must hold names of tags; {label!r} is none.")
+    return listed_labels
 
 
 def list_datasets(limit: int, offset: int = 0, cursor: str | None = None) -> Call[ListPage[wire.Dataset]]:

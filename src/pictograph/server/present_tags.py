@@ -41,7 +41,7 @@ def taxonomy(known: Taxonomy, thresholds: Mapping[str, float], tagger: Tagger | 
     )
 
 
-def threshold_preview(preview: Preview) -> wire.ThresholdPreview:
+def threshold_preview(preview: Preview, tagger: Tagger | None) -> wire.ThresholdPreview:
     changes = preview.changes
     return wire.ThresholdPreview(
         category=preview.label.category,
@@ -54,6 +54,7 @@ def threshold_preview(preview: Preview) -> wire.ThresholdPreview:
         others=[tag_change(key, gained, lost) for key, gained, lost in changes.others()],
         gained_examples=examples(preview.gained),
         lost_examples=examples(preview.lost),
+        is_judged=is_judged(preview.label, tagger),
     )
 
 
@@ -75,13 +76,14 @@ def examples(rows: Sequence[tuple[ShownImage, float]]) -> list[wire.TagExample]:
     ]
 
 
-def threshold_change(applied: Applied) -> wire.ThresholdChange:
+def threshold_change(applied: Applied, tagger: Tagger | None) -> wire.ThresholdChange:
     return wire.ThresholdChange(
         category=applied.label.category,
         label=applied.label.name,
         threshold=applied.after,
         previous_threshold=applied.before,
         images=applied.images,
+        is_judged=is_judged(applied.label, tagger),
     )
 
 

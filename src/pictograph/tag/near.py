@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -45,10 +45,18 @@ def judged_keys(taxonomy: Taxonomy, tagger: Tagger | None) -> frozenset[str]:
 def near_tags(taxonomy: Taxonomy, key: str, among: Collection[str]) -> list[str]:
     """Keys out of `among` that are near a tag (`scenes/nighttime`), the nearest first, MOST_NEAR at most.
 
-    The tag need not be in the taxonomy: then names that are written like it, or share a word with it, are near.
+    The tag need not be in the taxonomy: then names that are written like it, or share a word with it, are near; if none
+    of these is there, what is near the tag of the same name in another category (`objects/nighttime`).
     """
     index = taxonomy.index_of.get(key)
-    scores = by_name(taxonomy, key) if index is None else by_kin(taxonomy, taxonomy.labels[index])
+    if index is not None:
+        return nearest(by_kin(taxonomy, taxonomy.labels[index]), key, among)
+    namesakes = [label for label in taxonomy.labels if label.name == key.partition("/")[2]]
+    by_kinship = (pair for label in namesakes for pair in by_kin(taxonomy, label))
+    return nearest(by_name(taxonomy, key), key, among) or nearest(by_kinship, key, among)
+
+
+def nearest(scores: Iterable[tuple[str, float]], key: str, among: Collection[str]) -> list[str]:
     found = [(score, other) for other, score in scores if score and other in among and other != key]
     return [other for _, other in sorted(found, key=lambda item: (-item[0], item[1]))[:MOST_NEAR]]
 

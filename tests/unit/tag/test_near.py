@@ -22,6 +22,7 @@ def test_without_a_tagger_nothing_is_judged() -> None:
     ("asked", "first"),
     [
         ("objects/man", "objects/person"), ("scenes/nighttime", "attributes/dark"),
+        ("objects/nighttime", "attributes/dark"),
         ("objects/police car", "objects/car"),
         ("objects/dogs", "objects/dog"), ("objects/tree", "objects/plant"), ("scenes/street", "scenes/outdoor"),
     ],

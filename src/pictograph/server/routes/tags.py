@@ -44,7 +44,7 @@ async def preview(
     found = await services.thresholds.preview(
         caller.organization_id, label, threshold, category=category, dataset=dataset_name
     )
-    return present.threshold_preview(found)
+    return present.threshold_preview(found, await services.retag.tagger())
 
 
 @router.post("/apply")
@@ -53,14 +53,14 @@ async def apply(services: ServicesDep, caller: Operator, body: wire.ThresholdBod
     applied = await services.thresholds.apply(
         caller.organization_id, body.label, body.threshold, category=body.category
     )
-    return present.threshold_change(applied)
+    return present.threshold_change(applied, await services.retag.tagger())
 
 
 @router.post("/reset")
 async def reset(services: ServicesDep, caller: Operator, body: wire.LabelBody) -> wire.ThresholdChange:
     """As `apply`, back to the taxonomy's own threshold."""
     applied = await services.thresholds.apply(caller.organization_id, body.label, None, category=body.category)
-    return present.threshold_change(applied)
+    return present.threshold_change(applied, await services.retag.tagger())
 
 
 @router.post("/update", dependencies=[Depends(runs)])
