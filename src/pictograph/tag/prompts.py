@@ -1,6 +1,6 @@
 """The tagger of text-image models: how much better a label's words fit a picture than they fit just any picture.
 
-Every constant is here. None could be checked with real weights where this was written; docs/siglip.md says how to.
+Every constant is here. None has been checked with real weights yet; docs/siglip.md says how to.
 """
 
 from __future__ import annotations
