@@ -161,7 +161,10 @@ def proxy_url(setting: ProxySetting) -> httpx.URL:
     if not url.host:
         raise unreadable(setting, "names no host")
     if url.scheme.startswith("socks") and find_spec("socksio") is None:
-        raise unreadable(setting, "is a SOCKS proxy, which needs one more package (pip install socksio)")
+        raise ConfigurationError(
+            f"The proxy in {setting.variable}, {without_credentials(setting.value)!r}, is a SOCKS proxy, which needs "
+            "one more package: pip install socksio. Or name an http:// proxy, or name the service's host in NO_PROXY."
+        )
     return url
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from pictograph.localconfig import home
 ENV_PREFIX: Final = "PICTOGRAPH_"
 DEFAULT_PORT: Final = 8765
 AUTO: Final = "auto"
+HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::[0-9]{1,5})?")
+"""A name or an address, and a port or none."""
 LEAST_WORKER_MEMORY_BYTES: Final = 500_000_000
 MEMORY_BYTES_A_THREAD: Final = 128_000_000
 
@@ -114,14 +117,15 @@ class Settings:
         """options: values by name; None means not given. Raises ConfigurationError that names the wrong value."""
         values: dict[str, Any] = {}
         for item in fields(cls):
-            value = options.get(item.name)
+            name, value = item.name, options.get(item.name)
             if value is None:
-                value = environment.get(ENV_PREFIX + item.name.upper()) or None
+                variable = ENV_PREFIX + item.name.upper()
+                name, value = f"{item.name} ({variable})", environment.get(variable) or None
             if value is not None:
-                values[item.name] = convert(item.name, value, type(item.default))
+                values[item.name] = convert(name, value, type(item.default))
         settings = cls(**values)
         settings.check()
-        return replace(settings, data_dir=Path(settings.data_dir or home() / "data").expanduser().resolve())
+        return replace(settings, data_dir=whole_path(Path(settings.data_dir or home() / "data")))
 
     def check(self) -> None:
         """Raises ConfigurationError for values that cannot work."""
@@ -156,6 +160,11 @@ class Settings:
             raise ConfigurationError(f"log_format must be text or json, not {self.log_format!r}.")
         if self.public_url is not None and not is_http_url(self.public_url):
             raise ConfigurationError(f"public_url must be like https://images.example.org, not {self.public_url!r}.")
+        for name in self.allowed_host_names:
+            if not (HOST.fullmatch(name) or HOST.fullmatch(f"[{name}]")):
+                raise ConfigurationError(
+                    f"allowed_hosts must be names like images.example.org, with a port or without, not {name!r}."
+                )
 
     @property
     def data_folder(self) -> Path:
@@ -198,6 +207,14 @@ class Settings:
             else str(getattr(self, item.name))
             for item in fields(self)
         }
+
+
+def whole_path(path: Path) -> Path:
+    """The data folder from the root on, a `~` in it understood."""
+    try:
+        return path.expanduser().resolve()
+    except RuntimeError as error:  # `~name` of nobody; links that go round
+        raise ConfigurationError(f"data_dir {str(path)!r} leads nowhere: {error}") from error
 
 
 def convert(name: str, value: Any, kind: type) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
+import shlex
 import shutil
 import sys
 import warnings
@@ -95,8 +97,8 @@ def install_command(extra: str = "") -> str:
     except PackageNotFoundError:
         checkout = Path(__file__).parents[2]
         if (checkout / "pyproject.toml").exists():
-            return f'{pip()} install --editable "{checkout}{extras}"'
-        return f'{pip()} install "{DISTRIBUTION}{extras}"'
+            return f"{pip()} install --editable {quoted(f'{checkout}{extras}')}"
+        return f"{pip()} install {quoted(f'{DISTRIBUTION}{extras}')}"
     return f"{pip()} install {requirement(ours, extras)}"
 
 
@@ -106,12 +108,14 @@ def requirement(ours: Distribution, extras: str) -> str:
     url = record.get("url", "")
     if vcs := record.get("vcs_info"):
         revision = vcs.get("requested_revision") or vcs.get("commit_id", "")
-        return f'"{DISTRIBUTION}{extras} @ {vcs["vcs"]}+{url}@{revision}"'
+        # pip before 24.1 takes no such address without a host
+        url = re.sub("^file:///", "file://localhost/", url)
+        return quoted(f"{DISTRIBUTION}{extras} @ {vcs['vcs']}+{url}@{revision}")
     if url.startswith("file:"):
         path = unquote(urlsplit(url).path)
         editable = record.get("dir_info", {}).get("editable", False)
-        return f'{"--editable " if editable else ""}"{path}{extras}"'
-    return f'"{DISTRIBUTION}{extras} @ {url}"' if url else f'"{DISTRIBUTION}{extras}"'
+        return f"{'--editable ' if editable else ''}{quoted(f'{path}{extras}')}"
+    return quoted(f"{DISTRIBUTION}{extras} @ {url}" if url else f"{DISTRIBUTION}{extras}")
 
 
 def pip() -> str:
@@ -131,5 +135,8 @@ def command_name() -> str:
     return quoted(str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own))
 
 
-def quoted(path: str) -> str:
-    return f'"{path}"' if " " in path else path
+def quoted(text: str) -> str:
+    """The text as one word of a shell's command line."""
+    if re.fullmatch(r"[\w@%+=:,./\\-]+", text):
+        return text
+    return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'

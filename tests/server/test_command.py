@@ -110,7 +110,7 @@ def test_files_left_aside_are_counted_and_named_and_what_cannot_be_read_is_exit_
     assert {"path": str(photos / "f.jp2"), "kind": "unsupported", "reason": "JPEG 2000"} in report["left_aside"]
     code, out, _ = command("upload", photos, "--dataset", "street")
     assert code == 0
-    assert "1 are pictures of a kind that is not read, 30 are no pictures" in out
+    assert "1 are pictures of a kind that is not read, 30 are not pictures" in out
     assert "JPEG 2000" in out
     assert "and 11 more: --json names every one" in out
     (photos / "gone.jpg").symlink_to(photos / "nowhere.jpg")

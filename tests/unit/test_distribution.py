@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -22,6 +23,7 @@ from pictograph_search import (
     NamesakeWarning,
     command_name,
     install_command,
+    quoted,
     requirement,
     warn_of_namesake,
 )
@@ -101,6 +103,7 @@ def test_another_product_warns_once_in_one_line(tmp_path: Path, monkeypatch: pyt
     ("record", "asked"),
     [
         (None, '"pictograph-search[server]"'),
+        ({"url": "file:///a%24b/c", "dir_info": {}}, "'/a$b/c[server]'"),
         ({"url": "file:///a%20b/c", "dir_info": {"editable": True}}, '--editable "/a b/c[server]"'),
         ({"url": "file:///a/c", "dir_info": {}}, '"/a/c[server]"'),
         ({"url": "file:///d/p-0.1.0-py3-none-any.whl", "archive_info": {}}, '"/d/p-0.1.0-py3-none-any.whl[server]"'),
@@ -111,7 +114,7 @@ def test_another_product_warns_once_in_one_line(tmp_path: Path, monkeypatch: pyt
         ),
         (
             {"url": "file:///r/p", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
-            '"pictograph-search[server] @ git+file:///r/p@abc"',
+            '"pictograph-search[server] @ git+file://localhost/r/p@abc"',
         ),
     ],
 )
@@ -119,6 +122,17 @@ def test_an_extra_comes_from_where_the_rest_came_from(tmp_path: Path, record: ob
     if record is not None:
         (tmp_path / "direct_url.json").write_text(json.dumps(record))
     assert requirement(PathDistribution(tmp_path), "[server]") == asked
+
+
+@pytest.mark.parametrize(
+    "path", ["/a/b", "/a b/c", "/a(b)/c", "/a$b", "/a'b", '/a"b', "/a`b`", "/a&b", "/ä/b", "/a!b", "/a\\b c", "/a;b"]
+)
+def test_a_shell_reads_a_path_as_one_word(path: str) -> None:
+    assert shlex.split(quoted(path)) == [path]
+
+
+def test_a_path_that_needs_none_has_no_quotation_marks() -> None:
+    assert quoted("/tmp/ä-1.0/bin_x") == "/tmp/ä-1.0/bin_x"
 
 
 def test_pip_and_the_command_are_those_of_this_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

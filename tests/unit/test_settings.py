@@ -53,6 +53,7 @@ def test_every_setting_has_a_help_and_survives_its_way_through_the_environment(n
         ("workers", "many"), ("worker_batch", "0"), ("max_bytes", "0"), ("max_bytes", "10MB"), ("max_pixels", "-5"),
         ("lease_s", "0"), ("lease_s", "-1"), ("lease_s", "nan"), ("lease_s", "inf"), ("max_uploads", "0"),
         ("max_connections", "0"), ("log_level", "loud"), ("worker_threads", "-1"),
+        ("allowed_hosts", "http://x"), ("allowed_hosts", "x,a b"), ("data_dir", "~nobody-of-this-name/x"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_work_is_named(name: str, value: str) -> None:
@@ -81,3 +82,15 @@ def test_threads_default_to_the_cores_this_process_may_use() -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Settings.load({}, {}).port = 1  # type: ignore[misc]
+
+
+def test_a_variable_that_is_no_number_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"^port \(PICTOGRAPH_PORT\) must be a number"):
+        Settings.load({}, {"PICTOGRAPH_PORT": "abc"})
+    with pytest.raises(ConfigurationError, match=r"^port must be a number"):
+        Settings.load({"port": "abc"}, {})
+
+
+def test_names_and_addresses_with_and_without_a_port_are_hosts() -> None:
+    names = "images.example.org, box_1:8080, 10.1.2.3, [::1]:80, ::1"
+    assert len(Settings.load({"allowed_hosts": names}, {}).allowed_host_names) == 5

@@ -81,7 +81,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         )
     count = 0
     for row in rows:
-        table.add_row(*(Text(visible(str(cell))) for cell in row))  # Text: a name in brackets is no markup
+        table.add_row(*(Text(shown(str(cell))) for cell in row))  # Text: a name in brackets is no markup
         count += 1
     console.print(visible(title), style="bold", markup=False, highlight=False)
     console.print(table if count else "  none", highlight=False)

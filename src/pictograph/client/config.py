@@ -75,12 +75,12 @@ def same_address(url: str | None, other: str | None) -> bool:
 
 
 def is_address(url: str) -> bool:
-    """True for what a request can be sent to: `http://` or `https://` and a host."""
+    """True for what a request can be sent to: `http://` or `https://` and a host, no query behind."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         return False
-    return parsed.scheme in ("http", "https") and parsed.host != "" and not set(url) & set(" \t\n")
+    return parsed.scheme in ("http", "https") and parsed.host != "" and not set(url) & set(" \t\n?#")
 
 
 def missing(what: str, got: str | None, keyword: str, variable: str) -> str:
@@ -96,10 +96,11 @@ def number(
 ) -> float:
     """The first of the three that is there. Raises ConfigurationError if it is no number, or too small."""
     value = given if given is not None else from_environment or default
+    source = f" (PICTOGRAPH_{name.upper()})" if given is None and from_environment else ""
     try:
         result = float(value)
     except ValueError as error:
-        raise ConfigurationError(f"{name} must be a number, not {value!r}.") from error
+        raise ConfigurationError(f"{name} must be a number, not {value!r}{source}.") from error
     if not 0 <= result < float("inf") or (above_zero and result == 0):
-        raise ConfigurationError(f"{name} must be {'above 0' if above_zero else '0 or more'}, not {value!r}.")
+        raise ConfigurationError(f"{name} must be {'above 0' if above_zero else '0 or more'}, not {value!r}{source}.")
     return result

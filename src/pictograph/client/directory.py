@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from pictograph.client.results import Different, UploadFailure, UploadReport
-from pictograph.client.walk import Found, LocalFile
-from pictograph.errors import ApiError, ConflictError, PictographError, ValidationError
+from pictograph.client.walk import Found, LocalFile, reason_of
+from pictograph.errors import ApiError, ConflictError, ValidationError
 from pictograph.types import MAX_FOLDER_SENT, MAX_NAMED
 from pictograph.wire import Image, KnownImage
 
@@ -99,7 +99,7 @@ def sort_out(
         differences = list(pool.map(compared, taken))
     for (file, image), difference in zip(taken, differences, strict=True):
         if isinstance(difference, OSError):
-            report.failures.append(UploadFailure(file.path, str(difference), "unreadable"))
+            report.failures.append(unreadable(file, difference))
         elif difference and replace:
             verdicts.send.append(dataclasses.replace(file, replaces=True))
         elif difference:
@@ -148,11 +148,18 @@ def settle(
         taken = report.replaced if file.replaces else report.restored if restored else report.uploaded
         taken.append(outcome)
     elif is_about_this_file(outcome):
-        code = outcome.code if isinstance(outcome, PictographError) else "unreadable"
-        report.failures.append(UploadFailure(file.path, str(outcome), code))
+        report.failures.append(
+            unreadable(file, outcome)
+            if isinstance(outcome, OSError)
+            else UploadFailure(file.path, str(outcome), getattr(outcome, "code", "unreadable"))
+        )
     else:
         raise outcome
     tell(report, file, progress)
+
+
+def unreadable(file: LocalFile, error: OSError) -> UploadFailure:
+    return UploadFailure(file.path, f"This file cannot be read: {reason_of(error)}.", "unreadable")
 
 
 def tell(report: UploadReport, file: LocalFile, progress: Progress | None) -> None:

@@ -139,9 +139,9 @@ LEFT_ASIDE_WORDS: Final[dict[LeftAsideKind, str]] = {
     "unreadable": "cannot be read",
     "broken_link": "are links to nothing",
     "unsupported": "are pictures of a kind that is not read",
-    "not_a_picture": "are no pictures",
+    "not_a_picture": "are not pictures",
     "hidden": "are hidden",
-    "special": "are no files",
+    "special": "are not files",
     "seen": "are links to a folder that is looked through under another name",
 }
 """Each kind as the end of "3 of them ...", the worst first."""

@@ -93,7 +93,7 @@ def _is_folder(path: Path) -> bool:
 def _unknown(name: str) -> ConfigurationError:
     last_part = Path(ALIASES.get(name, name)).name
     wanted = last_part if last_part.startswith("siglip") else ALIASES["siglip2"]
-    choices = ", ".join([*sorted(ENCODERS), *models_found()])
+    choices = ", ".join([*sorted(ENCODERS.keys() - FOR_TESTS), *models_found()])
     return ConfigurationError(
         f"There is no encoder {name!r}. Choose one of: {choices}; or the folder of a SigLIP model. To have {wanted} in "
         f"{models_folder()}: `pictograph model pull {wanted}`; on a machine without a network: "

@@ -7,7 +7,6 @@ names that are known, and addresses that we give out hold a name only if it is c
 
 from __future__ import annotations
 
-import re
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -20,9 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pictograph.errors import WrongHost
 from pictograph.network import address_of, is_loopback
 from pictograph.server.failures import answer
-from pictograph.settings import Settings
+from pictograph.settings import HOST, Settings
 
-HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::[0-9]{1,5})?")
 EVERY_ADDRESS: Final = ("0.0.0.0", "::", "")
 NOT_IN_URLS: Final = (
     "This answer would carry addresses, and it is not certain that the name in this request's Host header leads here. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -116,9 +117,16 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigurationError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port (0 takes a free one)."
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. {way_to_listen(error)}"
         ) from error
     return listener
+
+
+def way_to_listen(error: OSError) -> str:
+    """What to change: the host, if it is none of this machine's, else the port."""
+    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return "Choose a --host that this machine has: 127.0.0.1 for itself alone, 0.0.0.0 for every network it is on."
+    return "Choose another --port (0 takes a free one)."
 
 
 def address_of(host: str, listener: socket.socket) -> str:

@@ -146,10 +146,15 @@ def test_what_a_terminal_would_obey_or_hide_is_shown_as_an_escape(
     text: str, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert visible(text) == shown
-    print_table(text, ("name",), [(text,)])
-    assert capsys.readouterr().out.count("\\") == shown.count("\\") * 2
+    print_table(text, (), [])
+    assert capsys.readouterr().out.count("\\") == shown.count("\\")
     print_json({"name": text})
     assert json.loads(capsys.readouterr().out) == plain({"name": text})
+
+
+def test_a_name_with_line_ends_and_tabs_stays_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("x", ("file",), [("new\nline\tand a tab\x1b[31m",)])
+    assert capsys.readouterr().out.splitlines()[-1].rstrip() == r"new\nline\tand a tab\x1b[31m"
 
 
 def test_without_standard_output_the_command_starts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,7 @@ def test_files_are_told_by_their_bytes_from_what_is_there_under_their_names(tmp_
     assert report.different[0].reason == "5 bytes here, 3 bytes in the dataset"
     assert report.different[2].reason == "other bytes than in the dataset (archived), of the same size"
     assert [(failure.path.name, failure.code) for failure in report.failures] == [("gone", "unreadable")]
+    assert report.failures[0].reason == "This file cannot be read: No such file or directory."
     assert not report.success
     assert report.done == 5
 
@@ -90,7 +91,7 @@ def test_what_is_wrong_with_one_file_is_noted_and_what_is_wrong_with_all_is_rais
     settle(report, FILE, TooLarge("too large"), progress=None)
     settle(report, FILE, PermissionError("no"), progress=None)
     assert [(failure.code, failure.reason) for failure in report.failures] == [
-        ("too_large", "too large"), ("unreadable", "no"),
+        ("too_large", "too large"), ("unreadable", "This file cannot be read: no."),
     ]  # fmt: skip
     with pytest.raises(AuthError):
         settle(report, FILE, AuthError("no key"), progress=None)

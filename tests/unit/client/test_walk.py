@@ -194,7 +194,7 @@ def test_no_directory_and_no_pictures_are_said(tmp_path: Path) -> None:
         local_files(tmp_path / "nowhere", "/", preserve_structure=True)
     with pytest.raises(ValidationError, match="there is no file below it"):
         local_files(tmp_path, "/", preserve_structure=True)
-    with pytest.raises(ValidationError, match=r"no pictures.*1 are no pictures: .*notes\.txt \(plain text\)"):
+    with pytest.raises(ValidationError, match=r"no pictures.*1 are not pictures: .*notes\.txt \(plain text\)"):
         local_files(made(tmp_path, "notes.txt"), "/", preserve_structure=True)
     with pytest.raises(ValidationError, match="is not a directory"):
         local_files(tmp_path / ("x" * 5000), "/", preserve_structure=True)
