@@ -22,10 +22,10 @@ from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import datasets, health, history, images, keys, names, reindex, search, tags
-from pictograph.server.shared import Shared
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
+from pictograph.shared import Shared
 from pictograph.store.idempotency import ALIVE_EVERY_S
 from pictograph.version import __version__
 from pictograph.wire import ErrorAnswer, Health

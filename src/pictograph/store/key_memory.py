@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_value
+from pictograph.shared import Shared
 
 Holder = TypeVar("Holder")
 
@@ -41,7 +42,7 @@ class KeyMemory(Generic[Holder]):
         self._holders: dict[bytes, Holder] = {}
         self._version: UUID | None = None
         self._read_at = self._changed_at = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
+        self._reading = Shared[None]()
         self._credit, self._credited_at = float(BURST), time.monotonic()
 
     async def find(self, key_hash: bytes) -> Holder | None:
@@ -58,10 +59,7 @@ class KeyMemory(Generic[Holder]):
 
     async def _be_as_of(self, moment: float) -> None:
         while self._read_at < moment:
-            if self._reading is None or self._reading.done():
-                self._reading = asyncio.create_task(self._read())
-                self._reading.add_done_callback(retrieve)
-            await asyncio.shield(self._reading)  # others wait for it, too
+            await self._reading.of(self._read)
 
     async def _read(self) -> None:
         await self._wait_for_credit()
@@ -92,9 +90,3 @@ class KeyMemory(Generic[Holder]):
         self._credit -= 1
         if self._credit < 0:
             await asyncio.sleep(-self._credit / READINGS_PER_S)
-
-
-def retrieve(task: asyncio.Task[None]) -> None:
-    """Takes the failure, which those who waited were told; perhaps none is left who waits."""
-    if not task.cancelled():
-        task.exception()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from pictograph.errors import BadImage, RateLimitError
+from pictograph.shared import Shared
 from pictograph.store.blobs import BlobStore
 from pictograph.types import Sha256
 from pictograph.upload.bounded.pool import PictureReaders
@@ -31,7 +32,7 @@ class Thumbnails:
     def __init__(self, blobs: BlobStore, readers: PictureReaders) -> None:
         self._blobs = blobs
         self._readers = readers
-        self._making: dict[Sha256, asyncio.Task[bytes]] = {}
+        self._making: dict[Sha256, Shared[bytes]] = {}
         self._failed: OrderedDict[Sha256, BadImage] = OrderedDict()
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "thumbnail")
@@ -49,24 +50,18 @@ class Thumbnails:
         if failed := self._failed.get(sha256):
             raise type(failed)(failed.message, details=failed.details)
         try:
-            async with asyncio.timeout(LONGEST_WAIT_S):
-                return await asyncio.shield(self._made_once(sha256))
+            making = self._making.setdefault(sha256, Shared())
+            return await making.of(lambda: self._made(sha256), LONGEST_WAIT_S)
         except TimeoutError as error:
             raise RateLimitError(
                 "This thumbnail is still being made, after others. Ask again in a moment.", retry_after_s=2
             ) from error
 
-    def _made_once(self, sha256: Sha256) -> asyncio.Task[bytes]:
-        making = self._making.get(sha256)
-        if making is None:
-            making = self._making[sha256] = asyncio.create_task(self._make(sha256))
-            making.add_done_callback(lambda done: self._forget(sha256, done))
-        return making
-
-    def _forget(self, sha256: Sha256, done: asyncio.Task[bytes]) -> None:
-        self._making.pop(sha256, None)
-        if not done.cancelled():
-            done.exception()  # the request that asked has it, or has gone away
+    async def _made(self, sha256: Sha256) -> bytes:
+        try:
+            return await self._make(sha256)
+        finally:
+            del self._making[sha256]
 
     async def _make(self, sha256: Sha256) -> bytes:
         async with self._turn:

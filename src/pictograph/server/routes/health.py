@@ -11,10 +11,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pictograph import wire
 from pictograph.errors import PictographError, Unavailable
 from pictograph.server.access import services_of
-from pictograph.server.shared import Shared
 from pictograph.server.strict import Strict
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services
+from pictograph.shared import Shared
 from pictograph.version import __version__
 
 WAIT_S: Final = 5.0

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pictograph.server.shared import Shared
+from pictograph.shared import Shared
 
 
 async def test_an_answer_is_made_once_for_all_who_wait_and_anew_for_who_comes_later() -> None:

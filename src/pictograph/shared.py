@@ -1,4 +1,4 @@
-"""One answer for all who ask the same while it is made: what needs no key must cost no query for each who asks."""
+"""One answer for all who ask the same while it is made."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ class Shared(Generic[Result]):
 
 
 def heard(task: asyncio.Task[Any]) -> None:
-    """Whoever waited was told why it failed; perhaps nobody waits any more."""
+    """Takes the failure, which those who waited were told; perhaps none is left who waits."""
     if not task.cancelled():
         task.exception()
