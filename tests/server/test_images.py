@@ -172,6 +172,22 @@ def test_an_archived_image_is_kept_hidden_and_comes_back(client: Client, street:
     assert client.images.restore(image.id).is_archived is False
 
 
+def test_who_wants_the_place_of_an_archived_image_is_told_so(raw: Raw, client: Client, street: Dataset) -> None:
+    image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    with pytest.raises(ConflictError, match=r"There is already an image 'a\.jpg'"):
+        client.images.upload("street", picture_bytes(2), filename="a.jpg")
+    url = {"dataset": "street", "filename": "b.jpg"}
+    address = raw.api("POST", "/images/upload-url", json=url).json()["data"]["upload_url"]
+    assert raw("PUT", address, content=picture_bytes(2)).status_code == 200
+    client.images.delete(client.images.upload("street", picture_bytes(3), filename="b.jpg").id)
+    client.images.delete(image.id)
+    with pytest.raises(ConflictError, match=r"There is already an archived image 'a\.jpg'.* restore that one"):
+        client.images.upload("street", picture_bytes(2), filename="a.jpg")
+    for path in ("/images/upload-url", "/images/register"):
+        answer = raw.api("POST", path, json=url)
+        assert (answer.status_code, "an archived image 'b.jpg'" in answer.json()["detail"]) == (409, True)
+
+
 def test_a_permanently_deleted_image_is_gone_and_its_name_is_free(client: Client, street: Dataset) -> None:
     image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
     client.images.delete(image.id, permanent=True)

@@ -62,7 +62,7 @@ VALUES (%(id)s, %(dataset)s, %(folder)s, %(filename)s, %(sha256)s, %(content_typ
         %(file_size)s, %(tags)s)
 ON CONFLICT (folder_id, filename) DO NOTHING"""
 TAKEN: Final = """
-SELECT 1 FROM image i JOIN folder f ON f.id = i.folder_id
+SELECT i.archived_at IS NOT NULL FROM image i JOIN folder f ON f.id = i.folder_id
 WHERE f.dataset_id = %s AND f.path = %s AND i.filename = %s"""
 # One look-up for each place, however many images there are.
 WHICH_EXIST: Final = """
@@ -315,8 +315,9 @@ class Images:
     async def require_free(self, place: Place) -> None:
         """Raises ConflictError if the place is taken."""
         async with self._database.connection() as connection:
-            if await fetch_value(connection, TAKEN, place_values(place)):
-                raise place_taken(place)
+            archived = await fetch_value(connection, TAKEN, place_values(place))
+        if archived is not None:
+            raise place_taken(place, archived=archived)
 
     @asynccontextmanager
     async def holding(self, sha256: Sha256, size_bytes: int) -> AsyncIterator[None]:
@@ -389,7 +390,8 @@ async def insert_image(connection: Connection, upload: Upload) -> ImageId:
     except psycopg.errors.ForeignKeyViolation as error:
         raise dataset_gone() from error
     if not inserted:
-        raise place_taken(upload.place)
+        archived = await fetch_value(connection, TAKEN, place_values(upload.place))
+        raise place_taken(upload.place, archived=bool(archived))
     return upload.id
 
 
@@ -437,8 +439,11 @@ def dataset_gone() -> NotFoundError:
     return NotFoundError("The dataset was deleted during the upload.")
 
 
-def place_taken(place: Place) -> ConflictError:
+def place_taken(place: Place, *, archived: bool) -> ConflictError:
+    what, way_out = "an image", "delete that image first"
+    if archived:  # no list shows it unless asked, and deleting it once more changes nothing
+        what, way_out = "an archived image", "restore that one or delete it for good (`permanent`)"
     return ConflictError(
-        f"There is already an image {place.filename!r} in folder {place.folder_path!r} of this dataset. "
-        "Use another filename or folder, delete that image first, or replace its bytes (`replace`)."
+        f"There is already {what} {place.filename!r} in folder {place.folder_path!r} of this dataset. "
+        f"Use another filename or folder, {way_out}, or replace its bytes (`replace`)."
     )
