@@ -317,7 +317,7 @@ class Processor:
         threads: int,
         memory_bytes: int,
     ) -> None:
-        """memory_bytes: of all files and pictures in flight together; a picture that needs more goes alone."""
+        """memory_bytes: of all files and pictures in flight together; one that needs more than half goes by itself."""
         self._database = database
         self._blobs = blobs
         self._model = model

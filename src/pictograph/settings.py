@@ -69,8 +69,8 @@ class Settings:
     worker_memory_bytes: int = setting(
         0,
         "Memory for files and pictures that a worker has in flight, those in its decoding processes included; a "
-        "picture that needs more goes alone. The model comes on top. 0 = 500 MB, or 128 MB for each thread where that "
-        "is more.",
+        "picture that needs more than half of it is decoded by itself, beside others in the other half. The model "
+        "comes on top. 0 = 500 MB, or 128 MB for each thread where that is more.",
         unit="bytes",
     )
     decode_memory_bytes: int = setting(

@@ -12,13 +12,14 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pictograph.errors import BadImage
 from pictograph.upload.colour import to_opaque_srgb
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.opening import OpenPicture, library_errors_as_bad_image, open_picture
 from pictograph.upload.picture import Picture
-from pictograph.upload.png_file import PngFile, deep_png_picture, scale_key_value
+from pictograph.upload.png_file import PngFile, deep_png_picture, require_every_row, scale_key_value
 from pictograph.upload.tiff_samples import read_tiff_picture
 
 _TURNS: Final[Mapping[int, Image.Transpose]] = {
@@ -67,18 +68,36 @@ def _decoded(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Ima
     if at_least_px is not None and isinstance(image, JpegImageFile):
         image.draft(None, (at_least_px, at_least_px))
     whole = _loaded(image)
+    if isinstance(image, PngFile):
+        return _png_picture(opened, source, whole)
     if isinstance(image, BmpImageFile):
         return _without_empty_alpha(whole)
-    if isinstance(image, PngFile) and opened.header.bits <= 8:
-        scale_key_value(whole, opened.header.bits)
-    if opened.header.bits == 16 and opened.header.samples > 1:
-        return deep_png_picture(source, whole, opened.header.samples, absolute=opened.is_hdr) or whole
+    if isinstance(image, TiffImageFile):
+        return _with_palette_of_bytes(whole)
+    return whole if opened.crop is None else whole.crop(opened.crop)
+
+
+def _png_picture(opened: OpenPicture, source: bytes, whole: Image.Image) -> Image.Image:
+    bits, samples = opened.header.bits, opened.header.samples
+    require_every_row(source, whole, bits * samples)
+    if bits <= 8:
+        scale_key_value(whole, bits)
+    if bits == 16 and samples > 1:
+        return deep_png_picture(source, whole, samples, absolute=opened.is_hdr) or whole
     return whole
 
 
 def _without_empty_alpha(image: Image.Image) -> Image.Image:
     """Programs that do not know of alpha leave zeros there, and an invisible BMP is of no use."""
     return image.convert("RGB") if image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0) else image
+
+
+def _with_palette_of_bytes(image: ImageFile) -> Image.Image:
+    """Colours of a TIFF's palette have 16 bits; some programs write 8, which look black. As libtiff, we look which."""
+    colours = image.tag_v2.get(320, ()) if isinstance(image, TiffImageFile) and image.mode == "P" else ()
+    if colours and max(colours) < 256:
+        image.putpalette(bytes(colours), "RGB;L")
+    return image
 
 
 def _loaded(image: ImageFile) -> ImageFile:

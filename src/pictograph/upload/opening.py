@@ -24,7 +24,7 @@ from pillow_heif import HeifImageFile
 from pictograph.errors import BadImage
 from pictograph.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_format
 from pictograph.upload.colour_space import ColourSpace
-from pictograph.upload.headers.bmff import read_colour_codes
+from pictograph.upload.headers.bmff import read_colour_codes, read_crop
 from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header, cut_short
 from pictograph.upload.headers.read import read_header
@@ -76,6 +76,10 @@ class OpenPicture:
     colour: ColourSpace | None = None
     """What its colours mean, where that is said by code or by numbers and not (only) by a profile."""
 
+    crop: tuple[int, int, int, int] | None = None
+    """What is to be seen of the stored pixels, before any turn: left, top, right, bottom. Other decoders than AVIF's
+    crop by themselves."""
+
     @property
     def is_hdr(self) -> bool:
         """True where a value means a brightness."""
@@ -111,15 +115,24 @@ def open_picture(file: BinaryIO, limits: PictureLimits, *, only_facts: bool = Fa
     check_size(*image.size, limits)
     _check_run_length(picture_format, image, size_bytes)
     _check_strips(picture_format, image, header)
-    opened = _opened(image, header, orientation, picture_format, content_type)
-    return replace(opened, colour=colour)
+    crop = read_crop(file, image.size) if picture_format == "AVIF" else None
+    opened = _opened(image, header, orientation, picture_format, content_type, crop=crop)
+    return replace(opened, colour=colour, crop=crop)
 
 
 def _opened(
-    image: ImageFile | None, header: Header | None, orientation: int, picture_format: PictureFormat, content_type: str
+    image: ImageFile | None,
+    header: Header | None,
+    orientation: int,
+    picture_format: PictureFormat,
+    content_type: str,
+    *,
+    crop: tuple[int, int, int, int] | None = None,
 ) -> OpenPicture:
     stored = (header.width, header.height) if header is not None else (0, 0)
-    if image is not None:
+    if crop is not None:
+        stored = (crop[2] - crop[0], crop[3] - crop[1])
+    elif image is not None:
         stored = image.size
     width, height = stored if orientation < 5 else stored[::-1]
     facts = PictureFacts(picture_format, content_type, width, height)

@@ -13,22 +13,31 @@ from PIL import Image, ImageFile, PngImagePlugin
 from PIL.PngImagePlugin import PngImageFile, PngStream
 
 from pictograph.upload.depth import Samples, to_picture
+from pictograph.upload.headers.header import cut_short
 
 _NEVER_READ: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"acTL", b"fcTL", b"fdAT", b"eXIf", b"pHYs", b"tIME"})
 """Texts are unpacked to a thousand times their size, an animation's first picture stands in IDAT, and the turn is read
 before the picture is opened (headers/png.py)."""
+_ADAM7: Final = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
+)  # fmt: skip
+"""The passes of an interlaced PNG: first column, first row, columns apart, rows apart."""
+_COUNTED_BYTES: Final = 1_000_000
 _SMALLEST_DEEP: Final = 64
 """Upper bytes below this may belong to data of 14 bits and less."""
 
 
 class _Stream(PngStream):
-    """Leaves out side chunks that are damaged, as libpng and browsers do, and those that are not read here."""
+    """Leaves out side chunks that are damaged or come late, as libpng and browsers do, and those that are not read."""
+
+    _are_pixels_behind = False
 
     def call(self, cid: bytes, pos: int, length: int) -> bytes:
         if self.fp is None or not is_side_chunk(cid):
+            self._are_pixels_behind |= cid == b"IDAT"
             return super().call(cid, pos, length)
         data: bytes = ImageFile._safe_read(self.fp, length)
-        if cid in _NEVER_READ or not self._has_checksum(cid, data):
+        if self._are_pixels_behind or cid in _NEVER_READ or not self._has_checksum(cid, data):
             self.fp.seek(pos + length)
             return data
         self.fp.seek(pos)
@@ -62,6 +71,35 @@ class PngFile(PngImageFile):
 def is_side_chunk(name: bytes) -> bool:
     """True for chunks a reader may do without: the first letter is small (W3C PNG, section 5.4)."""
     return bool(name[0] & 0x20)
+
+
+def require_every_row(source: bytes, image: Image.Image, bits_a_pixel: int) -> None:
+    """Raises BadImage if the compressed pixels of a loaded picture end before its bottom: Pillow leaves the rest black.
+
+    What is missing is zero, so only pictures whose last rows are need to be unpacked once more. Of an interlaced one,
+    the last pass has every second row.
+    """
+    bottom = np.asarray(image.crop((0, max(0, image.height - 2), image.width, image.height)))
+    if bottom.reshape(len(bottom), -1).any(axis=1).all():
+        return
+    passes = _ADAM7 if image.info.get("interlace") else ((0, 0, 1, 1),)
+    sides = ((-((left - image.width) // across), -((top - image.height) // down)) for left, top, across, down in passes)
+    needed = sum(height * (1 + -(-width * bits_a_pixel // 8)) for width, height in sides if width > 0 and height > 0)
+    if _unpacked_bytes(source, needed) < needed:
+        raise cut_short("its compressed pixels end before its bottom")
+
+
+def _unpacked_bytes(source: bytes, enough: int) -> int:
+    """How many bytes lie compressed in a PNG's IDAT chunks; it stops counting at `enough`."""
+    unpacker, count, at = zlib.decompressobj(), 0, 8
+    while count < enough and at + 8 <= len(source):
+        length, name = struct.unpack_from(">I4s", source, at)
+        packed = source[at + 8 : at + 8 + length] if name == b"IDAT" else b""
+        while packed and count < enough:
+            count += len(unpacker.decompress(packed, _COUNTED_BYTES))
+            packed = unpacker.unconsumed_tail
+        at += length + 12
+    return count
 
 
 def scale_key_value(image: Image.Image, bits: int) -> None:

@@ -57,20 +57,36 @@ def _samples(source: bytes, layout: TiffLayout) -> _Values:
 
 def _plane(source: bytes, layout: TiffLayout, index: int, samples: int) -> _Values:
     """One plane of `samples` values a pixel: (H, W, samples)."""
-    blocks, item = layout.blocks, layout.bits[0] // 8
+    blocks, bits = layout.blocks, layout.bits[0] * samples
     width = blocks.across * blocks.width if blocks.tiled else layout.width
     height = blocks.down * blocks.height if blocks.tiled else layout.height
-    raw = _bytes_of(source, layout, index, (width, height), samples * item)
     across = blocks.across if blocks.tiled else 1
+    raw = _bytes_of(source, layout, index, height, (across, -(-width // across * bits // 8)))
     rows = raw.reshape(height, across, -1)  # a row of one block: (H, blocks across, bytes)
-    if layout.predictor == _FLOATING:
-        values = _undo_floating(rows, samples, item)
+    if layout.is_packed:
+        values = _unpacked(rows, layout.bits[0], width // across * samples)
+    elif layout.predictor == _FLOATING:
+        values = _undo_floating(rows, samples, layout.bits[0] // 8)
     elif layout.predictor == _HORIZONTAL:
         values = _undo_horizontal(rows, samples, layout)
     else:
         values = rows.view(layout.dtype)
     native = values.reshape(height, width, samples)[: layout.height, : layout.width]
     return native.astype(native.dtype.newbyteorder("="), copy=False)
+
+
+def _unpacked(rows: _Values, bits: int, count: int) -> _Values:
+    """Values of 1 to 15 bits, `count` in a row: of 8 bits if they had less, else of the next even number of bits.
+
+    rows: (H, blocks across, bytes); the bits after the last value of a row mean nothing.
+    """
+    values = np.empty((*rows.shape[:2], count), np.uint8 if bits < 8 else np.uint16)
+    weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.uint16)
+    for row, packed in zip(values, rows, strict=True):  # one at a time: bits take eight times the room
+        single = np.unpackbits(packed, axis=-1)[:, : count * bits].reshape(-1, count, bits)
+        whole = single @ weights
+        row[:] = whole * 255 // ((1 << bits) - 1) if bits < 8 else whole << (bits % 2)
+    return values
 
 
 def _undo_horizontal(rows: _Values, samples: int, layout: TiffLayout) -> _Values:
@@ -89,25 +105,25 @@ def _undo_floating(rows: _Values, samples: int, item: int) -> _Values:
 
 
 def _bytes_of(
-    source: bytes, layout: TiffLayout, index: int, size: tuple[int, int], bytes_a_pixel: int
+    source: bytes, layout: TiffLayout, index: int, height: int, row: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
-    """The unpacked bytes of one plane: (H, W * bytes a pixel)."""
-    grey = TiffImageFile(BytesIO(_as_grey_bytes(source, layout, index, size, bytes_a_pixel)))
+    """The unpacked bytes of one plane: (H, bytes of a row). row: blocks across, and the bytes of each."""
+    grey = TiffImageFile(BytesIO(_as_grey_bytes(source, layout, index, height, row)))
     grey.load()
-    if grey.size != (size[0] * bytes_a_pixel, size[1]) or grey.mode != "L":
+    if grey.size != (row[0] * row[1], height) or grey.mode != "L":
         raise BadImage("This TIFF could not be decoded: its strips are not what its tags say.")
     return np.asarray(grey)
 
 
-def _as_grey_bytes(source: bytes, layout: TiffLayout, index: int, size: tuple[int, int], bytes_a_pixel: int) -> bytes:
+def _as_grey_bytes(source: bytes, layout: TiffLayout, index: int, height: int, row: tuple[int, int]) -> bytes:
     """The same file with another directory at its end, which calls one plane an 8-bit grey picture."""
     blocks = layout.blocks
     count, first = blocks.in_a_plane, blocks.in_a_plane * index
     where, sizes = blocks.offsets[first : first + count], blocks.sizes[first : first + count]
     shape = (322, 323, 324, 325) if blocks.tiled else (None, 278, 273, 279)
     tags: dict[int, tuple[int, tuple[int, ...]]] = {
-        256: (_LONG, (size[0] * bytes_a_pixel,)),
-        257: (_LONG, (size[1],)),
+        256: (_LONG, (row[0] * row[1],)),
+        257: (_LONG, (height,)),
         258: (_SHORT, (8,)),
         259: (_SHORT, (layout.compression,)),
         262: (_SHORT, (1,)),
@@ -117,7 +133,7 @@ def _as_grey_bytes(source: bytes, layout: TiffLayout, index: int, size: tuple[in
         shape[3]: (_LONG, sizes),
     }
     if blocks.tiled:
-        tags[322] = (_LONG, (blocks.width * bytes_a_pixel,))
+        tags[322] = (_LONG, (row[1],))
     padded = len(source) + len(source) % 2
     mark = b"II*\0" if layout.order == "<" else b"MM\0*"
     directory = _directory(tags, layout.order, padded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from itertools import accumulate
@@ -335,7 +335,7 @@ def tiff_laid_out(
         head = mark + struct.pack(f"{order}HHHQ", 43, 8, 0, start + len(body))
     else:
         head = mark + struct.pack(f"{order}HI", 42, start + len(body))
-    return head + body + _tag_directory(all_tags, order, start + len(body), big=big)
+    return head + body + tag_directory(all_tags, order, start + len(body), big=big)
 
 
 def _pieces(plane: npt.NDArray[Any], block: tuple[int, int] | None, rows: int) -> list[npt.NDArray[Any]]:
@@ -369,7 +369,7 @@ def _packed(piece: npt.NDArray[Any], order: str, deflate: bool, predictor: int) 
     return zlib.compress(data) if deflate else data
 
 
-def _tag_directory(tags: Mapping[int, tuple[int, tuple[float, ...]]], order: str, at: int, *, big: bool) -> bytes:
+def tag_directory(tags: Mapping[int, tuple[int, tuple[float, ...]]], order: str, at: int, *, big: bool) -> bytes:
     formats = {1: "B", 3: "H", 4: "I", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d"}
     count, row, offset, inline = ("Q", "HHQ", "Q", 8) if big else ("H", "HHI", "I", 4)
     rows, after = struct.pack(f"{order}{count}", len(tags)), b""
@@ -406,3 +406,27 @@ def jpeg_with_empty_scans(scans: int, size: int = 16) -> bytes:
         b"\xff\xda\x00\x08\x01" + bytes((1 + n % 3, 0 if n % 3 == 0 else 0x11, 0, 63, 0)) + b"\0" for n in range(scans)
     ]
     return bytes(start) + b"".join(empty) + b"\xff\xd9"
+
+
+def with_properties(avif: bytes, properties: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """An AVIF of one picture, as Pillow writes it, with further properties (name, body) of that picture."""
+    meta, container, shared, table = (avif.index(name) - 4 for name in (b"meta", b"iprp", b"ipco", b"ipma"))
+    shared_end = shared + int.from_bytes(avif[shared : shared + 4], "big")
+    count_at = table + 18
+    added = b"".join(struct.pack(">I4s", len(body) + 8, name) + body for name, body in properties)
+    own = _count_boxes(avif[shared + 8 : shared_end])
+    indexes = bytes(0x80 | (own + 1 + number) for number in range(len(properties)))
+    more, place = len(added) + len(indexes), avif.index(b"iloc") + 18
+    changed = bytearray(avif)
+    changed[count_at] += len(properties)
+    for at, by in ((meta, more), (container, more), (shared, len(added)), (table, len(indexes)), (place, more)):
+        changed[at : at + 4] = (int.from_bytes(changed[at : at + 4], "big") + by).to_bytes(4, "big")
+    own_end = count_at + 1 + avif[count_at]
+    return bytes(changed[:shared_end] + added + changed[shared_end:own_end] + indexes + changed[own_end:])
+
+
+def _count_boxes(data: bytes) -> int:
+    count, at = 0, 0
+    while at < len(data):
+        count, at = count + 1, at + int.from_bytes(data[at : at + 4], "big")
+    return count

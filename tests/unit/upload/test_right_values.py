@@ -26,8 +26,10 @@ from .pictures import (
     png_with,
     quadrants,
     saved,
+    tag_directory,
     tiff_laid_out,
     tiff_of,
+    with_properties,
 )
 
 LIMITS = PictureLimits()
@@ -279,6 +281,107 @@ def test_a_deep_tiff_that_is_cut_short_is_refused_at_upload() -> None:
         read_facts(whole[:-10], LIMITS)
     with pytest.raises(BadImage, match="cut short"):
         read_facts(tiff_laid_out(DEEP, photometric=2, rows=4, tags=named(257, 4, 100)), LIMITS)
+
+
+@pytest.mark.parametrize("bits", range(1, 16))
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("block", [None, (16, 32)])
+def test_packed_samples_of_a_tiff_are_read(bits: int, separate: bool, block: tuple[int, int] | None) -> None:
+    largest = (1 << bits) - 1
+    values = np.rint(COLOUR / 255 * largest).astype(np.uint16)
+    source = packed_tiff(values, bits, separate=separate, block=block)
+    assert np.abs(decoded(source).astype(int) - np.rint(values / largest * 255)).max() <= 1
+
+
+def packed_tiff(values: npt.NDArray[np.uint16], bits: int, *, separate: bool, block: tuple[int, int] | None) -> bytes:
+    """A TIFF whose values do not end where bytes do; each row of a strip or tile begins a new byte."""
+    height, width, samples = values.shape
+    down, across = block or (height, width)
+    filled = np.pad(values, ((0, -height % down), (0, -width % across), (0, 0)))
+    planes = [filled[..., [channel]] for channel in range(samples)] if separate else [filled]
+    pieces = [
+        packed_rows(plane[top : top + down, left : left + across], bits)
+        for plane in planes
+        for top in range(0, len(plane), down)
+        for left in range(0, plane.shape[1], across)
+    ]
+    sizes = tuple(map(len, pieces))
+    offsets = tuple(8 + sum(sizes[:index]) for index in range(len(sizes)))
+    tags: dict[int, tuple[int, tuple[float, ...]]] = {
+        256: (4, (width,)), 257: (4, (height,)), 258: (3, (bits,) * samples), 259: (3, (1,)), 262: (3, (2,)),
+        277: (3, (samples,)), 284: (3, (2 if separate else 1,)),
+    }  # fmt: skip
+    if block:
+        tags |= {322: (4, (across,)), 323: (4, (down,)), 324: (4, offsets), 325: (4, sizes)}
+    else:
+        tags |= {278: (4, (height,)), 273: (4, offsets), 279: (4, sizes)}
+    body = b"".join(pieces)
+    start = 8 + len(body)
+    return b"II*\0" + struct.pack("<I", start) + body + tag_directory(tags, "<", start, big=False)
+
+
+def packed_rows(piece: npt.NDArray[np.uint16], bits: int) -> bytes:
+    single = piece.reshape(len(piece), -1, 1) >> np.arange(bits, dtype=np.uint16)[::-1] & 1
+    return np.packbits(single.astype(np.uint8).reshape(len(piece), -1), axis=1).tobytes()
+
+
+def test_a_palette_of_a_tiff_written_with_8_bits_is_not_black() -> None:
+    palette = np.arange(768).reshape(256, 3) // 3
+    values = np.asarray(quadrants(52, 36).convert("L"))[..., None]
+    for scale in (1, 257):
+        colours = tuple(int(value) for value in (palette.T * scale).ravel())
+        source = tiff_laid_out(values, photometric=3, tags=named(320, 3, *colours))
+        assert (decoded(source) == palette[values[..., 0]]).all()
+
+
+@pytest.mark.parametrize(("interlaced", "size_bytes"), [(0, 36 * (1 + 3 * 52)), (1, 52 * 36 * 3 + 68)])
+def test_a_png_whose_compressed_pixels_end_early_is_refused(interlaced: int, size_bytes: int) -> None:
+    head = struct.pack(">IIBBBBB", 52, 36, 8, 2, 0, 0, interlaced)
+
+    def png(size_bytes: int) -> bytes:
+        chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(size_bytes))), (b"IEND", b""))
+        return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+    assert not decoded(png(size_bytes)).any()
+    for missing in (1, size_bytes // 2, size_bytes):
+        with pytest.raises(BadImage, match="cut short"):
+            decoded(png(size_bytes - missing))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [(b"cICP", bytes([9, 16, 0, 1])), (b"gAMA", struct.pack(">I", 100_000)), (b"tRNS", struct.pack(">3H", 127, 0, 0))],
+)
+def test_a_side_chunk_behind_the_pixels_counts_as_absent(kind: bytes, body: bytes) -> None:
+    muted = COLOUR // 2
+    png = saved(Image.fromarray(muted), "PNG")
+    late = png[:-12] + png_chunk(kind, body) + png[-12:]
+    early = png[:33] + png_chunk(kind, body) + png[33:]
+    assert (decoded(late) == muted).all()
+    assert (decoded(early) != muted).any()
+
+
+def cropped_to(width: int, height: int, right_by: int, down_by: int) -> tuple[bytes, bytes]:
+    """right_by, down_by: of the middle, in half pixels."""
+    return b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, right_by, 2, down_by, 2)
+
+
+def test_the_crop_of_an_avif_is_made_before_its_turn() -> None:
+    stored = Image.new("RGB", (96, 60), "black")
+    stored.paste(Image.fromarray(COLOUR), (40, 4))
+    crop = cropped_to(52, 36, 2 * 40 + 52 - 96, 2 * 4 + 36 - 60)
+    for properties, upright in (([crop], COLOUR), ([crop, (b"irot", b"\1")], np.rot90(COLOUR))):
+        source = with_properties(saved(stored, "AVIF", quality=100, subsampling="4:4:4"), properties)
+        facts = read_facts(source, LIMITS)
+        assert (facts.height, facts.width) == upright.shape[:2]
+        pixels = decode_picture(source, at_least_px=None, limits=LIMITS).pixels
+        assert np.abs(pixels.astype(int) - upright).mean() < 3
+
+
+@pytest.mark.parametrize("crop", [(b"clap", bytes(32)), cropped_to(500, 500, 0, 0), cropped_to(51, 36, 0, 0)])
+def test_a_crop_that_makes_no_sense_is_not_made(crop: tuple[bytes, bytes]) -> None:
+    source = with_properties(saved(Image.fromarray(COLOUR), "AVIF"), [crop])
+    assert decoded(source).shape == COLOUR.shape
 
 
 def test_the_picture_of_a_tiff_is_its_first_page_that_is_no_reduced_copy() -> None:

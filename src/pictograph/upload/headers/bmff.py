@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from io import SEEK_END
 from typing import BinaryIO, Final
 
@@ -30,6 +31,37 @@ def read_colour_codes(file: BinaryIO) -> ColourSpace | None:
 
     Raises BadImage if the file is visibly cut, or for a transfer function that is not known here.
     """
+    properties = _properties_of_primary(file)
+    found = next(
+        (body for name, body in properties if name == b"colr" and body[:4] == b"nclx" and len(body) >= 8), None
+    )
+    return space_of_codes(*struct.unpack(">HH", found[4:8])) if found else None
+
+
+def read_crop(file: BinaryIO, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """What the primary picture's `clap` box leaves of that size (left, top, right, bottom), before any turn.
+
+    None if there is none, or if it makes no sense: it must end at whole pixels, inside.
+    """
+    found = next((body for name, body in _properties_of_primary(file) if name == b"clap" and len(body) >= 32), None)
+    if found is None:
+        return None
+    numbers = struct.unpack(">IIIIiIiI", found[:32])
+    if 0 in numbers[1::2]:
+        return None
+    width, height, right_by, down_by = (Fraction(numbers[at], numbers[at + 1]) for at in range(0, 8, 2))
+    left, top = (size[0] - width) / 2 + right_by, (size[1] - height) / 2 + down_by
+    box = left, top, left + width, top + height
+    is_inside = 0 <= left < box[2] <= size[0] and 0 <= top < box[3] <= size[1]
+    return (int(box[0]), int(box[1]), int(box[2]), int(box[3])) if is_inside and _are_whole(box) else None
+
+
+def _are_whole(numbers: Iterable[Fraction]) -> bool:
+    return all(number.denominator == 1 for number in numbers)
+
+
+def _properties_of_primary(file: BinaryIO) -> list[tuple[bytes, bytes]]:
+    """(name, body) of each property of the primary item. Raises BadImage if the file is visibly cut."""
     end = file.seek(0, SEEK_END)
     found = None
     for box in _boxes(file, 0, end):
@@ -37,8 +69,8 @@ def read_colour_codes(file: BinaryIO) -> ColourSpace | None:
             raise cut_short(f"it says it has {box.end:,} bytes")
         if box.name == b"meta" and found is None and box.end - box.start <= MAX_META_BYTES:
             file.seek(box.start)
-            found = _codes_of_primary(file.read(box.end - box.start))
-    return space_of_codes(*found) if found else None
+            found = _properties(file.read(box.end - box.start))
+    return found or []
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[_Box]:
@@ -60,23 +92,16 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[_Box]:
         at = box_end
 
 
-def _codes_of_primary(meta: bytes) -> tuple[int, int] | None:
-    """(primaries, transfer) of the primary item; what cannot be parsed counts as absent, as decoders judge it later."""
+def _properties(meta: bytes) -> list[tuple[bytes, bytes]]:
+    """Those of the primary item; what cannot be parsed counts as absent, as decoders judge it later."""
     try:
         inside = dict(_parts(meta[4:]))
         primary = _number(inside[b"pitm"][4:], 4 if inside[b"pitm"][0] else 2)
         properties = dict(_parts(inside[b"iprp"]))
         shared = list(_parts(properties[b"ipco"]))
-        return next(
-            (
-                struct.unpack(">HH", body[4:8])
-                for name, body in (shared[index - 1] for index in _indexes(properties[b"ipma"], primary) if index)
-                if name == b"colr" and body[:4] == b"nclx"
-            ),
-            None,
-        )
+        return [shared[index - 1] for index in _indexes(properties[b"ipma"], primary) if 0 < index <= len(shared)]
     except (LookupError, struct.error):
-        return None
+        return []
 
 
 def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:

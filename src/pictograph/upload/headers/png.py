@@ -22,6 +22,8 @@ PART_BYTES: Final = 1_048_576
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """By colour type: the bits a value may have."""
 _COLOURS: Final = frozenset({b"cICP", b"gAMA", b"cHRM"})
+_BEFORE_PIXELS: Final = _COLOURS | {b"iCCP", b"sRGB"}
+"""Side chunks that count as absent behind the pixels, as in libpng; of two of one kind the first counts."""
 _SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _KNOWN: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
@@ -53,10 +55,11 @@ def read_png(file: BinaryIO) -> Header:
             orientation = exif_orientation(file.read(length))
         elif kind == b"iCCP":
             profile_bytes += length
-        elif kind in _COLOURS and length <= 32 and _has_checksum(file, kind, length):
+        elif kind in _COLOURS - seen and b"IDAT" not in seen and length <= 32 and _has_checksum(file, kind, length):
             file.seek(start)
             colours[kind] = file.read(length)
-        seen.add(kind)
+        if kind not in _BEFORE_PIXELS or b"IDAT" not in seen:
+            seen.add(kind)
     if size is None:
         raise broken("no IHDR chunk")
     if profile_bytes > MAX_PROFILE_BYTES:

@@ -91,11 +91,17 @@ class TiffLayout:
 
     @cached_property
     def is_plain(self) -> bool:
-        """True if Pillow gives the right values: chunky, unsigned, up to 8 bits (12 in grey)."""
-        deep = max(self.bits) > 8 and self.bits != (12,)
+        """True if Pillow gives the right values: chunky, unsigned, 8 bits, or a part of 8 in a grey or a palette."""
+        whole = {1, 2, 4, 8} if self.samples == 1 else {8}
+        deep = not set(self.bits) <= whole
         others = set(self.formats) - {_UNSIGNED, _VOID} or (self.separate and self.samples > 1)
         rare = self.samples > 4 or (self.white_is_zero and self.samples > 1) or self.is_big_endian_big
         return not (deep or others or rare)
+
+    @cached_property
+    def is_packed(self) -> bool:
+        """True if values do not end where bytes do."""
+        return self.bits[0] % 8 != 0
 
     @cached_property
     def dtype(self) -> str:
@@ -220,7 +226,8 @@ def _unreadable(layout: TiffLayout) -> str | None:
 
 def _unreadable_deep(layout: TiffLayout) -> str | None:
     bits, formats = set(layout.bits), set(layout.formats)
-    allowed = {_FLOAT: {16, 32, 64}}.get(layout.formats[0], {8, 16, 32, 64})
+    whole = {8, 16, 32, 64}
+    allowed = {_FLOAT: {16, 32, 64}, _SIGNED: whole}.get(layout.formats[0], whole | set(range(1, 16)))
     if len(bits) > 1 or len(formats) > 1 or not formats <= _KINDS.keys() or not bits <= allowed:
         return f"its samples have {'/'.join(map(str, layout.bits))} bits of format {'/'.join(map(str, layout.formats))}"
     if layout.photometric in (_PALETTE, _YCBCR, _LAB):
@@ -230,7 +237,8 @@ def _unreadable_deep(layout: TiffLayout) -> str | None:
         return f"its {layout.bits[0]}-bit samples or separate planes are compressed as a picture; save it with LZW"
     if layout.fill_order != 1:
         return "its bits are stored in reverse (FillOrder 2)"
-    if layout.predictor not in (1, 2, 3) or (layout.predictor == 3 and layout.formats[0] != _FLOAT):
+    known = {1} if layout.is_packed else {1, 2, 3} if layout.formats[0] == _FLOAT else {1, 2}
+    if layout.predictor not in known:
         return f"its predictor is number {layout.predictor}"
     return None
 
