@@ -57,35 +57,38 @@ def install_error_handlers(app: FastAPI, routes: Sequence[APIRoute] = ()) -> Non
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> Response:
-        if isinstance(error.__cause__, ApiError):  # FastAPI wraps what is raised while it reads a form or JSON
-            return answer(request, error.__cause__)
-        if isinstance(error.__cause__, ClientDisconnect):  # nobody hears the answer, but the log shall be right
-            return answer(
-                request, ValidationError("The connection ended before the request was whole.", status_code=400)
-            )
-        path = request.url.path
-        allowed = methods_at(path, routes) if error.status_code == 405 else []
-        if request.method == "OPTIONS" and allowed:
-            return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
-        if (
-            error.status_code in (404, 405)
-            and request.method in CALLED
-            and (missing := not_supported(request.method, path))
-        ):
-            return answer(request, missing)
-        error_class = error_class_for(error.status_code, None)
-        answered = answer(request, error_class(describe_http(request, error), status_code=error.status_code))
-        for name, value in (error.headers or {}).items():
-            answered.headers[name] = value
-        if allowed:
-            answered.headers["Allow"] = ", ".join(allowed)
-        return answered
+        return http_answer(request, error, routes)
 
     @app.exception_handler(Exception)
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
         told = ServerError("The server failed unexpectedly. Its log has the details under this request id.")
         told.__cause__ = error
         return answer(request, told)
+
+
+def http_answer(request: Request, error: HTTPException, routes: Sequence[APIRoute]) -> Response:
+    """What the framework refuses, in the one shape; of a method that is not allowed also what is."""
+    if isinstance(error.__cause__, ApiError):  # FastAPI wraps what is raised while it reads a form or JSON
+        return answer(request, error.__cause__)
+    if isinstance(error.__cause__, ClientDisconnect):  # nobody hears the answer, but the log shall be right
+        return answer(request, ValidationError("The connection ended before the request was whole.", status_code=400))
+    path = request.url.path
+    allowed = methods_at(path, routes) if error.status_code == 405 else []
+    if request.method == "OPTIONS" and allowed:
+        return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
+    if (
+        error.status_code in (404, 405)
+        and request.method in CALLED
+        and (missing := not_supported(request.method, path))
+    ):
+        return answer(request, missing)
+    error_class = error_class_for(error.status_code, None)
+    answered = answer(request, error_class(describe_http(request, error), status_code=error.status_code))
+    for name, value in (error.headers or {}).items():
+        answered.headers[name] = value
+    if allowed:
+        answered.headers["Allow"] = ", ".join(allowed)
+    return answered
 
 
 def answer(request: Request, error: ApiError) -> JSONResponse:
