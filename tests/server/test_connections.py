@@ -138,6 +138,30 @@ def test_a_body_in_a_coding_that_is_not_read_is_refused_by_name(service: Service
     assert coding in json.loads(answers[0][2])["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("header", "status", "code"),
+    [
+        ("Content-Encoding: gzip", 415, "unsupported_format"),
+        ("Content-Encoding: identity, br", 415, "unsupported_format"),
+        ("Content-Range: bytes 0-1/30", 400, "validation_error"),
+    ],
+)
+def test_a_body_that_is_packed_or_a_part_is_not_taken_for_the_whole(
+    service: Service, raw_key: str, header: str, status: int, code: str
+) -> None:
+    body = b'{"name": "in part"}'
+    answers = asked(service, posting(raw_key, header, f"Content-Length: {len(body)}") + body)
+    assert_refused(answers, status, code)
+    assert header.partition(": ")[2] in json.loads(answers[0][2])["error"]["message"]
+
+
+def test_a_body_that_says_it_is_not_packed_is_read(service: Service, raw_key: str) -> None:
+    body = b'{"name": "unpacked"}'
+    headers = ("Content-Encoding: identity", f"Content-Length: {len(body)}", "Connection: close")
+    (answer,) = asked(service, posting(raw_key, *headers) + body)
+    assert answer[0] == 201
+
+
 def test_a_broken_body_is_answered_and_is_in_the_log_under_its_id(
     service: Service, raw_key: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -24,6 +24,7 @@ from pictograph.errors import (
     ServerError,
     SlowSender,
     Unavailable,
+    UnsupportedFormat,
     ValidationError,
 )
 from pictograph.server.connections import Connections
@@ -315,16 +316,27 @@ class GuardedProtocol(HttpToolsProtocol):
             self.scope["state"]["connection"] = self
             super().on_headers_complete()
 
-    def _foreign_coding(self) -> NotSupported | None:
-        """The refusal of a body that comes in another coding than chunks: it would be taken as it stands."""
-        codings = b", ".join(value for name, value in self.headers if name == b"transfer-encoding")
-        if codings.strip().lower() in (b"", b"chunked"):
-            return None
-        return NotSupported(
-            f"The Transfer-Encoding {codings.decode('latin-1')[:100]!r} is not read here. "
-            "Send the body as it is, with Content-Length or in chunks.",
-            details={"feature": "Transfer-Encoding"},
-        )
+    def _foreign_coding(self) -> ApiError | None:
+        """The refusal of a body that is packed, a part, or in other pieces than chunks: it would be taken as it is."""
+        pieces = self._header(b"transfer-encoding")
+        if pieces.lower() not in ("", "chunked"):
+            return NotSupported(
+                f"The Transfer-Encoding {pieces[:100]!r} is not read here. "
+                "Send the body as it is, with Content-Length or in chunks.",
+                details={"feature": "Transfer-Encoding"},
+            )
+        packed = self._header(b"content-encoding")
+        if packed.lower() not in ("", "identity"):
+            return UnsupportedFormat(f"The Content-Encoding {packed[:100]!r} is not read here. Send the body unpacked.")
+        if part := self._header(b"content-range"):
+            return ValidationError(
+                f"A part of a body (Content-Range {part[:100]!r}) is not taken. Send the whole body.", status_code=400
+            )
+        return None
+
+    def _header(self, wanted: bytes) -> str:
+        """Its values, in one; empty without it."""
+        return b", ".join(value for name, value in self.headers if name == wanted).decode("latin-1").strip()
 
     def on_body(self, body: bytes) -> None:
         """A piece of its body."""
