@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,6 +14,7 @@ from rich.markup import escape
 from pictograph.cli.connection import connected
 from pictograph.cli.output import Json, byte_bar, console, errors, print_json, print_table
 from pictograph.cli.streams import OutputLost
+from pictograph.client.walk import given_path
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path
 from pictograph.settings import Settings, help_of
@@ -24,16 +25,17 @@ if TYPE_CHECKING:
     from pictograph.server.run import Start
 
 
-def described(name: str, *flags: str) -> typer.models.OptionInfo:
+def described(name: str, *flags: str, **options: Any) -> typer.models.OptionInfo:
     """An option whose help is the setting's own."""
-    return typer.Option(*flags, help=f"{help_of(name)} [PICTOGRAPH_{name.upper()}]", show_default=False)  # type: ignore[no-any-return]
+    described_as = f"{help_of(name)} [PICTOGRAPH_{name.upper()}]"
+    return typer.Option(*flags, help=described_as, show_default=False, **options)  # type: ignore[no-any-return]
 
 
 Host = Annotated[str | None, described("host", "--host")]
 Port = Annotated[int | None, described("port", "--port")]
 PublicUrl = Annotated[str | None, described("public_url", "--public-url")]
 AllowedHosts = Annotated[str | None, described("allowed_hosts", "--allowed-hosts")]
-DataDir = Annotated[Path | None, described("data_dir", "--data-dir")]
+DataDir = Annotated[Path | None, described("data_dir", "--data-dir", parser=given_path, metavar="<path>")]
 DatabaseUrl = Annotated[str | None, described("database_url", "--database-url")]
 BlobUrl = Annotated[str | None, described("blob_url", "--blob-url")]
 EncoderName = Annotated[str | None, described("encoder", "--encoder")]

@@ -14,6 +14,7 @@ from pictograph.cli.connection import connected
 from pictograph.cli.output import EXIT_FAILED, Json, console, errors, print_json, print_table, progress_bar
 from pictograph.client import Client
 from pictograph.client.results import LEFT_ASIDE_WORDS, UploadReport, counted
+from pictograph.client.walk import given_path
 from pictograph.wire import Progress
 
 MOST_ROWS: Final = 20
@@ -21,7 +22,7 @@ MOST_ROWS: Final = 20
 
 def upload(
     context: typer.Context,
-    directory: Annotated[Path, typer.Argument(help="Every picture below it is uploaded.")],
+    directory: Annotated[Path, typer.Argument(help="Every picture below it is uploaded.", parser=given_path)],
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Made if it does not exist.")],
     folder: Annotated[str, typer.Option("--folder", "-f", help="Where in the dataset.")] = "/",
     flat: Annotated[bool, typer.Option("--flat", help="Do not keep sub-directories as folders.")] = False,

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -33,7 +32,7 @@ from pictograph.client.local_service import LocalService
 from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause_after
 from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
-from pictograph.client.walk import LocalFile, local_files
+from pictograph.client.walk import LocalFile, given_path, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
 from pictograph.types import (
     DEFAULT_LIMIT,
@@ -84,7 +83,7 @@ class AsyncClient:
     @classmethod
     async def embedded(cls, data_dir: str | PathLike[str], *, encoder: str | None = None) -> AsyncClient:
         """As `Client.embedded`."""
-        service = await asyncio.to_thread(LocalService.join_or_start, Path(data_dir), encoder=encoder)
+        service = await asyncio.to_thread(LocalService.join_or_start, given_path(data_dir), encoder=encoder)
         client = cls(service.api_key, base_url=service.base_url)
         client._service = service
         return client
@@ -514,7 +513,7 @@ class AsyncImages:
     ) -> UploadReport:
         """As `Images.upload_from_directory`."""
         found = await asyncio.to_thread(
-            local_files, Path(directory), folder_path, preserve_structure=preserve_structure
+            local_files, given_path(directory), folder_path, preserve_structure=preserve_structure
         )
         if create_if_missing:
             await self._ensure_dataset(dataset_name)

@@ -8,7 +8,6 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -34,7 +33,7 @@ from pictograph.client.local_service import LocalService
 from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause, pause_after
 from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.threads import side_by_side
-from pictograph.client.walk import LocalFile, local_files
+from pictograph.client.walk import LocalFile, given_path, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
 from pictograph.network import Route
 from pictograph.types import (
@@ -100,7 +99,7 @@ class Client:
         Joins the service that runs on `data_dir`, or starts one, which then ends with this client or with this process.
         Needs the service's packages (the extra `server`). Raises ConfigurationError if the service does not start.
         """
-        service = LocalService.join_or_start(Path(data_dir), encoder=encoder)
+        service = LocalService.join_or_start(given_path(data_dir), encoder=encoder)
         client = cls(service.api_key, base_url=service.base_url)
         client._service = service
         return client
@@ -633,7 +632,7 @@ class Images:
         is interrupted.
         Raises ValidationError (no such directory, no pictures), AuthError, ConnectionFailed, ...
         """
-        found = local_files(Path(directory), folder_path, preserve_structure=preserve_structure)
+        found = local_files(given_path(directory), folder_path, preserve_structure=preserve_structure)
         if create_if_missing:
             self._ensure_dataset(dataset_name)
         report = begun(report, dataset_name, found)
@@ -769,7 +768,7 @@ def read_file(file: str | PathLike[str] | bytes, filename: str | None) -> tuple[
         if not filename:
             raise calls.missing_filename()
         return file, filename
-    path = Path(file)
+    path = given_path(file)
     return path.read_bytes(), filename or path.name
 
 

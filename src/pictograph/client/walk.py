@@ -67,6 +67,13 @@ class Found:
     """Everything else, sorted by path."""
 
 
+def given_path(path: str | os.PathLike[str]) -> Path:
+    """The path that a caller named. Raises ValidationError for an empty text, which would be the folder one is in."""
+    if not os.fspath(path):
+        raise ValidationError("The path is empty; for the folder that you are in, write '.'. Is a variable not set?")
+    return Path(path)
+
+
 def local_files(directory: Path, folder_path: str, *, preserve_structure: bool) -> Found:
     """Pictures below `directory`, and what was left aside. Raises ValidationError if there is no picture."""
     if not is_directory(directory):

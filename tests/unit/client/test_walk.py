@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pictograph import ValidationError
+from pictograph import Client, ValidationError
 from pictograph.client.walk import SUFFIXES, first_bytes, local_files
 
 
@@ -198,3 +200,22 @@ def test_no_directory_and_no_pictures_are_said(tmp_path: Path) -> None:
         local_files(made(tmp_path, "notes.txt"), "/", preserve_structure=True)
     with pytest.raises(ValidationError, match="is not a directory"):
         local_files(tmp_path / ("x" * 5000), "/", preserve_structure=True)
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Client("key", base_url="http://127.0.0.1:9") as client:
+        with pytest.raises(ValidationError, match="path is empty"):
+            client.images.upload_from_directory("x", "")
+        with pytest.raises(ValidationError, match="path is empty"):
+            client.images.upload("x", "")
+    with pytest.raises(ValidationError, match="path is empty"):
+        Client.embedded("")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["upload", "", "-d", "x"], ["serve", "--show-settings", "--data-dir", ""]])
+def test_the_command_takes_no_empty_path(command: list[str], home: Path) -> None:
+    ran = subprocess.run([sys.executable, "-m", "pictograph", *command], capture_output=True, text=True, check=False)
+    assert ran.returncode == 6
+    assert "The path is empty" in ran.stderr
