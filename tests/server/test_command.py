@@ -239,6 +239,18 @@ def test_a_usage_error_is_exit_code_2(command: Command) -> None:
         assert "Usage" in err
 
 
+def test_a_usage_error_is_one_line_of_json_where_json_was_asked_for(command: Command) -> None:
+    for arguments in (
+        ("nonsense", "--json"),
+        ("search", "similar", "--json"),
+        ("datasets", "list", "--limit=0", "--json"),
+    ):
+        code, out, err = command(*arguments)
+        error = json.loads(err)["error"]
+        assert (code, out, error["code"], error["exit_code"]) == (2, "", "usage", 2)
+    assert "limit" in error["message"]
+
+
 def test_names_are_shown_as_they_are_and_never_read_as_markup(command: Command, client: Client) -> None:
     name = "[bold]x[red]"
     client.datasets.create(name)

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import typer
+
 from pictograph.cli.output import EXIT_FAILED, errors
 from pictograph.cli.streams import EXIT_OUTPUT_CLOSED, OutputLost
 from pictograph.errors import (
@@ -43,7 +45,10 @@ EXIT_CODES: Final[Sequence[tuple[type[PictographError], int]]] = (
     (ConnectionFailed, 9),
 )
 EXIT_UNEXPECTED: Final = 10
+EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
+USAGE_ERROR: Final[type[BaseException]] = typer.BadParameter.__bases__[0]
+"""Of a command line that cannot be read. Typer has its own copy of click, and does not name this class."""
 EXIT_HELP: Final = (
     "Exit codes: 0 done, 1 partly failed or a file cannot be read or written, 2 no or wrong key or setting, "
     "3 forbidden, 4 not found, 5 name taken, 6 a value is wrong, 7 a model is damaged, 8 too much at once, "
@@ -61,7 +66,7 @@ def wants_json() -> bool:
     return "--json" in sys.argv or os.environ.get("PICTOGRAPH_OUTPUT") == "json"
 
 
-def carried_out(command: Callable[[], None], *, debug: bool) -> int:
+def carried_out(command: Callable[[], object], *, debug: bool) -> int:
     """Runs the command; its exit code. debug: what nobody expected is raised, traceback and all."""
     try:
         return told(command, debug=debug)
@@ -71,7 +76,7 @@ def carried_out(command: Callable[[], None], *, debug: bool) -> int:
         return EXIT_INTERRUPTED
 
 
-def told(command: Callable[[], None], *, debug: bool) -> int:
+def told(command: Callable[[], object], *, debug: bool) -> int:
     try:
         code = exit_code_after(command)
         sys.stdout.flush()
@@ -86,6 +91,8 @@ def told(command: Callable[[], None], *, debug: bool) -> int:
     except OSError as error:
         print_failure("os_error", os_error_text(error), EXIT_FAILED)
         return EXIT_FAILED
+    except (typer.Abort, USAGE_ERROR) as error:
+        return told_usage(error)
     except BaseException as error:
         if debug:
             raise
@@ -93,14 +100,25 @@ def told(command: Callable[[], None], *, debug: bool) -> int:
         return EXIT_UNEXPECTED
 
 
-def exit_code_after(command: Callable[[], None]) -> int:
+def told_usage(error: BaseException) -> int:
+    """Of a command line that cannot be read, or of a question that got no yes."""
+    if isinstance(error, typer.Abort):
+        print_failure("aborted", "Nothing was done: it was not confirmed.", EXIT_FAILED)
+        return EXIT_FAILED
+    said = getattr(error, "format_message", error.__str__)
+    print_failure("usage", f"{str(said()).strip().rstrip('.')}. --help tells what there is.", EXIT_USAGE)
+    return EXIT_USAGE
+
+
+def exit_code_after(command: Callable[[], object]) -> int:
+    """0, or what the command said; Typer gives an exit code back where it does not end the program itself."""
     try:
-        command()
+        ended = command()
     except SystemExit as end:
         if isinstance(end.code, str):
             sys.stderr.write(f"{end.code}\n")
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
+    return ended if isinstance(ended, int) else 0
 
 
 def told_lost(lost: OutputLost) -> int:

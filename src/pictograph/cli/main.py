@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from pictograph.cli import datasets, history, images, keys, models, reindex, search, service, tags, tune, upload
 from pictograph.cli.connection import Connection
-from pictograph.cli.failures import EXIT_HELP, carried_out
+from pictograph.cli.failures import EXIT_HELP, carried_out, wants_json
 from pictograph.cli.streams import set_up_streams
 from pictograph.version import __version__
 
@@ -66,4 +67,6 @@ def root(
 def run() -> None:
     """Entry point: whatever goes wrong becomes one line and an exit code."""
     set_up_streams()
-    sys.exit(carried_out(app, debug="--debug" in sys.argv))
+    # Typer's own text of a wrong command line is a box for people; scripts that asked for JSON get their one line.
+    command = partial(app, standalone_mode=False) if wants_json() else app
+    sys.exit(carried_out(command, debug="--debug" in sys.argv))
