@@ -300,6 +300,10 @@ class Outage(Exception):
     """The blob store is away or full: no image is at fault, so none fails for it, however long it lasts."""
 
 
+class DecoderEnded(Exception):
+    """Somebody ended the decoding process: perhaps the kernel, for want of memory, so the attempt counts."""
+
+
 class TooHeavyForBatch(Exception):
     """The picture takes long or much memory: it gets a turn of its own, so that no other waits for it."""
 
@@ -416,7 +420,12 @@ class Processor:
             return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
 
     def _decode(self, data: bytes, wanted: Wanted, memory_bytes: int, seconds: float) -> Ready:
-        made = self._readers.read(data, wanted, memory_bytes=memory_bytes, seconds=seconds)
+        try:
+            made = self._readers.read(data, wanted, memory_bytes=memory_bytes, seconds=seconds)
+        except Unavailable as error:
+            raise DecoderEnded(
+                f"{error.message} If the machine ran out of memory, lower the setting decode_memory_bytes."
+            ) from error
         if made.picture is None:
             raise ValueError("pixels were wanted")
         return Ready(self._model.encoder.prepare(made.picture), measure_picture(made.picture), made.thumbnails)

@@ -17,8 +17,9 @@ from pictograph import pipeline
 from pictograph.encode.noop import NoopEncoder
 from pictograph.encode.protocol import FloatArray
 from pictograph.encode.registry import load_encoder
-from pictograph.errors import TooCostly
+from pictograph.errors import TooCostly, Unavailable
 from pictograph.jobs.queue import Queue
+from pictograph.jobs.retry import delay_before_retry
 from pictograph.pipeline import Model, Processor
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
@@ -183,6 +184,24 @@ async def test_a_picture_that_takes_long_is_decoded_after_others_with_all_its_ti
         assert [(await made.now(image)).state for image in images] == ["received", "embedded"]
         await made.work()
         assert [(await made.now(image)).state for image in images] == ["embedded", "embedded"]
+
+
+async def test_a_picture_whose_decoding_process_is_always_killed_fails_in_the_end(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> Made:
+        raise Unavailable("The process that decodes pictures was ended from outside.")
+
+    monkeypatch.setattr(PictureReaders, "read", killed)
+    monkeypatch.setattr(pipeline, "delay_before_retry", lambda *of: delay_before_retry(*of) and timedelta(0))
+    async with bench(database_url, tmp_path, Readers(DecodeBudget())) as made:
+        image = await made.upload("a.jpg", picture_bytes(1))
+        await made.work()
+        assert (await made.now(image)).state == "received"
+        await made.work()
+        failed = await made.now(image)
+        assert failed.state == "failed"
+        assert "decode_memory_bytes" in (failed.reason or "")
 
 
 async def test_pictures_in_flight_stay_within_the_memory_of_the_worker(database_url: str, tmp_path: Path) -> None:
