@@ -14,6 +14,7 @@ from pictograph.models.choose import Choice, Machine
 from pictograph.server import encoder_choice
 from pictograph.server.encoder_choice import names_a_siglip_model, settle_encoder
 from pictograph.settings import Settings
+from pictograph_search import command_name
 
 BASE = "siglip2-base-patch16-224"
 
@@ -100,7 +101,7 @@ async def test_without_a_network_new_data_gets_the_offline_encoder(
     settled, choice = await settle_encoder(settings("auto"), database, hub)
     assert (settled.encoder, hub.asked) == ("offline", [BASE])
     assert choice is not None
-    assert choice.hint == "pictograph model pull"
+    assert choice.hint == f"{command_name()} model pull"
 
 
 async def test_the_hub_is_left_alone_where_people_say_so(

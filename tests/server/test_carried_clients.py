@@ -52,9 +52,10 @@ if __name__ == "__main__":
             print(json.dumps([image.filename for image in pool.map(client.images.list, ["street"])[0]]))
 """
 LOOPS = """
-import asyncio, gc, json, sys
+import asyncio, gc, json, logging, sys
 from pictograph import AsyncClient
 
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # in development mode it warns of what a busy machine makes slow
 address, key = sys.argv[1:]
 client = AsyncClient(key, base_url=address, max_retries=0)
 print(json.dumps([len(asyncio.run(client.datasets.list())) for _ in range(4)]))

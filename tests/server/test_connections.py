@@ -281,13 +281,16 @@ def test_who_does_not_read_an_answer_is_dropped(few: Service, large_answer: byte
     assert received < 12_000_000
 
 
-def test_who_reads_slowly_but_reads_gets_it_all(few: Service, large_answer: bytes, hasty: None) -> None:
+def test_who_reads_slowly_but_reads_gets_it_all(
+    few: Service, large_answer: bytes, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "WINDOW_S", 2.0)  # far above a pause, and below what all of them take
     with connected(few, receive_bytes=4096) as connection:
         connection.sendall(large_answer)
         received = 0
         for _ in range(10):
             received += len(connection.recv(65536))
-            time.sleep(0.1)
+            time.sleep(0.3)
         received += len(all_of(connection))
     assert received > 12_000_000
 

@@ -118,7 +118,7 @@ def test_a_library_moves_to_a_model_that_came_in_a_bundle_and_back_with_the_netw
     with pytest.raises(AssertionError, match="the network was asked"):
         httpx.get("http://huggingface.co")
     with running_service(database_url, tmp_path / "data", workers=1, encoder="offline") as service:
-        client = service.client()
+        client = service.client(role="installation")
         client.datasets.create("street")
         for seed in range(5):
             client.images.upload("street", picture_bytes(seed), filename=f"{seed}.jpg")

@@ -145,6 +145,8 @@ class WorkerProcesses:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             transport.close()
+            if process.stdin:  # of one that ended by itself it is still open
+                process.stdin.close()
             self._running.pop(process, None)
 
 
