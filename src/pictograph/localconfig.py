@@ -64,6 +64,8 @@ def read_config() -> LocalConfig:
     """What the file says; all None if there is no file. Raises ConfigurationError if it cannot be read."""
     path = config_path()
     try:
+        if path.exists() and not path.is_file():  # reading a FIFO would wait for a writer
+            raise ConfigurationError(f"{path} cannot be read: it is not a file. Mend or remove it.")
         return parse_config(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return LocalConfig()

@@ -13,10 +13,13 @@ from urllib.parse import urlsplit
 
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import home
+from pictograph.naming import nearest_name
 
 ENV_PREFIX: Final = "PICTOGRAPH_"
 DEFAULT_PORT: Final = 8765
 AUTO: Final = "auto"
+OTHER_VARIABLES: Final = ("home", "api_key", "base_url", "timeout", "max_retries", "output", "postgres_account")
+"""Variables that are no settings of the service: the SDK, the command or the start of PostgreSQL read them."""
 HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::[0-9]{1,5})?")
 """A name or an address, and a port or none."""
 LEAST_WORKER_MEMORY_BYTES: Final = 500_000_000
@@ -239,6 +242,18 @@ def is_http_url(address: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """One sentence for each `PICTOGRAPH_` variable that nothing here reads, with the nearest that something does."""
+    known = [*(item.name for item in fields(Settings)), *OTHER_VARIABLES]
+    given = sorted(name.removeprefix(ENV_PREFIX).lower() for name in environment if name.startswith(ENV_PREFIX))
+    return [
+        f"{ENV_PREFIX}{name.upper()} is not a variable that Pictograph reads"
+        + (f". Did you mean {ENV_PREFIX}{near.upper()}?" if (near := nearest_name(name, known, {})) else ".")
+        for name in given
+        if name not in known and not name.startswith("test_")
+    ]
 
 
 def help_of(name: str) -> str:

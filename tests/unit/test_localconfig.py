@@ -250,3 +250,10 @@ def test_writers_at_the_same_time_lose_nothing_of_each_other(home: Path) -> None
     before = tomllib.loads(THEIRS)
     assert {name: tomllib.loads(config_path().read_text())[name] for name in before} == before
     assert [path.name for path in home.iterdir()] == ["config.toml"]
+
+
+def test_a_fifo_in_the_place_of_the_file_is_refused_at_once(home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    os.mkfifo(home / "config.toml")
+    with pytest.raises(ConfigurationError, match="is not a file"):
+        read_config()

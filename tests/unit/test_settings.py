@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pictograph
 from pictograph.errors import ConfigurationError
-from pictograph.settings import ENV_PREFIX, Settings, available_cores, help_of
+from pictograph.settings import ENV_PREFIX, Settings, available_cores, help_of, unknown_variables
 
 NAMES = [item.name for item in fields(Settings)]
 
@@ -94,3 +96,17 @@ def test_a_variable_that_is_no_number_is_named() -> None:
 def test_names_and_addresses_with_and_without_a_port_are_hosts() -> None:
     names = "images.example.org, box_1:8080, 10.1.2.3, [::1]:80, ::1"
     assert len(Settings.load({"allowed_hosts": names}, {}).allowed_host_names) == 5
+
+
+def test_a_variable_that_nothing_reads_is_named_with_the_one_that_was_meant() -> None:
+    given = {"PICTOGRAPH_PROT": "1", "PICTOGRAPH_PORT": "2", "PICTOGRAPH_HOME": "/h", "PICTOGRAPH_TEST_PHOTOS": "/p"}
+    assert unknown_variables(given) == [
+        "PICTOGRAPH_PROT is not a variable that Pictograph reads. Did you mean PICTOGRAPH_PORT?"
+    ]
+    assert unknown_variables({"PICTOGRAPH_ZZZZ": "1"}) == ["PICTOGRAPH_ZZZZ is not a variable that Pictograph reads."]
+
+
+def test_every_variable_that_the_code_names_is_known() -> None:
+    source = Path(pictograph.__file__).parent
+    named = {name for path in source.rglob("*.py") for name in re.findall(r"PICTOGRAPH_[A-Z_]+[A-Z]", path.read_text())}
+    assert unknown_variables(dict.fromkeys(named, "x")) == []

@@ -17,12 +17,15 @@ from pictograph.cli.streams import OutputLost
 from pictograph.client.walk import given_path
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import LocalConfig, config_path
-from pictograph.settings import Settings, help_of
+from pictograph.settings import Settings, help_of, unknown_variables
 from pictograph.telemetry import set_up_logging
 from pictograph_search import command_name, install_command
 
 if TYPE_CHECKING:
     from pictograph.server.run import Start
+
+
+logger = logging.getLogger(__name__)
 
 
 def described(name: str, *flags: str, **options: Any) -> typer.models.OptionInfo:
@@ -95,9 +98,12 @@ def serve(
     """
     settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
     if show_settings:
+        for warning in unknown_variables():
+            typer.echo(warning, err=True)
         print_table("Settings", ("setting", "value"), settings.shown().items())
         return
     set_up_logging(settings.log_level, role="server", log_format=settings.log_format)
+    warn_of_unknown_variables()
     require_server().serve(
         settings,
         announce=lambda start: announce_if_heard(start, settings),
@@ -126,12 +132,19 @@ def worker(
     """Run one more worker, on this or another machine, against the database and the blob store of a service."""
     settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
     set_up_logging(settings.log_level, role="worker", log_format=settings.log_format)
+    if beat_to is None:  # else the service that started it has said it
+        warn_of_unknown_variables()
     require_server().work(
         settings,
         adopt=told_of_files if adopt_blob_store else None,
         exit_with_parent=exit_with_parent,
         beat_to=beat_to,
     )
+
+
+def warn_of_unknown_variables() -> None:
+    for warning in unknown_variables():
+        logger.warning(warning)
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
