@@ -118,6 +118,7 @@ def test_killed_workers_lose_nothing(place: Place, tmp_path: Path) -> None:
     everything_is_found_once(place, uploader.accepted, 200)
 
 
+@pytest.mark.long
 def test_a_killed_service_loses_nothing_and_the_upload_goes_on(place: Place, tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "pictures", 300)
     uploader = Uploader(place, pictures)
@@ -134,6 +135,7 @@ def test_a_killed_service_loses_nothing_and_the_upload_goes_on(place: Place, tmp
     everything_is_found_once(place, uploader.accepted, 300)
 
 
+@pytest.mark.long
 def test_a_database_killed_under_the_service_comes_back_before_the_uploader_gives_up(
     place: Place, tmp_path: Path
 ) -> None:
@@ -162,6 +164,7 @@ def ended_one_way_or_the_other(upload: Future[UploadReport]) -> None:
     assert isinstance(upload.exception(), PictographError | None)
 
 
+@pytest.mark.long
 def test_a_service_that_is_stopped_gives_back_what_it_holds(place: Place, tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "pictures", 120)
     long_lease = {"PICTOGRAPH_LEASE_S": "3600", "PICTOGRAPH_WORKER_BATCH": "8"}
@@ -180,6 +183,7 @@ def test_a_service_that_is_stopped_gives_back_what_it_holds(place: Place, tmp_pa
     everything_is_found_once(place, uploader.accepted, 120)
 
 
+@pytest.mark.long
 def test_a_picture_that_ends_its_worker_each_time_fails_alone(place: Place, tmp_path: Path) -> None:
     place.serve_until_ready("--workers", "0")
     with place.client() as client:
@@ -219,6 +223,7 @@ def kill_a_worker_that_holds(place: Place, image: str, attempts: int) -> None:
         worker.wait()
 
 
+@pytest.mark.long
 def test_many_workers_on_an_outside_database_share_the_work(place: Place, tmp_path: Path, database_url: str) -> None:
     shared = ("--database-url", database_url, "--blob-url", str(tmp_path / "blobs"))
     place.serve_until_ready(*shared, "--workers", "0")

@@ -16,7 +16,7 @@ from acceptance.processes import Place
 from pictograph.wire import API_PREFIX, KEYS_PREFIX
 from support.pictures import picture_bytes
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 KILLS = 2
 WRITERS = 6

@@ -17,7 +17,7 @@ from pictograph.index.reindex import Reindex
 from pictograph.services import start_reindex
 from support.pictures import picture_bytes
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 SHORT_LEASE = {"PICTOGRAPH_LEASE_S": "2", "PICTOGRAPH_WORKER_BATCH": "4"}
 IN_BUILDING = "SELECT count(*) FROM encoding e JOIN space s ON s.id = e.space_id WHERE s.encoder = 'offline'"

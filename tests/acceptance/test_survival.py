@@ -34,7 +34,7 @@ from pictograph.tag.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES, Tags
 from support.pictures import picture_bytes
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 IMAGES = 21_000
 """Enough for codes (10,000) and for the tags in memory (20,000)."""
@@ -311,7 +311,7 @@ def kill_all(place: Place) -> None:
     place.serve_until_ready(**SHORT_LEASE)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_killed_at_any_moment_it_answers_truly_again(place: Place) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown when it fails

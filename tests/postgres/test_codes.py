@@ -145,7 +145,9 @@ def recall(found: list[Neighbour] | None, truth: list[Neighbour]) -> float:
     return len({row.id for row in found} & {row.id for row in truth}) / max(len(truth), 1)
 
 
-@pytest.mark.parametrize(("rows", "floor"), [(10, 1.0), (200, 1.0), (3000, 0.99), (20_000, 0.99)])
+@pytest.mark.parametrize(
+    ("rows", "floor"), [(10, 1.0), (200, 1.0), (3000, 0.99), pytest.param(20_000, 0.99, marks=pytest.mark.long)]
+)
 async def test_recall_at_50_is_99_percent_or_more_at_every_size(field: Field, rows: int, floor: float) -> None:
     street = await field.garden.dataset()
     vectors = scattered(rows + 20, seed=rows)
@@ -184,8 +186,8 @@ async def test_a_shortlist_that_is_too_short_is_made_longer(field: Field, monkey
     assert np.mean(scores) >= 0.98
 
 
-@pytest.mark.parametrize("kind", ["text", "image"])
-@pytest.mark.parametrize("limit", [50, 500])
+@pytest.mark.parametrize("kind", ["text", pytest.param("image", marks=pytest.mark.long)])
+@pytest.mark.parametrize("limit", [50, pytest.param(500, marks=pytest.mark.long)])
 async def test_recall_of_words_and_of_pictures_as_far_away_is_98_percent_or_more(
     field: Field, kind: QueryKind, limit: int
 ) -> None:

@@ -24,6 +24,8 @@ from support.services import running_service
 pytest.importorskip("torch", reason="needs torch, of the extra siglip")
 pytest.importorskip("transformers", reason="needs transformers, of the extra siglip")
 
+pytestmark = pytest.mark.long
+
 
 def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness_and_by_words(
     database_url: str, tmp_path: Path
