@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +14,7 @@ from pictograph.errors import PictographError
 logger = logging.getLogger(__name__)
 
 LAG_EVERY_S: Final = 0.25
+CANCEL_AGAIN_S: Final = 1.0
 Step: TypeAlias = Callable[[], Awaitable[object]]
 
 
@@ -25,9 +25,14 @@ async def beside(step: Step) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await ended(task)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancels the task until it has ended: a cancellation that meets the end of a wait inside may be lost."""
+    while not task.done():
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task], timeout=CANCEL_AGAIN_S)
 
 
 def every(pause_s: float, step: Step) -> AbstractAsyncContextManager[None]:
