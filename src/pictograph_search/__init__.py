@@ -1,4 +1,4 @@
-"""What works although another distribution brings a package `pictograph` too: the command's entry, and what to type.
+"""What works although another distribution brings a package `pictograph` too: whose it is, and what to type.
 
 On PyPI the name `pictograph` is that of another product. Ours is the distribution `pictograph-search`; it brings the
 package `pictograph`, which its users import, and this one, which nothing else overwrites. Standard library only.
@@ -26,21 +26,6 @@ OUR_SUMMARY: Final = "Image search for vision datasets"
 """In the description of this distribution, also of versions that still had the other name."""
 MARK: Final = f'__distribution__ = "{DISTRIBUTION}"'
 """Stands in the package `pictograph` if it is ours."""
-EXIT_CONFIGURATION: Final = 2
-
-
-def run() -> None:
-    """Entry point of the commands `pictograph` and `pictograph-search`."""
-    if fault := hidden_by_namesake():
-        sys.stderr.write(f"{fault}\n")
-        sys.exit(EXIT_CONFIGURATION)
-    if line := namesake_beside():
-        sys.stderr.write(f"{line}\n")
-    warnings.filterwarnings("ignore", category=NamesakeWarning)
-
-    from pictograph.cli.main import run as run_command  # noqa: PLC0415 - only once it is known to be ours
-
-    run_command()
 
 
 class NamesakeWarning(UserWarning):

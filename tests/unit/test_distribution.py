@@ -52,7 +52,7 @@ def run(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 
 
-COMMAND = "import sys; sys.argv = ['pictograph', '--version']; from pictograph_search import run; run()"
+COMMAND = "import sys; sys.argv = ['pictograph', '--version']; from pictograph_search.command import run; run()"
 
 
 def test_the_command_says_in_one_line_that_the_other_product_is_installed_too(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ from pictograph.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_
 from pictograph.upload.colour_space import ColourSpace
 from pictograph.upload.headers.bmff import read_colour_codes, read_crop
 from pictograph.upload.headers.directory import exif_orientation
-from pictograph.upload.headers.header import Header, cut_short
+from pictograph.upload.headers.header import Header
 from pictograph.upload.headers.read import read_header
+from pictograph.upload.headers.refusals import cut_short
 from pictograph.upload.headers.tiff_layout import TiffLayout
 from pictograph.upload.limits import PictureLimits, check_bytes, check_size
 from pictograph.upload.picture import PictureFacts

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 from PIL.PngImagePlugin import PngImageFile, PngStream
 
 from pictograph.upload.depth import Samples, to_picture
-from pictograph.upload.headers.header import cut_short
+from pictograph.upload.headers.refusals import cut_short
 
 _NEVER_READ: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"acTL", b"fcTL", b"fdAT", b"eXIf", b"pHYs", b"tIME"})
 """Texts are unpacked to a thousand times their size, an animation's first picture stands in IDAT, and the turn is read

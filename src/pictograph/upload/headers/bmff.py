@@ -10,7 +10,7 @@ from io import SEEK_END
 from typing import BinaryIO, Final
 
 from pictograph.upload.colour_space import ColourSpace, space_of_codes
-from pictograph.upload.headers.header import cut_short
+from pictograph.upload.headers.refusals import cut_short
 
 MAX_BOXES: Final = 10_000
 """In one box; a file has tens."""

@@ -9,7 +9,7 @@ from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, Final, TypeAlias
 
 from pictograph.errors import BadImage
-from pictograph.upload.headers.header import broken, exactly
+from pictograph.upload.headers.refusals import broken, exactly
 
 ORIENTATION: Final = 0x0112
 _EXIF_START: Final = b"Exif\0\0"

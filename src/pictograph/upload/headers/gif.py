@@ -6,7 +6,8 @@ import struct
 from io import SEEK_CUR
 from typing import BinaryIO, Final
 
-from pictograph.upload.headers.header import Header, broken, exactly
+from pictograph.upload.headers.header import Header
+from pictograph.upload.headers.refusals import broken, exactly
 
 MAX_HEADER_BYTES: Final = 2_000_000
 """Of everything before the first frame; decoders walk it in steps of at most 255 bytes."""

@@ -1,11 +1,9 @@
-"""What a header says, and how a broken one is refused."""
+"""What a header says."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
-
-from pictograph.errors import BadImage
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pictograph.upload.colour_space import ColourSpace
@@ -34,21 +32,3 @@ class Header:
     """Of a TIFF that Pillow reads: which page is the picture."""
     tiff: TiffLayout | None = None
     """How its samples lie, for a TIFF that is read here and not by Pillow."""
-
-
-def cut_short(what: str) -> BadImage:
-    """The refusal of a file whose end is missing."""
-    return BadImage(f"This file is cut short: {what}. Upload the complete file.")
-
-
-def broken(what: str) -> BadImage:
-    """The refusal of a file whose header makes no sense."""
-    return BadImage(f"The header of this file is broken: {what}.")
-
-
-def exactly(file: BinaryIO, size_bytes: int) -> bytes:
-    """The next bytes of a header; raises BadImage if the file ends before."""
-    data = file.read(size_bytes)
-    if len(data) < size_bytes:
-        raise cut_short("it ends inside its header")
-    return data

@@ -10,7 +10,8 @@ from typing import BinaryIO, Final
 
 from pictograph.errors import BadImage
 from pictograph.upload.headers.directory import exif_orientation
-from pictograph.upload.headers.header import Header, broken, cut_short, exactly
+from pictograph.upload.headers.header import Header
+from pictograph.upload.headers.refusals import broken, cut_short, exactly
 
 MAX_HEADER_BYTES: Final = 32_000_000
 """Of everything before the pixels: profiles, thumbnails, depth maps. Cameras write up to about 10 MB."""

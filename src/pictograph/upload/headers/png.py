@@ -11,7 +11,8 @@ from pictograph.errors import BadImage
 from pictograph.sniff import unsupported
 from pictograph.upload.colour_space import ColourSpace, space_of_codes, space_of_numbers
 from pictograph.upload.headers.directory import exif_orientation
-from pictograph.upload.headers.header import Header, broken, cut_short, exactly
+from pictograph.upload.headers.header import Header
+from pictograph.upload.headers.refusals import broken, cut_short, exactly
 
 MAX_CHUNKS: Final = 100_000
 MAX_PROFILE_BYTES: Final = 4_000_000

@@ -9,9 +9,10 @@ from typing import BinaryIO, Final
 from pictograph.errors import BadImage
 from pictograph.sniff import PictureFormat
 from pictograph.upload.headers.gif import read_gif
-from pictograph.upload.headers.header import Header, broken
+from pictograph.upload.headers.header import Header
 from pictograph.upload.headers.jpeg import read_jpeg
 from pictograph.upload.headers.png import read_png
+from pictograph.upload.headers.refusals import broken
 from pictograph.upload.headers.tiff import read_tiff
 from pictograph.upload.headers.tiff_layout import require_whole
 from pictograph.upload.headers.webp import read_webp

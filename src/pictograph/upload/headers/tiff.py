@@ -6,7 +6,8 @@ from typing import BinaryIO, Final
 
 from pictograph.sniff import unsupported
 from pictograph.upload.headers.directory import ORIENTATION, Directory, orientation_of, read_directories
-from pictograph.upload.headers.header import Header, broken
+from pictograph.upload.headers.header import Header
+from pictograph.upload.headers.refusals import broken
 from pictograph.upload.headers.tiff_layout import read_layout
 
 MAX_VALUES: Final = 500_000

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 
 from pictograph.errors import BadImage
 from pictograph.upload.headers.directory import Directory, read_bytes, read_numbers
-from pictograph.upload.headers.header import broken, cut_short
+from pictograph.upload.headers.refusals import broken, cut_short
 
 MAX_PROFILE_BYTES: Final = 4_000_000
 BYTE_COMPRESSIONS: Final = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})

@@ -7,7 +7,8 @@ from io import SEEK_END
 from typing import BinaryIO, Final
 
 from pictograph.upload.headers.directory import exif_orientation
-from pictograph.upload.headers.header import Header, broken, cut_short, exactly
+from pictograph.upload.headers.header import Header
+from pictograph.upload.headers.refusals import broken, cut_short, exactly
 
 MAX_CHUNKS: Final = 100_000
 MAX_EXIF_BYTES: Final = 1_000_000
