@@ -29,8 +29,8 @@ PATIENCE_S = 60.0
 HOLDER = Path(__file__).with_name("holder.py")
 AS_NOBODY = (
     *("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"),
-    # Only to read the interpreter and this checkout, wherever root keeps them.
-    *("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"),
+    # Only to read the interpreter and this checkout, wherever root keeps them; access(2) must see that too.
+    *("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search", "--securebits", "+no_setuid_fixup"),
 )
 
 

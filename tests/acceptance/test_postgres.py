@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +34,12 @@ NONSENSE = {
     "PGTZ": "Mars",
     "PGCONNECT_TIMEOUT": "soon",
     "PGCLIENTENCODING": "none",
-    "LC_ALL": "xx_YY",
 }
+OTHER_LOCALE = {"LC_ALL": "C"}
+if (sys.prefix + __file__).isascii():
+    NONSENSE["LC_ALL"] = "xx_YY"
+else:  # Python itself reads no path file of this installation under such a locale
+    OTHER_LOCALE.clear()
 
 
 def write_row(place: Place) -> None:
@@ -111,7 +116,7 @@ def test_a_path_too_long_for_a_socket_gets_a_private_folder_that_goes_with_the_s
 def test_no_character_of_the_path_and_no_variable_of_libpq_hinders_it(place: Place, name: str) -> None:
     place.data_name = name
     place.hold_database(**NONSENSE).stop()
-    holder = place.hold_database(LC_ALL="C")  # what it wrote is found again under another locale
+    holder = place.hold_database(**OTHER_LOCALE)  # what it wrote is found again under another locale
     write_row(place)
     holder.send(signal.SIGKILL)
     nothing_is_left(place)
