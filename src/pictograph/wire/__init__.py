@@ -1,0 +1,61 @@
+"""The HTTP protocol's models: what the server sends is what the SDK returns.
+
+A room for each subject. Each model has one set of names of ours, with docstrings; `compat` holds the other names that
+the published `pictograph` clients read and send, so that those work against this server unmodified.
+"""
+
+from __future__ import annotations
+
+from pictograph.wire.base import (
+    API_PREFIX,
+    KEYS_PREFIX,
+    UPLOADS_PREFIX,
+    Body,
+    Data,
+    Page,
+    Pagination,
+    TagObject,
+    Wire,
+    WorkflowStatus,
+)
+from pictograph.wire.datasets import Dataset, DatasetCreate, DatasetUpdate, DeletedDataset, Progress, Retried
+from pictograph.wire.history import NameChange, Write
+from pictograph.wire.images import (
+    Image,
+    KnownImage,
+    PlaceInDataset,
+    RegisterRequest,
+    Replacement,
+    UploadUrl,
+    UploadUrlRequest,
+    WhichExistRequest,
+)
+from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey
+from pictograph.wire.reindex import FailedImage, ForgottenSpaces, Reindex, ReindexStart, Space
+from pictograph.wire.search import (
+    OfTags,
+    SearchExplanation,
+    SearchFacts,
+    SearchRow,
+    SimilarAnswer,
+    SimilarImage,
+    TagAnswer,
+    TagCount,
+    TagCounts,
+    TagFilters,
+    TaggedImage,
+    TextAnswer,
+    TriedPlan,
+)
+from pictograph.wire.service import ErrorAnswer, ErrorBody, Health, Room
+from pictograph.wire.tags import (
+    Label,
+    LabelBody,
+    TagChange,
+    TagExample,
+    TagUpdate,
+    Taxonomy,
+    ThresholdBody,
+    ThresholdChange,
+    ThresholdPreview,
+)

@@ -1,0 +1,177 @@
+"""Found images, and what a search says of itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from pictograph.types import TagMatch
+from pictograph.wire import compat
+from pictograph.wire.base import Pagination, TagObject, Wire
+
+
+class SearchRow(compat.RowNames):
+    """One found image."""
+
+    brief: ClassVar[tuple[str, ...]] = ("image_id", "filename", "folder_path", "tags")
+
+    image_id: str
+    """UUID of the image."""
+    filename: str
+    """Its name within its folder."""
+    folder_path: str
+    """`/`, or `/a/b`."""
+    dataset_id: str
+    """UUID of the dataset it is in."""
+    tags: TagObject
+    """Its automatic tags, best first: `{"objects": ["car"], "scenes": [], "attributes": []}`."""
+
+
+class SimilarImage(SearchRow):
+    """One image that looks like the reference, or shows what the words say."""
+
+    brief: ClassVar[tuple[str, ...]] = ("similarity", "image_id", "filename", "folder_path", "tags")
+
+    similarity: Annotated[float, Field(ge=0, le=1)]
+    """Cosine of the two embeddings, 0 to 1. Between pictures, about 0.6 and above is visually related. Between words
+    and a picture the scale is another one, and lower: compare such rows with each other only."""
+
+
+class TaggedImage(SearchRow):
+    """One image that carries the tags."""
+
+
+class OfTags(Wire):
+    """What an answer says of the tags that were asked for."""
+
+    unknown_tags: list[str] = []
+    """Asked for, but not in the taxonomy: no image can carry them."""
+    unjudged_tags: list[str] = []
+    """Asked for and in the taxonomy, but the running encoder cannot judge them, and no image found carries them."""
+    nearest_tags: dict[str, list[str]] = {}
+    """For some of both, tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
+
+
+class SearchFacts(OfTags):
+    """How an answer was found, and what it is worth."""
+
+    plan: str
+    """`exact`: vectors were compared in SQL. `codes`: short codes in memory, then the best by their vectors."""
+    plan_reason: str
+    """Why that plan, for people; says so if another was tried first and fell short."""
+    scope_size: int
+    """Findable images in the scope, the reference too if it lies there."""
+    scanned: int
+    """Images whose vector or code was compared; tags ruled the others out."""
+    exact: bool
+    """True if the rows are the true nearest: nothing was estimated. False: by codes, which may miss some."""
+    complete: bool
+    """True if every image of the scope was considered: by its vector, its code or its tags. Both plans do that."""
+    took_ms: float
+    """Milliseconds in the service, from the question to the rows; HTTP is not in it."""
+    pagination: Pagination
+    """Where the page lies. Its `total` is there if this page has every row; else the rows are not counted."""
+
+
+class TextAnswer(SearchFacts):
+    """Answer of `GET /search/by-text`."""
+
+    results: list[SimilarImage]
+    """By falling similarity to the words; ties by image id."""
+    count: int
+    text: str
+    threshold: float
+
+
+class SimilarAnswer(SearchFacts):
+    """Answer of `GET /search/similar`."""
+
+    results: list[SimilarImage]
+    """By falling similarity; ties by image id. The reference is never among them."""
+    count: int
+    threshold: float
+    query_image_id: str
+    folder_path: str
+    """The scope that was searched: this folder and everything below it."""
+
+
+class TriedPlan(Wire):
+    """One way to answer a question, carried out."""
+
+    plan: str
+    estimated_ms: float
+    """What the planner expected."""
+    took_ms: float
+    """What it took, the count of the scope and the vector not included."""
+    steps: dict[str, float]
+    """Milliseconds of each step, in order. Rows are fetched within `scan` and `rerank`."""
+    rows: int
+    scanned: int
+    """Images whose vector or code was compared."""
+    complete: bool
+    """Whether every image of the scope was considered."""
+    recall: float
+    """Share of the rows of the exact answer that it found; 1 for the exact scan itself."""
+    fell_back: str | None
+    """Why it ended as an exact scan, if it did."""
+
+
+class SearchExplanation(OfTags):
+    """Answer of `GET /search/explain`: the decision, and what every way to answer gives."""
+
+    plan: str
+    """The way that this search takes."""
+    plan_reason: str
+    estimated_ms: float
+    scope_size: int
+    """Findable images in the scope."""
+    folder_path: str
+    """The scope: this folder and everything below it."""
+    preparation: dict[str, float]
+    """Milliseconds of what comes before any plan: `reference`, or `words` and `datasets`; then `count`."""
+    tried: list[TriedPlan]
+    """Every way that is open, `exact` first."""
+
+
+class TagFilters(Wire):
+    """What a tag search was asked for."""
+
+    objects: list[str] | None = None
+    scenes: list[str] | None = None
+    attributes: list[str] | None = None
+    dataset_name: str | None = None
+    folder_path: str | None = None
+    match: TagMatch = "any"
+
+
+class TagAnswer(OfTags):
+    """Answer of `GET /search/by-tags`."""
+
+    results: list[TaggedImage]
+    """Newest first; ties by image id."""
+    count: int
+    filters: TagFilters
+    pagination: Pagination
+
+
+class TagCount(Wire):
+    """A tag, and how many images carry it."""
+
+    label: str
+    """Its name within its category."""
+    count: int
+    """Images that carry it, archived ones not counted."""
+
+
+class TagCounts(OfTags):
+    """Answer of `GET /search/tags`: each category's tags, the most frequent first, then by name."""
+
+    objects: list[TagCount]
+    """What is to be seen."""
+    scenes: list[TagCount]
+    """Where, and under which circumstances."""
+    attributes: list[TagCount]
+    """What kind of picture it is."""
+    images: int
+    """Images that were counted, with tags or without: of the scope, or those of it that carry the tags asked for."""

@@ -1,0 +1,54 @@
+"""The service itself: its health, and what it answers when something goes wrong."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pictograph.wire.base import Wire
+
+
+class Room(Wire):
+    """A disk of the service's machine."""
+
+    holds: str
+    """`files`, `database`, or `files and database`."""
+    free_bytes: int
+    total_bytes: int
+
+
+class Health(Wire):
+    """Answer of `/health` and `/ready`."""
+
+    status: Literal["ok", "not_ready"]
+    version: str
+    encoder: str | None = None
+    """Which encoder's vectors searches compare."""
+    queue: int | None = None
+    """Images that wait for a worker or are with one."""
+    workers: int | None = None
+    """Worker processes that this service runs."""
+    problems: list[str] = []
+    """What keeps the service from being ready."""
+    warnings: list[str] = []
+    """What will soon keep it from being ready: disks that are nearly full."""
+    storage: list[Room] = []
+    """The disks on the service's machine that the library lies on."""
+
+
+class ErrorBody(Wire):
+    """What went wrong."""
+
+    code: str
+    """Stable: test for this."""
+    message: str
+    """What went wrong and what to do, for people."""
+    request_id: str | None = None
+    details: dict[str, Any] = {}
+
+
+class ErrorAnswer(Wire):
+    """Every answer that is not a success has this shape."""
+
+    error: ErrorBody
+    detail: str
+    """The message again, where older clients look for it."""
