@@ -28,7 +28,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
 from pictograph.index.bulk import bulk_load, embedding_columns, make_folders
 from pictograph.index.bulk_images import BulkImages, new_ids
-from pictograph.index.spaces import Spaces
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
 from pictograph.types import DIMENSION, DatasetId, SpaceId, Tags

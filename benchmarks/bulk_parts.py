@@ -31,7 +31,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
 from pictograph.index import bulk
 from pictograph.index.bulk_images import BulkImages
-from pictograph.index.spaces import Spaces
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
 from pictograph.types import DatasetId, SpaceId

@@ -27,7 +27,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
 from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.scopes import ScopeCounts
-from pictograph.index.spaces import Spaces
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
 from pictograph.types import DatasetId, OrganizationId, SpaceId

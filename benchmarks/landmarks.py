@@ -26,9 +26,9 @@ from tokenizers.models import WordLevel
 from benchmarks.common import memory_mb, report
 from benchmarks.encoders import MODELS, save_random
 from pictograph.encode.siglip import SiglipEncoder
-from pictograph.index.taggers import make_landmarks
-from pictograph.tag.landmarks import prompts_of
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.calibration import prompts_of
+from pictograph.tagging.library.taggers import make_landmarks
+from pictograph.tagging.taxonomy import load_taxonomy
 
 VOCABULARY = 256_000
 TEXT_LENGTH = 64

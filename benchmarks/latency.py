@@ -41,13 +41,13 @@ from pictograph.encode.noop import SPEC
 from pictograph.errors import PictographError
 from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.bulk_images import BulkImages, Halves, new_ids
-from pictograph.index.spaces import Spaces
 from pictograph.search.query import SimilarQuery, TagQuery
 from pictograph.services import open_blobs, open_services, running_database
 from pictograph.settings import Settings
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES, ImageId, OrganizationId, Tags
 from pictograph.wire import API_PREFIX
 

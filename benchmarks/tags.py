@@ -32,9 +32,9 @@ from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import CREATE_LEDGER, apply_missing, migrate, packaged_migrations
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.spaces import Spaces, lock_rules
 from pictograph.index.tags import TagHit, TagIndex, facet_counts, find_by_tags
 from pictograph.index.writer import Encoding, finish_images, save_encodings
+from pictograph.spaces.registry import Spaces, lock_rules
 from pictograph.types import DIMENSION, DatasetId, Sha256
 
 IMAGES: Final = 1_000_000

@@ -1,9 +1,9 @@
-"""Writes `src/pictograph/tag/taxonomy.json` and the tables of `docs/taxonomy.md` from the tables in `scripts/taxonomy`.
+"""Writes `src/pictograph/tagging/taxonomy.json` and the tables of `docs/taxonomy.md` from what `scripts/taxonomy` says.
 
     python scripts/build_taxonomy.py            # write both
     python scripts/build_taxonomy.py --check    # exit 1 if either is not what would be written
 
-Needs nothing but Python. The result is loaded and checked by `pictograph.tag.taxonomy`, as at every start.
+Needs nothing but Python. The result is loaded and checked by `pictograph.tagging.taxonomy`, as at every start.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NOT_A_CUT_OUT = "border_white < 0.6 ~ 0.05"
 
 ROOT = Path(__file__).parent.parent
 TABLES = ROOT / "scripts/taxonomy"
-TAXONOMY_FILE = ROOT / "src/pictograph/tag/taxonomy.json"
+TAXONOMY_FILE = ROOT / "src/pictograph/tagging/taxonomy.json"
 DOCS_FILE = ROOT / "docs/taxonomy.md"
 PREPOSITION = re.compile(r"(at|by|during|in|inside|on|through|under)\b")
 

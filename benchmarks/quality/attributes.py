@@ -25,9 +25,9 @@ from benchmarks.quality.encoding import decoded
 from benchmarks.quality.folder import Photo
 from benchmarks.quality.metrics import roc_area, share
 from pictograph.encode.protocol import FloatArray
-from pictograph.tag.attributes import PixelJudge
-from pictograph.tag.measures import MEASURE_NAMES, measure_picture
-from pictograph.tag.taxonomy import Taxonomy
+from pictograph.tagging.attributes import PixelJudge
+from pictograph.tagging.measures import MEASURE_NAMES, measure_picture
+from pictograph.tagging.taxonomy import Taxonomy
 from pictograph.upload.picture import Picture
 
 CHANGES: dict[str, Change] = {

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from benchmarks.quality.folder import WORDNET_NAME
 from pictograph.encode.offline_assets import ASSETS_FOLDER, CLASSES, ImageClass
-from pictograph.tag.taxonomy import Label, Taxonomy
+from pictograph.tagging.taxonomy import Label, Taxonomy
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from pictograph.encode.protocol import Encoded, Encoder, FloatArray
 from pictograph.errors import ConfigurationError, PictographError
 from pictograph.pipeline import WORKING_SIDE_PX
 from pictograph.settings import available_cores
-from pictograph.tag.assign import Assigner, Tagged
-from pictograph.tag.measures import measure_picture
-from pictograph.tag.protocol import Tagger
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.assign import Assigner, Tagged
+from pictograph.tagging.measures import measure_picture
+from pictograph.tagging.protocol import Tagger
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.picture import Picture

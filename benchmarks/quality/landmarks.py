@@ -17,10 +17,10 @@ from benchmarks.quality.metrics import average_precision
 from pictograph.encode.offline import OfflineEncoder
 from pictograph.encode.protocol import Encoder, FloatArray, PairEncoder
 from pictograph.errors import ConfigurationError
-from pictograph.index.taggers import make_landmarks
-from pictograph.tag.landmarks import Landmarks, as_kept, centre_and_deviation, stretch_of
-from pictograph.tag.prompts import LEAST_DEVIATION, LEAST_LOGIT, is_judged_by_pixels
-from pictograph.tag.taxonomy import Taxonomy
+from pictograph.tagging.calibration import Landmarks, as_kept, centre_and_deviation, stretch_of
+from pictograph.tagging.library.taggers import make_landmarks
+from pictograph.tagging.prompts import LEAST_DEVIATION, LEAST_LOGIT, is_judged_by_pixels
+from pictograph.tagging.taxonomy import Taxonomy
 
 DEVIATIONS = (2.0, 2.5, 3.0, 3.5, 4.0)
 

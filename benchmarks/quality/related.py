@@ -23,7 +23,7 @@ from scripts.offline_encoder.wordnet import Noun, ancestors, read_nouns
 from benchmarks.quality.classes import PhotoClass
 from benchmarks.quality.metrics import BoolArray
 from pictograph.errors import ConfigurationError
-from pictograph.tag.taxonomy import IMAGENET_CLASSES, Taxonomy
+from pictograph.tagging.taxonomy import IMAGENET_CLASSES, Taxonomy
 
 Definition: TypeAlias = Literal["class", "wordnet", "taxonomy"]
 DEFINITIONS = get_args(Definition)

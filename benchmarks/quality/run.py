@@ -30,9 +30,9 @@ from benchmarks.quality.zero_shot import zero_shot
 from pictograph.encode.protocol import Encoder
 from pictograph.encode.registry import load_encoder
 from pictograph.errors import ConfigurationError
-from pictograph.tag.landmarks import Landmarks, stretch_of
-from pictograph.tag.registry import tagger_for
-from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
+from pictograph.tagging.calibration import Landmarks, stretch_of
+from pictograph.tagging.registry import tagger_for
+from pictograph.tagging.taxonomy import Taxonomy, load_taxonomy
 
 DEFAULT_QUESTIONS = ("similarity", "zero-shot", "tags", "threshold")
 ON_REQUEST = ("copies", "words", "attributes", "landmarks")

@@ -26,7 +26,7 @@ from benchmarks.quality.page import (
 from benchmarks.quality.run import Run
 from benchmarks.quality.tags import verdict
 from pictograph.errors import ConfigurationError
-from pictograph.tag.assign import Tagged
+from pictograph.tagging.assign import Tagged
 from pictograph.types import DEFAULT_THRESHOLD, TAG_CATEGORIES
 
 TAG_GRID = Grid(columns=5, rows=4, width_px=310, picture_px=205, text_lines=7)

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.quality.classes import PhotoClass
 from benchmarks.quality.metrics import TagCounts, share
-from pictograph.tag.assign import Tagged
-from pictograph.tag.taxonomy import Taxonomy
+from pictograph.tagging.assign import Tagged
+from pictograph.tagging.taxonomy import Taxonomy
 from pictograph.types import TAG_CATEGORIES
 
 SCORES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -30,10 +30,10 @@ from pictograph.errors import PictographError
 from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.bulk_images import BulkImages, Halves, new_ids
 from pictograph.index.code_service import WORTH_IT_FROM
-from pictograph.index.spaces import Spaces
 from pictograph.search.query import SimilarQuery
 from pictograph.services import Services, open_blobs, open_services, running_database
 from pictograph.settings import Settings
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
 from pictograph.types import DatasetId, ImageId, OrganizationId, SpaceId

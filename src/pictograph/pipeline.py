@@ -33,7 +33,6 @@ from pictograph.errors import (
     Unavailable,
     WorkerLost,
 )
-from pictograph.index.spaces import SpaceRules, lock_rules, share_rules
 from pictograph.index.writer import (
     Encoding,
     fail_images,
@@ -56,6 +55,7 @@ from pictograph.jobs.queue import (
     set_aside,
 )
 from pictograph.jobs.retry import MAX_ATTEMPTS, delay_before_retry
+from pictograph.spaces.registry import SpaceRules, lock_rules, share_rules
 from pictograph.store.blobs import BlobStore
 from pictograph.store.images import (
     Image,
@@ -85,10 +85,10 @@ from pictograph.store.leftovers import (
 from pictograph.store.replacements import lock_image_at, replace_bytes, take_waiting_bytes
 from pictograph.store.thumbnails import delete_thumbnails, keep_thumbnails, missing_thumbnails
 from pictograph.store.tickets import Filled, Tickets, use_ticket
-from pictograph.tag.assign import Assigner
-from pictograph.tag.measures import measure_picture
-from pictograph.tag.protocol import Tagger
-from pictograph.tag.taxonomy import Taxonomy
+from pictograph.tagging.assign import Assigner
+from pictograph.tagging.measures import measure_picture
+from pictograph.tagging.protocol import Tagger
+from pictograph.tagging.taxonomy import Taxonomy
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, SpaceId
 from pictograph.upload.bounded.estimate import estimated_bytes
 from pictograph.upload.bounded.pool import PictureReaders
@@ -281,7 +281,7 @@ class Ready:
 
     prepared: FloatArray
     measures: FloatArray
-    """float32 (M,): see tag/measures.py."""
+    """float32 (M,): see tagging/measures.py."""
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
     """Those that were not kept yet, by their longer side."""
 

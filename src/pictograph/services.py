@@ -22,12 +22,7 @@ from pictograph.errors import ConfigurationError, PictographError, wrong_value
 from pictograph.index.candidates import over_fetch
 from pictograph.index.code_service import CodesWhenLarge
 from pictograph.index.ranked import nearest_by_codes
-from pictograph.index.reindex import Reindex
-from pictograph.index.retag import Retag
 from pictograph.index.scopes import ScopeCounts
-from pictograph.index.spaces import Space, Spaces
-from pictograph.index.taggers import stored_tagger, tagger_of
-from pictograph.index.thresholds import Thresholds
 from pictograph.jobs.queue import Backlog, Queue
 from pictograph.jobs.worker import Worker
 from pictograph.models.choose import detect
@@ -38,6 +33,8 @@ from pictograph.search.engine import SearchEngine
 from pictograph.search.execute import CodeSearch
 from pictograph.search.words import WordReaders
 from pictograph.settings import AUTO, Settings
+from pictograph.spaces.registry import Space, Spaces
+from pictograph.spaces.reindex import Reindex
 from pictograph.store.blobs import BlobStore
 from pictograph.store.counts import ImageCounts
 from pictograph.store.datasets import Datasets
@@ -50,7 +47,10 @@ from pictograph.store.name_changes import NameChanges
 from pictograph.store.room import Rooms
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
-from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
+from pictograph.tagging.library.retag import Retag
+from pictograph.tagging.library.taggers import stored_tagger, tagger_of
+from pictograph.tagging.library.thresholds import Thresholds
+from pictograph.tagging.taxonomy import Taxonomy, load_taxonomy
 from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.upload.bounded.pool import PictureReaders
 from pictograph.upload.bounded.wanted import DecodeBudget

@@ -13,8 +13,8 @@ import pytest
 from acceptance.processes import Place, send, until
 from pictograph import Client
 from pictograph.db.pool import Database
-from pictograph.index.reindex import Reindex
 from pictograph.services import start_reindex
+from pictograph.spaces.reindex import Reindex
 from support.pictures import picture_bytes
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]

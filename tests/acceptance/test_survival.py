@@ -30,7 +30,7 @@ from pictograph.client import Client
 from pictograph.errors import ConflictError, PictographError
 from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.bulk_images import BulkImages, new_ids
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES, Tags
 from support.pictures import picture_bytes
 

@@ -16,10 +16,10 @@ import pytest
 
 from pictograph.encode.offline import OfflineEncoder
 from pictograph.encode.offline_assets import ASSETS_FOLDER
-from pictograph.tag.assign import Assigner, Tagged
-from pictograph.tag.measures import measure_picture
-from pictograph.tag.registry import tagger_for
-from pictograph.tag.taxonomy import Taxonomy, load_taxonomy
+from pictograph.tagging.assign import Assigner, Tagged
+from pictograph.tagging.measures import measure_picture
+from pictograph.tagging.registry import tagger_for
+from pictograph.tagging.taxonomy import Taxonomy, load_taxonomy
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
 

@@ -16,8 +16,8 @@ from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import ConflictError, NotFoundError, SpaceMismatch, ValidationError
 from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.bulk_images import BulkImages, new_ids
-from pictograph.index.reindex import Reindex
 from pictograph.search.query import SimilarQuery, TagQuery
+from pictograph.spaces.reindex import Reindex
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Images
 from pictograph.types import DatasetId, ImageId, SpaceId, Tags

@@ -18,7 +18,7 @@ from pictograph.search.query import TagQuery
 from pictograph.services import label_test
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image, delete_image, restore_image
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import ImageId, Tags
 from support.engines import engine_of
 from support.planting import Garden

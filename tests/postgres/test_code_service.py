@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from pictograph.index.code_service import CodesWhenLarge
-from pictograph.index.spaces import Spaces
 from pictograph.index.writer import remove_from_index
 from pictograph.jobs.queue import Backlog
 from pictograph.search.engine import SearchEngine
@@ -19,6 +18,7 @@ from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TextQuery
 from pictograph.search.words import WordReaders
 from pictograph.services import code_search
+from pictograph.spaces.registry import Spaces
 from pictograph.store.images import archive_image, delete_image
 from pictograph.types import DIMENSION, ImageId
 from support.engines import ReadingEncoder

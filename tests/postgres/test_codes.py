@@ -24,8 +24,8 @@ from pictograph.index.code_rows import ROW
 from pictograph.index.codes import BYTES_PER_IMAGE, Codes
 from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_exact, search_values
 from pictograph.index.ranked import NEAREST_OF_ALL, nearest_by_codes
-from pictograph.index.reindex import Reindex
 from pictograph.index.writer import remove_from_index
+from pictograph.spaces.reindex import Reindex
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image
 from pictograph.types import DIMENSION, DatasetId, SpaceId

@@ -9,11 +9,11 @@ import pytest
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
 from pictograph.errors import ConfigurationError, ConnectionFailed
-from pictograph.index.spaces import Spaces
 from pictograph.models.choose import Choice, Machine
 from pictograph.server import encoder_choice
 from pictograph.server.encoder_choice import names_a_siglip_model, settle_encoder
 from pictograph.settings import Settings
+from pictograph.spaces.registry import Spaces
 from pictograph_search import command_name
 
 BASE = "siglip2-base-patch16-224"

@@ -22,7 +22,7 @@ from pictograph.services import open_services, open_worker
 from pictograph.settings import Settings
 from pictograph.store.blobs import MARK, BlobStore
 from pictograph.store.library import require_own_blobs
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import Sha256
 from pictograph.upload.bounded.pool import PictureReaders
 from pictograph.upload.bounded.wanted import DecodeBudget

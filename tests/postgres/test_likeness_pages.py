@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from pictograph.errors import ValidationError
-from pictograph.index.spaces import Spaces
 from pictograph.jobs.queue import Backlog
 from pictograph.pipeline import Intake
 from pictograph.search.engine import SearchEngine, SimilarAnswer, TextAnswer
@@ -15,6 +14,7 @@ from pictograph.search.execute import CodeSearch
 from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TextQuery, tag_filter
 from pictograph.search.words import WordReaders
+from pictograph.spaces.registry import Spaces
 from pictograph.store.blobs import BlobStore
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images, delete_image

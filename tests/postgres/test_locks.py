@@ -15,17 +15,17 @@ import pytest
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import ConflictError, NotFoundError
-from pictograph.index.reindex import Reindex
-from pictograph.index.spaces import lock_rules
-from pictograph.index.thresholds import Thresholds
 from pictograph.index.writer import Encoding, fail_images, finish_images, lock_waiting, save_encodings
 from pictograph.jobs.queue import Queue
 from pictograph.pipeline import Intake
+from pictograph.spaces.registry import lock_rules
+from pictograph.spaces.reindex import Reindex
 from pictograph.store.blobs import BlobStore
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Images, Place
 from pictograph.store.tickets import Tickets
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.library.thresholds import Thresholds
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import ImageId, Sha256, SpaceId
 from pictograph.upload.limits import PictureLimits
 from support.pictures import picture_bytes

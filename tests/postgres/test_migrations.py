@@ -20,9 +20,9 @@ from pictograph.db.migrate import (
 )
 from pictograph.db.pool import Database
 from pictograph.errors import ConfigurationError, Unavailable
-from pictograph.index.spaces import Spaces
 from pictograph.jobs.queue import Queue
 from pictograph.search.query import SimilarQuery, TagQuery
+from pictograph.spaces.registry import Spaces
 from pictograph.store.keys import Keys
 from support.databases import fresh_database
 from support.engines import engine_of

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
-from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
 from pictograph.jobs.queue import URGENT, Backlog, Queue
 from pictograph.search import engine as module
 from pictograph.search.query import SimilarQuery
+from pictograph.spaces.registry import lock_rules
 from pictograph.store.images import Images, archive_image, delete_image
 from pictograph.types import ImageId
 from support.engines import engine_of

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from pictograph.index.nearest import Neighbour
-from pictograph.index.spaces import Spaces
 from pictograph.index.tagged import TagFilter
 from pictograph.index.writer import remove_from_index
 from pictograph.jobs.queue import Backlog
@@ -16,6 +15,7 @@ from pictograph.search.execute import CodeSearch
 from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TextQuery
 from pictograph.search.words import WordReaders
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image
 from pictograph.types import ImageId

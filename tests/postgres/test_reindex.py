@@ -13,11 +13,11 @@ import pytest
 
 from pictograph.encode.noop import SPEC
 from pictograph.errors import ConflictError, SpaceMismatch
-from pictograph.index.reindex import Progress, Reindex, lacking_images
-from pictograph.index.spaces import Space, Spaces, lock_rules
 from pictograph.index.writer import Encoding, fail_images, finish_images, known_encodings, save_encodings
 from pictograph.jobs.queue import Claim, Queue
 from pictograph.search.query import SimilarQuery, TagQuery
+from pictograph.spaces.registry import Space, Spaces, lock_rules
+from pictograph.spaces.reindex import Progress, Reindex, lacking_images
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images, Place, archive_image
 from pictograph.types import ImageId, SpaceId
@@ -376,7 +376,7 @@ async def test_while_failures_wait_for_a_decision_nothing_is_looked_through_and_
         looks += 1
         return await lacking_images(*arguments, **options)
 
-    monkeypatch.setattr("pictograph.index.reindex.lacking_images", looked)
+    monkeypatch.setattr("pictograph.spaces.reindex.lacking_images", looked)
     assert await reindex.advance() is None
     assert looks == 1
     async with garden.database.transaction() as connection:
@@ -404,7 +404,7 @@ async def test_while_jobs_wait_it_is_not_looked_again_and_again_what_is_lacking(
         looks += 1
         return await lacking_images(*arguments, **options)
 
-    monkeypatch.setattr("pictograph.index.reindex.lacking_images", looked)
+    monkeypatch.setattr("pictograph.spaces.reindex.lacking_images", looked)
     for _ in range(6):
         assert await reindex.advance() is None
     assert looks == 2  # one that queued, one that found nothing

@@ -10,18 +10,18 @@ import pytest
 
 from pictograph.encode.protocol import Encoded, FloatArray
 from pictograph.errors import ConflictError, ValidationError
-from pictograph.index import retag as module
-from pictograph.index.retag import QUESTION, Retag, cursor_of, parse_place
-from pictograph.index.spaces import Spaces
-from pictograph.index.thresholds import Thresholds
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images
 from pictograph.store.pages import sealed
-from pictograph.tag.assign import Assigner
-from pictograph.tag.measures import MEASURE_NAMES
-from pictograph.tag.offline import OfflineTagger
-from pictograph.tag.protocol import Tagger
-from pictograph.tag.taxonomy import Taxonomy
+from pictograph.tagging.assign import Assigner
+from pictograph.tagging.library import retag as module
+from pictograph.tagging.library.retag import QUESTION, Retag, cursor_of, parse_place
+from pictograph.tagging.library.thresholds import Thresholds
+from pictograph.tagging.measures import MEASURE_NAMES
+from pictograph.tagging.offline import OfflineTagger
+from pictograph.tagging.protocol import Tagger
+from pictograph.tagging.taxonomy import Taxonomy
 from support.planting import Garden, direction
 from support.tagging import (
     EDITED,

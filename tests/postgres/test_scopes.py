@@ -12,11 +12,11 @@ from uuid_utils.compat import uuid7
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.index.nearest import Scope
-from pictograph.index.reindex import Reindex
 from pictograph.index.scopes import ScopeCounts, find_place, scope_size
-from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import finish_images, remove_from_index
 from pictograph.jobs.queue import enqueue
+from pictograph.spaces.registry import lock_rules
+from pictograph.spaces.reindex import Reindex
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import archive_image, delete_image, restore_image
 from pictograph.types import ImageId, SpaceId

@@ -12,7 +12,7 @@ from pictograph.db.rows import fetch_value
 from pictograph.encode.noop import SPEC
 from pictograph.errors import SpaceMismatch
 from pictograph.index.nearest import Scope, as_stored, find_reference, nearest_exact
-from pictograph.index.spaces import Spaces
+from pictograph.spaces.registry import Spaces
 from support.planting import Garden, direction
 
 OTHER = replace(SPEC, name="siglip2", revision="so400m")

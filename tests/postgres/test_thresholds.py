@@ -11,12 +11,12 @@ import pytest
 
 from pictograph.db.rows import fetch_value
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.index import thresholds as module
-from pictograph.index.changes import keys
-from pictograph.index.thresholds import Thresholds
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image
-from pictograph.tag.assign import Assigner
+from pictograph.tagging.assign import Assigner
+from pictograph.tagging.library import thresholds as module
+from pictograph.tagging.library.changes import keys
+from pictograph.tagging.library.thresholds import Thresholds
 from support.planting import Garden
 from support.tagging import (
     TAXONOMY,

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import psycopg
 import pytest
 
-from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import (
     Encoding,
     fail_images,
@@ -21,6 +20,7 @@ from pictograph.index.writer import (
 )
 from pictograph.jobs.queue import Backlog, Claim, Queue, retry_later
 from pictograph.jobs.retry import delay_before_retry
+from pictograph.spaces.registry import lock_rules
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images, Tagging, archive_image
 from pictograph.types import ImageId, Sha256, SpaceId, Tags

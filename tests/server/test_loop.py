@@ -28,8 +28,8 @@ from pictograph.db.pool import Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.bulk_images import BulkImages, new_ids
-from pictograph.index.spaces import Spaces
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.spaces.registry import Spaces
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES, DatasetId, Tags
 from pictograph.wire import API_PREFIX
 from support.databases import fresh_database

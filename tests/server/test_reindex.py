@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pictograph import Client, ConflictError, ForbiddenError, ValidationError
-from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import fail_images
 from pictograph.jobs.queue import Queue
 from pictograph.services import start_reindex
+from pictograph.spaces.registry import lock_rules
 from pictograph.types import Role
 from pictograph.wire import Reindex
 from support.pictures import picture_bytes

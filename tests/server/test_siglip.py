@@ -15,7 +15,7 @@ import pytest
 from pictograph.models.bundle import bundle
 from pictograph.models.unbundle import unbundle
 from pictograph.models.verify import record
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import TAG_CATEGORIES
 from support.checkpoints import make_checkpoint
 from support.pictures import picture_bytes

@@ -14,8 +14,8 @@ import pytest
 
 from pictograph import AsyncClient, Client, ConflictError, NotFoundError, ValidationError
 from pictograph.localconfig import LocalConfig, write_config
-from pictograph.tag.assign import Assigner
-from pictograph.tag.offline import OfflineTagger
+from pictograph.tagging.assign import Assigner
+from pictograph.tagging.offline import OfflineTagger
 from pictograph.types import TAG_CATEGORIES, TagMatch
 from pictograph.wire import API_PREFIX, Image
 from support.commands import Command, runner

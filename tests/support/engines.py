@@ -8,10 +8,10 @@ import numpy as np
 
 from pictograph.encode.noop import SPEC, NoopEncoder
 from pictograph.encode.protocol import EncoderSpec, FloatArray
-from pictograph.index.spaces import Spaces
 from pictograph.jobs.queue import Backlog
 from pictograph.search.engine import SearchEngine
 from pictograph.search.words import WordReaders
+from pictograph.spaces.registry import Spaces
 from pictograph.types import TagCategory
 from support.planting import Garden, direction
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from pictograph.db.pool import Connection
 from pictograph.encode.protocol import FloatArray
-from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import Encoding, finish_images, save_encodings
 from pictograph.pipeline import tagged
+from pictograph.spaces.registry import lock_rules
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images
-from pictograph.tag.assign import Assigner, lowest_threshold
-from pictograph.tag.offline import METHOD, OfflineTagger
-from pictograph.tag.taxonomy import Taxonomy, load_taxonomy, parse_taxonomy
+from pictograph.tagging.assign import Assigner, lowest_threshold
+from pictograph.tagging.offline import METHOD, OfflineTagger
+from pictograph.tagging.taxonomy import Taxonomy, load_taxonomy, parse_taxonomy
 from pictograph.types import ImageId, Sha256, Tags
 from support.planting import Garden, direction
 
@@ -38,7 +38,7 @@ KIN = [
 
 def edited(edit: Callable[[dict[str, Any]], None], version: str = "edited") -> Taxonomy:
     """The shipped taxonomy with some change, as another version."""
-    content = json.loads(resources.files("pictograph.tag").joinpath("taxonomy.json").read_text(encoding="utf-8"))
+    content = json.loads(resources.files("pictograph.tagging").joinpath("taxonomy.json").read_text(encoding="utf-8"))
     content["version"] = version
     edit(content)
     return parse_taxonomy(json.dumps(content))

@@ -13,7 +13,7 @@ import pytest
 from pictograph.errors import api_error_classes
 from pictograph.server.app import create_app
 from pictograph.settings import Settings
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import TAG_CATEGORIES
 from pictograph.version import __version__
 

@@ -1,1 +1,1 @@
-"""Journey, step 6: vectors and tags -> searchable rows. Spaces, nearest neighbours, tag containment."""
+"""Journey, step 6: vectors and tags -> searchable rows. Nearest neighbours, tag containment."""

@@ -24,8 +24,8 @@ from pictograph.db.pool import KEEP_PLANS, Connection
 from pictograph.db.rows import fetch_column
 from pictograph.errors import ConflictError, NotFoundError, SpaceMismatch
 from pictograph.index.bulk_images import BulkImages, Bytes, Integers, check
-from pictograph.index.spaces import lock_rules
 from pictograph.index.writer import known_encodings
+from pictograph.spaces.registry import lock_rules
 from pictograph.store.images import MAKE_FOLDERS
 from pictograph.store.names import canonical_folder, folder_and_ancestors
 from pictograph.types import DatasetId, Sha256, SpaceId, Tags

@@ -14,7 +14,6 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from pictograph.db.pool import Connection, Database
-from pictograph.db.rows import fetch_column
 from pictograph.errors import PictographError
 from pictograph.index.tag_bitmaps import TooLate
 from pictograph.index.tag_containment import find_contained
@@ -24,6 +23,7 @@ from pictograph.index.tag_look import fetch_rows, look, place_of
 from pictograph.index.tag_memory import ManyChanges, TagMemory, catch_up, catch_up_beside, load_memory
 from pictograph.index.tag_query import Page, Question, TagHit, TagPage, groups_of
 from pictograph.index.tag_view import carriers_in_memory, count_in_memory, facets_in_memory, page_in_memory
+from pictograph.store.datasets import datasets_of
 from pictograph.store.pages import After
 from pictograph.types import DatasetId, TagCategory, TagMatch
 
@@ -37,14 +37,8 @@ PAUSE_S: Final = 10.0
 """After a memory could not be filled."""
 TRIES: Final = 3
 """An image that changes between the reading of changes and of rows is seen in the rows; then once more."""
-DATASETS: Final = "SELECT id FROM dataset WHERE organization_id = %s"
 
 __all__ = ["After", "Facets", "TagHit", "TagIndex", "TagPage", "datasets_of", "facet_counts", "find_by_tags"]
-
-
-async def datasets_of(connection: Connection, organization: UUID) -> list[DatasetId]:
-    """All datasets an organization sees."""
-    return await fetch_column(connection, DATASETS, [organization])
 
 
 async def find_by_tags(

@@ -14,7 +14,7 @@ from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_column
 from pictograph.encode.evidence import packed
 from pictograph.encode.protocol import FloatArray
-from pictograph.index.spaces import SpaceRules
+from pictograph.spaces.registry import SpaceRules
 from pictograph.store.locks import lock_images
 from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
 

@@ -43,7 +43,7 @@ class Taxonomy:
 
 def our_taxonomy() -> Taxonomy:
     """The one this version of Pictograph ships."""
-    content = resources.files("pictograph.tag").joinpath(TAXONOMY).read_bytes()
+    content = resources.files("pictograph.tagging").joinpath(TAXONOMY).read_bytes()
     return Taxonomy(str(json.loads(content)["version"]), content)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pictograph.index.spaces import Space, Spaces
-from pictograph.tag.near import judged_keys, near_tags
-from pictograph.tag.protocol import Tagger
-from pictograph.tag.taxonomy import Taxonomy
+from pictograph.spaces.registry import Space, Spaces
+from pictograph.tagging.near import judged_keys, near_tags
+from pictograph.tagging.protocol import Tagger
+from pictograph.tagging.taxonomy import Taxonomy
 from pictograph.types import SpaceId, TagCategory, Tags
 
 LOOK_AGAIN_S: Final = 2.0

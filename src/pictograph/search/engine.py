@@ -12,7 +12,6 @@ from pictograph.db.pool import Connection, Database
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.nearest import Embedding, Neighbour, Reference, Scope, as_stored, find_reference
 from pictograph.index.scopes import Place, no_folder, require_folder
-from pictograph.index.spaces import Spaces
 from pictograph.index.tagged import TagFilter
 from pictograph.index.tags import Facets, TagHit, TagIndex, datasets_of
 from pictograph.jobs.queue import Backlog
@@ -22,6 +21,7 @@ from pictograph.search.explain import Explanation, explain
 from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery
 from pictograph.search.words import WordReaders
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import resolve_dataset
 from pictograph.store.names import canonical_folder
 from pictograph.store.pages import (

@@ -10,7 +10,7 @@ from typing import Final
 
 from pictograph.encode.protocol import Encoder, FloatArray
 from pictograph.errors import ValidationError
-from pictograph.index.spaces import Space, names, other_encoder
+from pictograph.spaces.registry import Space, names, other_encoder
 from pictograph.types import SpaceId
 
 KEPT_AFTER_SWITCH_S: Final = 30.0

@@ -13,10 +13,10 @@ from typing import TypeAlias
 from pictograph.db.pool import Database
 from pictograph.encode.registry import ENCODERS, source_of
 from pictograph.errors import ConfigurationError, PictographError
-from pictograph.index.spaces import Spaces
 from pictograph.models.choose import Choice, detect, model_to_pull, runtime_installed
 from pictograph.models.names import repository_of
 from pictograph.settings import AUTO, Settings
+from pictograph.spaces.registry import Spaces
 
 logger = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from pydantic_core import to_json
 
 from pictograph import wire
 from pictograph.index.nearest import Neighbour
-from pictograph.index.reindex import Progress
-from pictograph.index.spaces import Space
 from pictograph.index.tags import TagHit
 from pictograph.search.asked_tags import TagNotes
 from pictograph.search.engine import FacetAnswer
 from pictograph.search.execute import Found
 from pictograph.search.explain import Explanation
 from pictograph.server.hosts import url_of
+from pictograph.spaces.registry import Space
+from pictograph.spaces.reindex import Progress
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.history import Write
 from pictograph.store.images import Image, KnownImage, Replacement, Tagging

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pictograph import wire
-from pictograph.index.labels import rivals_of
-from pictograph.index.retag import Step, cursor_of
-from pictograph.index.thresholds import Applied, Preview, ShownImage
-from pictograph.tag.assign import lowest_threshold
-from pictograph.tag.near import is_judged
-from pictograph.tag.protocol import Tagger
-from pictograph.tag.taxonomy import Taxonomy
+from pictograph.tagging.assign import lowest_threshold
+from pictograph.tagging.labels import rivals_of
+from pictograph.tagging.library.retag import Step, cursor_of
+from pictograph.tagging.library.thresholds import Applied, Preview, ShownImage
+from pictograph.tagging.near import is_judged
+from pictograph.tagging.protocol import Tagger
+from pictograph.tagging.taxonomy import Taxonomy
 
 CANNOT_UPDATE: Final = (
     "They were encoded before the measures of their pixels were kept. A reindex encodes them again: pictograph reindex"

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from pictograph.errors import PictographError
-from pictograph.index.spaces import Space, Spaces
 from pictograph.server.beats import kill_when_silent, reader_of
 from pictograph.settings import Settings
+from pictograph.spaces.registry import Space, Spaces
 from pictograph.types import SpaceId
 
 logger = logging.getLogger(__name__)

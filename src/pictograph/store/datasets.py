@@ -11,7 +11,7 @@ import psycopg
 from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Connection, Database
-from pictograph.db.rows import fetch_all, fetch_one, fetch_value
+from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_value
 from pictograph.errors import ConflictError, NotFoundError
 from pictograph.store.counts import count_by_state, count_waiting
 from pictograph.store.locks import keep_dataset_to_ourselves
@@ -47,6 +47,7 @@ LIST: Final = SELECT_DATASET.format(
     ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s""",
 )
 COUNT: Final = "SELECT count(*) FROM dataset WHERE organization_id = %s"
+IDS: Final = "SELECT id FROM dataset WHERE organization_id = %s"
 ID_BY_NAME: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND name = %(name)s"
 ID_BY_ID: Final = "SELECT id FROM dataset WHERE organization_id = %(organization)s AND id = %(id)s"
 CREATE: Final = """
@@ -195,6 +196,11 @@ def as_uuid(reference: str) -> UUID | None:
         return UUID(reference) if len(reference) == 36 else None
     except ValueError:
         return None
+
+
+async def datasets_of(connection: Connection, organization: UUID) -> list[DatasetId]:
+    """All datasets an organization sees."""
+    return await fetch_column(connection, IDS, [organization])
 
 
 async def resolve_dataset(connection: Connection, organization: OrganizationId, reference: str) -> DatasetId:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from benchmarks.quality.classes import ClassReader, spellings
 
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.taxonomy import load_taxonomy
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from benchmarks.quality.similarity import similarity, threshold
 from scripts.offline_encoder.wordnet import Noun
 
 from pictograph.errors import ConfigurationError
-from pictograph.tag.taxonomy import load_taxonomy
+from pictograph.tagging.taxonomy import load_taxonomy
 
 NOWHERE = Path("/nowhere/data.noun")
 

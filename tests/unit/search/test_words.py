@@ -10,9 +10,9 @@ import pytest
 
 from pictograph.encode.noop import SPEC
 from pictograph.encode.protocol import EncoderSpec, FloatArray
-from pictograph.index.spaces import Space
 from pictograph.search import words
 from pictograph.search.words import WordReaders
+from pictograph.spaces.registry import Space
 from pictograph.types import SpaceId
 
 

@@ -9,7 +9,7 @@ ALTER TABLE space
     ADD COLUMN accept_failures boolean NOT NULL DEFAULT false,
     -- similarity = 1 - stretch * (1 - cosine): brings "visually related" to 0.6, whatever the model's own scale is
     ADD COLUMN stretch         real NOT NULL DEFAULT 1 CHECK (stretch > 0),
-    -- the model's own: logit = logit_scale * cosine + logit_bias; set with its landmarks (index/landmarks.py)
+    -- the model's own: logit = logit_scale * cosine + logit_bias; set with its landmarks (tagging/library/calibration.py)
     ADD COLUMN logit_scale     real,
     ADD COLUMN logit_bias      real,
     -- thresholds that differ from the taxonomy's: {"objects/dog": 0.31}

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from pictograph import wire
-from pictograph.index.retag import parse_place
 from pictograph.server import present_tags as present
 from pictograph.server.access import KeyFirst, Operator, ServicesDep, Viewer, reads, runs
 from pictograph.server.answers import answer_of
 from pictograph.server.idempotency import in_steps
 from pictograph.server.inputs import Cursor
+from pictograph.tagging.library.retag import parse_place
 from pictograph.types import MAX_LABEL, MAX_NAMED, TagCategory
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/tags", tags=["tags"], route_class=KeyFirst)

@@ -1,0 +1,1 @@
+"""Which encoder made a vector, and moving a library from one encoder to another."""

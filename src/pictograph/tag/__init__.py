@@ -1,1 +1,0 @@
-"""Journey, step 5: what the encoder saw, and pixel measures -> tags of the taxonomy. Pure: no database, no network."""

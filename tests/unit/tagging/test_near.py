@@ -1,0 +1,43 @@
+"""Which tags can be judged, and what to ask for instead of those that cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from pictograph.tagging.near import ELSEWHERE, MOST_NEAR, judged_keys, near_tags
+from pictograph.tagging.offline import OfflineTagger
+from pictograph.tagging.taxonomy import load_taxonomy
+
+TAXONOMY = load_taxonomy()
+JUDGED = judged_keys(TAXONOMY, OfflineTagger(TAXONOMY))
+
+
+def test_without_a_tagger_nothing_is_judged() -> None:
+    assert judged_keys(TAXONOMY, None) == frozenset()
+    assert "scenes/nighttime" not in JUDGED
+    assert {"objects/car", "objects/person", "scenes/daytime"} <= JUDGED
+
+
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [
+        ("objects/man", "objects/person"), ("scenes/nighttime", "attributes/dark"),
+        ("objects/nighttime", "attributes/dark"),
+        ("objects/police car", "objects/car"),
+        ("objects/dogs", "objects/dog"), ("objects/tree", "objects/plant"), ("scenes/street", "scenes/outdoor"),
+    ],
+)  # fmt: skip
+def test_near_tags_are_judged_ones_the_nearest_first(asked: str, first: str) -> None:
+    near = near_tags(TAXONOMY, asked, JUDGED)
+    assert near[0] == first
+    assert set(near) <= JUDGED
+    assert len(near) <= MOST_NEAR
+
+
+@pytest.mark.parametrize("asked", ["objects/xyzzy", "objects/", "objects/" + "x" * 100_000, "x"])
+def test_what_is_like_nothing_has_nothing_near(asked: str) -> None:
+    assert near_tags(TAXONOMY, asked, JUDGED) == []
+
+
+def test_every_hint_is_a_label() -> None:
+    assert {key for related in ELSEWHERE.values() for key in related} | ELSEWHERE.keys() <= TAXONOMY.index_of.keys()
