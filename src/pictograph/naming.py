@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 SYNONYMS: Final[tuple[tuple[str, ...], ...]] = (
@@ -19,6 +19,8 @@ MOST_SHOWN: Final = 30
 """Names in one message."""
 MOST_CHARACTERS: Final = 60
 """Of a made-up name, in a message."""
+ALIKE: Final = 0.7
+"""How alike two names must be for one to be the other's typo, 0 to 1."""
 
 
 def aliases_of(declared: Collection[str]) -> dict[str, str]:
@@ -31,11 +33,16 @@ def aliases_of(declared: Collection[str]) -> dict[str, str]:
     return aliases
 
 
+def similar_names(wanted: str, known: Sequence[str], most: int) -> list[str]:
+    """Up to `most` of the known names that `wanted` may be a typo of, the most similar first."""
+    return difflib.get_close_matches(wanted[:MOST_CHARACTERS], known, most, ALIKE)
+
+
 def nearest_name(name: str, known: Collection[str], aliases: Mapping[str, str]) -> str | None:
     """What a name that does not exist was probably meant to be; None if nothing is near."""
-    wanted = name.lower().replace("-", "_")[:MOST_CHARACTERS]
+    wanted = name.lower().replace("-", "_")
     candidates = [*known, *aliases]
-    near = difflib.get_close_matches(wanted, candidates, 1, 0.6)
+    near = similar_names(wanted, candidates, 1)
     near = near or [other for other in candidates if wanted and (wanted in other or other in wanted)][:1]
     return aliases.get(near[0], near[0]) if near else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pictograph.naming import SYNONYMS, aliases_of, nearest_name, unknown_name
+from pictograph.naming import SYNONYMS, aliases_of, nearest_name, similar_names, unknown_name
 
 SEARCH = ("image_id", "threshold", "limit", "directory_path", "objects", "scenes", "attributes", "match", "exact")
 
@@ -36,3 +36,9 @@ def test_a_declared_name_has_all_its_other_names_unless_a_route_tells_two_of_the
     assert aliases_of(["dataset_name"])["dataset"] == "dataset_name"
     assert aliases_of(["directory_path", "folder_path"]) == {}
     assert aliases_of(["limit"]) == {}
+
+
+def test_similar_names_come_the_most_similar_first_and_what_is_like_nothing_has_none() -> None:
+    assert similar_names("bycicle", ["tricycle", "bicycle", "dog"], 5) == ["bicycle", "tricycle"]
+    assert similar_names("bycicle", ["tricycle", "bicycle", "dog"], 1) == ["bicycle"]
+    assert similar_names("x" * 100_000, ["bicycle"], 5) == []

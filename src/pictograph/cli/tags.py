@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -22,11 +21,13 @@ from pictograph.cli.search import (
     warn_of_tags,
 )
 from pictograph.errors import NotFoundError
+from pictograph.naming import similar_names
 from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.wire import Label, TagCounts, TagExample, TagUpdate, Taxonomy, ThresholdChange, ThresholdPreview
 
 app = typer.Typer(no_args_is_help=True, help="The automatic tags: which there are, how often, from which score on.")
 
+MOST_NEAR = 5
 Name = Annotated[str, typer.Option("--label", "-l", help="Its name: 'dog'.")]
 Category = Annotated[
     TagCategory | None, typer.Option("--category", "-c", help="Needed if several categories have the label.")
@@ -105,7 +106,7 @@ def named(labels: Sequence[Label], text: str) -> list[Label]:
     wanted = text.strip().lower()
     found = [row for row in labels if wanted in (row.name, f"{row.category}/{row.name}")]
     if not found:
-        near = get_close_matches(wanted, [row.name for row in labels], n=5)
+        near = similar_names(wanted, [row.name for row in labels], MOST_NEAR)
         advice = f"Did you mean {', '.join(near)}?" if near else "`pictograph tags show` lists them all."
         raise NotFoundError(f"There is no label {wanted!r} in the taxonomy. {advice}")
     return found

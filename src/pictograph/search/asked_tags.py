@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pictograph.spaces.registry import Space, Spaces
-from pictograph.tagging.near import judged_keys, near_tags
+from pictograph.tagging.labels import judged_keys, near_tags
 from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy
 from pictograph.types import SpaceId, TagCategory, Tags

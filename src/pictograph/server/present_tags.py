@@ -7,10 +7,9 @@ from typing import Final
 
 from pictograph import wire
 from pictograph.tagging.assign import lowest_threshold
-from pictograph.tagging.labels import rivals_of
+from pictograph.tagging.labels import is_judged, rivals_of
 from pictograph.tagging.library.retag import Step, cursor_of
 from pictograph.tagging.library.thresholds import Applied, Preview, ShownImage
-from pictograph.tagging.near import is_judged
 from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy
 

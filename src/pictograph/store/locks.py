@@ -1,6 +1,6 @@
 """The one order in which rows are locked: who follows it may wait for others, but never in a circle with them.
 
-1  spaces, by id                        spaces/registry.py, tagging/library/rules.py, spaces/reindex.py
+1  spaces, by id                        spaces/registry.py, tagging/library/tables.py, spaces/reindex.py
 2  the table of jobs as a whole         spaces/reindex.py
 3  datasets, by id                      here; deleting one locks it against everything below
 4  images, by id                        here

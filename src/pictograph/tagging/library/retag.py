@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+from pgvector import HalfVector
+
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_tuple, fetch_value
+from pictograph.encode.evidence import unpacked
+from pictograph.encode.protocol import Encoded
 from pictograph.errors import ConflictError
 from pictograph.spaces.registry import Space, Spaces
 from pictograph.store.locks import keep_datasets
 from pictograph.store.pages import not_ours, question_key, sealed, unsealed
 from pictograph.tagging.assign import Assigner
-from pictograph.tagging.library.assigned import write_scores
-from pictograph.tagging.library.rescore import Kept, rescored
-from pictograph.tagging.library.rules import active_rules, library_moved, lock_active_rules
+from pictograph.tagging.library.tables import Retagged, active_rules, library_moved, lock_active_rules, write_scores
 from pictograph.tagging.measures import MEASURE_NAMES
 from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy
-from pictograph.types import SpaceId
+from pictograph.types import Sha256, SpaceId
 
 BATCH: Final = 500
 """Encodings in one transaction: under a second, so that workers hardly wait and an interruption costs little."""
@@ -33,6 +36,19 @@ ANY: Final = f"SELECT EXISTS (SELECT {OUTDATED} AND {ENOUGH})"
 NEXT: Final = f"""
 SELECT sha256, vector, measures, evidence {OUTDATED} AND {ENOUGH} AND sha256 > %(after)s
 ORDER BY sha256 LIMIT %(limit)s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the tables hold of some bytes, enough to judge every label again."""
+
+    sha256: Sha256
+    vector: HalfVector
+    """float16 (1152,)."""
+    measures: list[float]
+    """As `tagging.measures.measure_picture` gives them."""
+    evidence: bytes | None
+    """As `encode.evidence.packed` gives it; None if the encoder's tagger reads none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +159,21 @@ class Retag:
             return kept[-1].sha256, await write_scores(connection, rules.id, tagger.version, items)
 
         return await self._database.write(step, keep_plans=False)
+
+
+def rescored(kept: Sequence[Kept], tagger: Tagger, assigner: Assigner) -> list[Retagged]:
+    """New scores and tags, in order; the same that a fresh upload of the same bytes would get."""
+    if not kept:
+        return []
+    measures = np.array([item.measures for item in kept], dtype=np.float32)
+    near = assigner.near(tagger.scores(rebuilt(kept), measures))
+    return [Retagged(item.sha256, assigner.tags(scores), scores) for item, scores in zip(kept, near, strict=True)]
+
+
+def rebuilt(kept: Sequence[Kept]) -> Encoded:
+    """The batch as it left the encoder, as far as it is kept."""
+    vectors = np.stack([item.vector.to_numpy() for item in kept]).astype(np.float32)
+    return Encoded(vectors, np.stack([unpacked(item.evidence or b"") for item in kept]))
 
 
 def asked(space: SpaceId, tagger: Tagger) -> dict[str, Any]:

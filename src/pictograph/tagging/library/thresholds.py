@@ -19,9 +19,8 @@ from pictograph.store.datasets import datasets_of, resolve_dataset
 from pictograph.store.locks import keep_datasets
 from pictograph.tagging.assign import Assigner
 from pictograph.tagging.labels import checked_threshold, find_label
-from pictograph.tagging.library.assigned import Retagged, write_tags
 from pictograph.tagging.library.changes import Changes
-from pictograph.tagging.library.rules import active_rules, lock_active_rules
+from pictograph.tagging.library.tables import Retagged, active_rules, lock_active_rules, write_tags
 from pictograph.tagging.taxonomy import Label, Taxonomy
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, SpaceId, TagCategory, Tags
 

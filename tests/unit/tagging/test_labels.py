@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pictograph.tagging.near import ELSEWHERE, MOST_NEAR, judged_keys, near_tags
+from pictograph.errors import NotFoundError
+from pictograph.tagging.labels import ELSEWHERE, MOST_NEAR, find_label, judged_keys, near_tags
 from pictograph.tagging.offline import OfflineTagger
 from pictograph.tagging.taxonomy import load_taxonomy
 
@@ -32,6 +33,20 @@ def test_near_tags_are_judged_ones_the_nearest_first(asked: str, first: str) -> 
     assert near[0] == first
     assert set(near) <= JUDGED
     assert len(near) <= MOST_NEAR
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("bycicle", "objects/bicycle"), ("objects/bycicle", "objects/bicycle"), ("dogs", "objects/dog")],
+)
+def test_a_label_that_does_not_exist_is_refused_with_the_nearest_ones(asked: str, meant: str) -> None:
+    with pytest.raises(NotFoundError, match=f"Did you mean {meant}"):
+        find_label(TAXONOMY, asked)
+
+
+def test_a_label_of_another_category_is_refused_with_where_it_is() -> None:
+    with pytest.raises(NotFoundError, match=r"in scenes in the taxonomy\. Did you mean objects/dog"):
+        find_label(TAXONOMY, "dog", "scenes")
 
 
 @pytest.mark.parametrize("asked", ["objects/xyzzy", "objects/", "objects/" + "x" * 100_000, "x"])
