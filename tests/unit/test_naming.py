@@ -39,6 +39,6 @@ def test_a_declared_name_has_all_its_other_names_unless_a_route_tells_two_of_the
 
 
 def test_similar_names_come_the_most_similar_first_and_what_is_like_nothing_has_none() -> None:
-    assert similar_names("bycicle", ["tricycle", "bicycle", "dog"], 5) == ["bicycle", "tricycle"]
-    assert similar_names("bycicle", ["tricycle", "bicycle", "dog"], 1) == ["bicycle"]
+    assert similar_names("bicyle", ["tricycle", "bicycle", "dog"], 5) == ["bicycle", "tricycle"]
+    assert similar_names("bicyle", ["tricycle", "bicycle", "dog"], 1) == ["bicycle"]
     assert similar_names("x" * 100_000, ["bicycle"], 5) == []
