@@ -2,7 +2,7 @@
 
 python -m benchmarks search --sizes 20000 100000 --lines search.jsonl          every contestant that is installed
 python -m benchmarks search --sizes 20000 --peers pictograph pgvector --data clustered manifold
-python -m benchmarks search --report search.jsonl --output docs/benchmarks    the page and its pictures
+python -m benchmarks search --report search.jsonl    docs/benchmarks.md, and the whole run in benchmarks/results/DATE
 
 Peers: pip install faiss-cpu usearch hnswlib lancedb; pictures: pip install matplotlib.
 """
@@ -41,9 +41,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for corpora: 4.6 GB per million")
     parser.add_argument("--lines", type=Path, help="also append the JSON lines to this file")
     parser.add_argument("--report", type=Path, metavar="LINES", help="measure nothing; draw these JSON lines")
-    parser.add_argument(
-        "--output", type=Path, default=Path("docs/benchmarks"), help="folder of the pictures; the page goes beside it"
-    )
+    parser.add_argument("--results", type=Path, help="folder of all tables and pictures (benchmarks/results/DATE)")
+    parser.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"), help="the page with the short tables")
     parser.add_argument("--note", default="", help="a sentence for the head of the report")
     parser.add_argument("--only-here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         from benchmarks.search.report import write_report  # noqa: PLC0415
 
         try:
-            write_report(options.report, options.output, options.note)
+            write_report(options.report, options.results, options.page, options.note)
         except PictographError as error:
             print(error, file=sys.stderr)
             return 2

@@ -1,7 +1,8 @@
-"""docs/benchmarks.md and its pictures, from the JSON lines of a run."""
+"""The short page docs/benchmarks.md, and a folder with all tables, pictures and JSON lines of a run."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -9,25 +10,35 @@ from pathlib import Path
 
 from benchmarks.search.lines import Result, Run, read_lines
 
-HEAD = Path(__file__).with_name("head.md")
-"""What is said before the tables; names in braces are filled in."""
-KINDS = "clusters in a hierarchy, 2 % near-duplicates; benchmarks/search/mixture.py says how"
+PAGE = Path(__file__).with_name("page.md")
+"""The short page; names in braces are filled in."""
+RESULTS = Path("benchmarks/results")
+LINES = "search.jsonl"
+TABLES = "search.md"
 HNSW = ("pictograph", "pgvector", "pgvector-iterative", "faiss-hnsw", "hnswlib", "usearch")
 SERVICE = ("pictograph", "pictograph-http-raw", "pictograph-http")
+SHORT = ("pictograph-http-raw", "faiss-rabitq", "faiss-flat", "pgvector", "pgvector-iterative", "lancedb")
+SHORT_SCOPES = (1_000, 20_000, 100_000, None)
+"""What the short page shows of a run."""
 MILLION = 1_000_000
 EXACT: dict[float | None, str] = {1.0: " exact", 0.0: " approximate"}
 """What every answer of a cell said of itself; nothing where they differ, or said nothing."""
 
 
-def write_report(lines: Path, output: Path, note: str = "") -> None:
-    """Writes the lines and the pictures into the folder `output`, and the page beside it: `docs/benchmarks.md`."""
+def write_report(lines: Path, results: Path | None, short_page: Path, note: str = "") -> None:
+    """Writes the lines, all tables and the pictures into a folder, and the page that people read first.
+
+    results: the folder; None is one for the day of the run, beside those of other runs.
+    """
     run = read_lines(lines)
-    output.mkdir(parents=True, exist_ok=True)
-    if (output / lines.name).resolve() != lines.resolve():
-        shutil.copy(lines, output / lines.name)
-    pictures = [f"{output.name}/{name}" for name in drawn(run, output)]
-    text = page(run, f"{output.name}/{lines.name}", note, pictures)
-    output.with_name(f"{output.name}.md").write_text(text, encoding="utf-8")
+    results = results or RESULTS / run.dates[-1]
+    results.mkdir(parents=True, exist_ok=True)
+    if (results / LINES).resolve() != lines.resolve():
+        shutil.copy(lines, results / LINES)
+    (results / TABLES).write_text(tables(run, note, drawn(run, results)), encoding="utf-8")
+    folder = Path(os.path.relpath(results, short_page.parent)).as_posix()
+    short_page.parent.mkdir(parents=True, exist_ok=True)
+    short_page.write_text(page(run, folder, note), encoding="utf-8")
 
 
 def drawn(run: Run, folder: Path) -> list[str]:
@@ -40,30 +51,51 @@ def drawn(run: Run, folder: Path) -> list[str]:
     return draw(run, folder)
 
 
-def page(run: Run, lines: str, note: str = "", pictures: Sequence[str] = ()) -> str:
-    """The whole page as Markdown."""
-    head = HEAD.read_text(encoding="utf-8").format(
-        lines=lines,
-        note=f"**{note}** " if note else "",
-        dates=" and ".join(run.dates),
-        commits=", ".join(run.commits),
-        machine=run.machine,
-        low=run.loads[0],
-        high=run.loads[1],
-        kinds=KINDS,
+def page(run: Run, results: str, note: str = "") -> str:
+    """The short page as Markdown. results: where its folder lies, as seen from the page."""
+    limit = min(run.values("limit"))
+    short = [
+        f"\n### {size:,} images, {data}\n\n"
+        + by_scope(part, "mixed", limit, recall_and_p50, SHORT, columns=SHORT_SCOPES)
+        for (data, size), part in parts(run).items()
+    ]
+    return PAGE.read_text(encoding="utf-8").format(
+        tables_file=f"{results}/{TABLES}",
+        lines=f"{results}/{LINES}",
+        measured=measured(run, note),
+        limit=limit,
+        tables="\n".join(short) + "\n",
         unavailable=f"\nNot installed, and so not here: {', '.join(run.unavailable)}.\n" if run.unavailable else "",
     )
+
+
+def tables(run: Run, note: str = "", pictures: Sequence[str] = ()) -> str:
+    """Everything that was measured, as Markdown."""
+    head = f"# `python -m benchmarks search`, all tables\n\n{measured(run, note)}\n"
+    return head + "".join(section(part, data, size, pictures) for (data, size), part in parts(run).items())
+
+
+def measured(run: Run, note: str) -> str:
+    """Says when, where and beside what the run was measured."""
+    marked = f"**{note}** " if note else ""
+    return (
+        f"{marked}Measured {' and '.join(run.dates)} at commit {', '.join(run.commits)} on {run.machine}; load average "
+        f"while it ran {run.loads[0]} to {run.loads[1]}."
+    )
+
+
+def parts(run: Run) -> dict[tuple[str, int], Run]:
+    """The run by corpus: kind of data and number of images."""
     corpora = dict.fromkeys((result.data, result.size) for result in run.results)
-    return head + "".join(section(run, data, size, pictures) for data, size in corpora)
+    return {(data, size): Run(run.of(data=data, size=size), (), (), (), "", (0, 0)) for data, size in corpora}
 
 
-def section(run: Run, data: str, size: int, pictures: Sequence[str]) -> str:
+def section(part: Run, data: str, size: int, pictures: Sequence[str]) -> str:
     """One corpus."""
-    part = Run([result for result in run.results if (result.data, result.size) == (data, size)], (), (), (), "", (0, 0))
     limit = min(part.values("limit"))
     blocks = [
         f"## {size:,} images, {data}",
-        *(f"![p50 and recall by scope]({name})" for name in pictures if f"/{data}-{size}-" in name),
+        *(f"![p50 and recall by scope]({name})" for name in pictures if name.startswith(f"{data}-{size}-")),
         f"### Recall and p50 by scope\n\n`mixed` questions, {limit} rows wanted, one client: recall, p50 in ms.",
         by_scope(part, "mixed", limit, recall_and_p50),
         filter_story(part, limit),
@@ -77,9 +109,18 @@ def section(run: Run, data: str, size: int, pictures: Sequence[str]) -> str:
     return "\n" + "\n\n".join(blocks) + "\n"
 
 
-def by_scope(part: Run, kind: str, limit: int, shown: Callable[[Result], str], who: Sequence[str] = ()) -> str:
-    """A row for each contestant, a column for each scope."""
+def by_scope(
+    part: Run,
+    kind: str,
+    limit: int,
+    shown: Callable[[Result], str],
+    who: Sequence[str] = (),
+    *,
+    columns: Sequence[int | None] = (),
+) -> str:
+    """A table: a row for each contestant, a column for each scope. who, columns: only these, if any are named."""
     scopes = part.values("scope", kind=kind, limit=limit, clients=1)
+    scopes = [scope for scope in scopes if not columns or scope in columns]
     rows = []
     for contestant in who or part.values("contestant"):
         cells = [part.one(contestant=contestant, kind=kind, scope=scope, limit=limit, clients=1) for scope in scopes]

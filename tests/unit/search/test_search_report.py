@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from benchmarks.search.lines import read_lines
-from benchmarks.search.report import milliseconds, page, write_report
+from benchmarks.search.report import milliseconds, page, tables, write_report
 
 from pictograph.errors import ConfigurationError
 
@@ -62,7 +62,7 @@ def lines(tmp_path: Path) -> Path:
 
 
 def test_the_summary_has_a_row_for_each_contestant_and_says_which_rows_are_missing(lines: Path) -> None:
-    rows = page(read_lines(lines), "run.jsonl").splitlines()
+    rows = tables(read_lines(lines)).splitlines()
     assert "|  | 1,000 | everything |" in rows
     assert "| pictograph | 1.000, 2.00 | 1.000, 20.0 |" in rows
     assert "| pgvector | 0.100, 1.00 (5.2 of 50 rows) | 0.950, 1.50 |" in rows
@@ -73,12 +73,12 @@ def test_what_answers_say_of_themselves_stands_beside_their_recall(lines: Path) 
     with lines.open("a") as file:
         for scope, said in ((10, 1.0), (100, 0.0), (10_000, 0.5)):
             file.write(json.dumps(line("pictograph", scope, 0.99, 1.0, says_exact=said)) + "\n")
-    text = page(read_lines(lines), "run.jsonl")
+    text = tables(read_lines(lines))
     assert "| 0.990 exact, 1.00 | 0.990 approximate, 1.00 | 1.000, 2.00 | 0.990, 1.00 | 1.000, 20.0 |" in text
 
 
 def test_the_page_says_when_where_and_under_which_load_it_was_measured(lines: Path) -> None:
-    text = page(read_lines(lines), "run.jsonl", note="Provisional.")
+    text = page(read_lines(lines), "run", note="Provisional.")
     assert "**Provisional.** Measured 2026-11-22 at commit abc on Test CPU, 2 cores" in text
     assert "load average while it ran 1.5 to 4.0" in text
     assert "Not installed, and so not here: lancedb." in text
@@ -86,7 +86,7 @@ def test_the_page_says_when_where_and_under_which_load_it_was_measured(lines: Pa
 
 
 def test_the_page_tells_of_the_filter_the_service_the_clients_and_the_cost(lines: Path) -> None:
-    text = page(read_lines(lines), "run.jsonl")
+    text = tables(read_lines(lines))
     assert "mixed questions to 1,000 came back with 5.2 of 50 rows (recall 0.100)" in text
     assert "| pictograph-http | 4.25 (8.50) |" in text
     assert "| pictograph | 500 (4.00) | 900 (5.00) |" in text
@@ -101,10 +101,26 @@ def test_a_cell_measured_more_than_once_gives_the_median(lines: Path) -> None:
     assert read_lines(lines).of(contestant="pictograph", scope=1000, clients=1)[0].p50_ms == 4.0
 
 
-def test_the_report_brings_its_lines_along(lines: Path, tmp_path: Path) -> None:
-    write_report(lines, tmp_path / "docs/benchmarks")
-    assert (tmp_path / "docs/benchmarks/run.jsonl").read_text() == lines.read_text()
-    assert "](benchmarks/run.jsonl)" in (tmp_path / "docs/benchmarks.md").read_text()
+def test_the_short_page_shows_few_scopes_and_who_is_no_neighbour_is_left_to_the_tables(lines: Path) -> None:
+    with lines.open("a") as file:
+        file.write(json.dumps(line("pictograph-http-raw", 5000, 1.0, 7.0)) + "\n")
+        file.write(json.dumps(line("hnswlib", 1000, 1.0, 9.0)) + "\n")
+    text = page(read_lines(lines), "run")
+    assert "|  | 1,000 | everything |\n" in text
+    assert "| pictograph-http-raw | 1.000, 3.50 |  |\n" in text
+    assert "| hnswlib |" not in text
+
+
+def test_the_report_keeps_its_lines_and_tables_apart_from_the_page_that_links_to_them(
+    lines: Path, tmp_path: Path
+) -> None:
+    results, short_page = tmp_path / "benchmarks/results/2026-11-22", tmp_path / "docs/benchmarks.md"
+    write_report(lines, results, short_page)
+    assert (results / "search.jsonl").read_text() == lines.read_text()
+    assert (results / "search.md").read_text().startswith("# ")
+    for name in ("search.jsonl", "search.md"):
+        assert f"](../benchmarks/results/2026-11-22/{name})" in short_page.read_text()
+    assert sorted(path.name for path in short_page.parent.iterdir()) == ["benchmarks.md"]
 
 
 @pytest.mark.parametrize("content", ["", "no JSON\n", '{"question": "another"}\n'])
