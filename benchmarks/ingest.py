@@ -22,12 +22,13 @@ from pictograph.client import Client
 from pictograph.db.pool import Database
 from pictograph.encode.protocol import Encoder
 from pictograph.encode.registry import load_encoder
-from pictograph.pipeline import WORKING_SIDE_PX
-from pictograph.services import WORKER_LANES, keep_blas_quiet, open_services, open_worker, running_database
+from pictograph.ingest.pictures import WORKING_SIDE_PX
+from pictograph.services import open_services, running_database
 from pictograph.settings import Settings
 from pictograph.store.images import Place
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
+from pictograph.worker import WORKER_LANES, keep_blas_quiet, open_worker
 
 IMAGES = 600
 ROUNDS = 3
@@ -65,7 +66,7 @@ async def worker_rate(settings: Settings, conninfo: str, files: Sequence[bytes],
         for number, data in enumerate(files):
             await services.intake.receive(organization, Place(dataset.id, "/", f"{number}.jpg"), data)
         async with open_worker(settings, conninfo) as worker:
-            await worker.warm_up()
+            await worker.worker.work_once()
             stop = asyncio.Event()
             with measured(await waiting_images(services.database)) as rate:
                 running = asyncio.create_task(worker.run(stop))

@@ -13,7 +13,7 @@ from benchmarks.quality.folder import Photo
 from pictograph.encode.batching import encode_isolating, joined
 from pictograph.encode.protocol import Encoded, Encoder, FloatArray
 from pictograph.errors import ConfigurationError, PictographError
-from pictograph.pipeline import WORKING_SIDE_PX
+from pictograph.ingest.pictures import WORKING_SIDE_PX
 from pictograph.settings import available_cores
 from pictograph.tagging.assign import Assigner, Tagged
 from pictograph.tagging.measures import measure_picture

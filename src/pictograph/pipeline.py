@@ -3,59 +3,46 @@
 Intake      bytes -> checked -> blob kept -> [image row + job: ONE transaction]
 Processor   claim -> blob -> decode, in a process of its own -> encode -> judge
             -> [tags + encoding + search rows + job done: ONE transaction]
+
+The parts of these steps are in `ingest/`: pictures, judging, failures, sweep.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-import random
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
-from typing import Final
-
-import numpy as np
 
 from pictograph.db.pool import Connection, Database
-from pictograph.encode.batching import encode_isolating, joined
-from pictograph.encode.protocol import Encoded, Encoder, FloatArray
+from pictograph.encode.batching import encode_isolating
+from pictograph.encode.protocol import Encoded
 from pictograph.errors import (
-    BadImage,
-    BlobMissing,
     DatabaseAway,
     DatabaseStopping,
     NotFoundError,
-    StorageFull,
-    Unavailable,
-    WorkerLost,
 )
 from pictograph.index.writer import (
     Encoding,
-    fail_images,
     finish_images,
     known_encodings,
     lock_waiting,
     remove_from_index,
     save_encodings,
 )
-from pictograph.jobs.budget import ByteBudget
+from pictograph.ingest.failures import retry_or_fail
+from pictograph.ingest.judging import Model, TagRules, describe, tagged
+from pictograph.ingest.pictures import Pictures, Ready
+from pictograph.ingest.sweep import SWEEP_GRACE, Sweeper
 from pictograph.jobs.queue import (
-    SUSPECT_ATTEMPTS,
     Claim,
     Job,
     enqueue,
     enqueue_all,
     enqueue_replacements,
-    put_back,
-    retry_later,
-    set_aside,
 )
-from pictograph.jobs.retry import MAX_ATTEMPTS, delay_before_retry
-from pictograph.spaces.registry import SpaceRules, lock_rules, share_rules
+from pictograph.spaces.registry import lock_rules, share_rules
 from pictograph.store.blobs import BlobStore
 from pictograph.store.images import (
     Image,
@@ -72,47 +59,14 @@ from pictograph.store.images import (
     picture_sizes,
     restore_image,
 )
-from pictograph.store.leftovers import (
-    Unused,
-    forget_blobs,
-    forget_encodings,
-    forget_tag_changes,
-    last_leftover,
-    let_old_holds_go,
-    take_leftovers,
-    unused_of,
-)
 from pictograph.store.replacements import lock_image_at, replace_bytes, take_waiting_bytes
-from pictograph.store.thumbnails import delete_thumbnails, keep_thumbnails, missing_thumbnails
+from pictograph.store.thumbnails import delete_thumbnails
 from pictograph.store.tickets import Filled, Tickets, use_ticket
-from pictograph.tagging.assign import Assigner
-from pictograph.tagging.measures import measure_picture
-from pictograph.tagging.protocol import Tagger
-from pictograph.tagging.taxonomy import Taxonomy
-from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, SpaceId
-from pictograph.upload.bounded.estimate import estimated_bytes
+from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256
 from pictograph.upload.bounded.pool import PictureReaders
-from pictograph.upload.bounded.wanted import Wanted
 from pictograph.upload.facts import read_facts
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.picture import PictureFacts
-
-logger = logging.getLogger(__name__)
-
-SWEEP_GRACE: Final = timedelta(hours=1)
-"""How long an upload may take between the first byte that is kept and its image; then it must have died."""
-SWEPT_AT_ONCE: Final = 500
-"""Files that are deleted under one transaction, which locks their rows."""
-OUTAGE_PAUSE: Final = timedelta(seconds=10)
-"""Before an image is tried again that the blob store could not serve."""
-DELETED_AT_ONCE: Final = 16
-"""Files that are deleted at the same time: a store far away takes long for each."""
-FORGOTTEN_AFTER_SWEEPS: Final = 2
-"""Sweeps after which no note of a deleted image is left (migration 0012)."""
-QUICK_SHARE: Final = 0.1
-"""Of the seconds that one picture may take: what a picture may take in a batch, where others wait for it."""
-WORKING_SIDE_PX: Final = 384
-"""Pictures are decoded no smaller than this on their short side: pixel measures need about that much."""
 
 
 class Intake:
@@ -126,7 +80,7 @@ class Intake:
         self._images = images
         self._tickets = tickets
         self._limits = limits
-        self._changes_to_forget = FORGOTTEN_AFTER_SWEEPS
+        self._sweeper = Sweeper(database, blobs, tickets)
 
     async def receive(self, organization: OrganizationId, place: Place, data: bytes, *, replace: bool = False) -> Image:
         """One file, in one step. Raises ConflictError, BadImage, UnsupportedFormat, TooLarge.
@@ -194,45 +148,8 @@ class Intake:
         await self._database.write(lambda connection: delete_image(connection, image))
 
     async def sweep(self, grace: timedelta = SWEEP_GRACE) -> int:
-        """Removes what deletions for good have left: bytes, thumbnails, vectors, tags and scores that no image has.
-
-        grace: how long an upload may take between its first byte kept and its image. How many files went.
-        """
-        await self._tickets.sweep()
-        async with self._database.connection() as connection:
-            await let_old_holds_go(connection, grace)
-            last = await last_leftover(connection)
-        files = 0
-        while (swept := await self._database.write(lambda connection: self._sweep_some(connection, last))) is not None:
-            self._changes_to_forget = FORGOTTEN_AFTER_SWEEPS
-            files += swept
-        if self._changes_to_forget:
-            await self._database.write(forget_tag_changes)
-            self._changes_to_forget -= 1
-        return files
-
-    async def _sweep_some(self, connection: Connection, last: int) -> int | None:
-        """How many files went; None if nothing is left that was noted up to `last`."""
-        taken = await take_leftovers(connection, last, SWEPT_AT_ONCE)
-        if not taken:
-            return None
-        unused = await unused_of(connection, taken)
-        await forget_encodings(connection, [one.sha256 for one in unused])
-        turn = asyncio.Semaphore(DELETED_AT_ONCE)
-
-        async def delete_files(one: Unused) -> None:
-            async with turn:
-                await (delete_thumbnails(self._blobs, one.sha256) if one.is_held else self._blobs.delete(one.sha256))
-
-        try:  # none goes on once the rows are free again, where an upload may just be writing these bytes
-            async with asyncio.TaskGroup() as group:
-                for one in unused:
-                    group.create_task(delete_files(one))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from failed
-        gone = [one.sha256 for one in unused if not one.is_held]
-        await forget_blobs(connection, gone)
-        return len(gone)
+        """Removes what deletions for good have left; how many files went. grace: as in `Sweeper.sweep`."""
+        return await self._sweeper.sweep(grace)
 
     def _check(self, data: bytes) -> tuple[Sha256, PictureFacts]:
         return Sha256(hashlib.sha256(data).digest()), read_facts(data, self._limits)
@@ -275,39 +192,6 @@ async def replaced_or_new(connection: Connection, upload: Upload) -> ImageId:
     return taken.id
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A picture that only waits for the forward pass."""
-
-    prepared: FloatArray
-    measures: FloatArray
-    """float32 (M,): see tagging/measures.py."""
-    thumbnails: Mapping[int, bytes] = field(default_factory=dict)
-    """Those that were not kept yet, by their longer side."""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What processing needs beside the database: made once, in services.py."""
-
-    encoder: Encoder
-    tagger: Tagger | None
-    taxonomy: Taxonomy
-    space: SpaceId
-
-
-class Outage(Exception):
-    """The blob store is away or full: no image is at fault, so none fails for it, however long it lasts."""
-
-
-class DecoderEnded(Exception):
-    """Somebody ended the decoding process: perhaps the kernel, for want of memory, so the attempt counts."""
-
-
-class TooHeavyForBatch(Exception):
-    """The picture takes long or much memory: it gets a turn of its own, so that no other waits for it."""
-
-
 class Processor:
     """The half of the write path that the worker does."""
 
@@ -321,20 +205,17 @@ class Processor:
         threads: int,
         memory_bytes: int,
     ) -> None:
-        """memory_bytes: of all files and pictures in flight together; one that needs more than half goes by itself."""
+        """threads, memory_bytes: for decoding, as `Pictures` has them."""
         self._database = database
         self._blobs = blobs
         self._model = model
-        self._readers = readers
-        self._memory = ByteBudget(memory_bytes)
+        self._pictures = Pictures(blobs, model.encoder, readers, threads=threads, memory_bytes=memory_bytes)
         self._rules = TagRules(model.taxonomy)
-        self._decoders = ThreadPoolExecutor(threads, "decode")
         self._forward = ThreadPoolExecutor(1, "forward")
 
     def close(self) -> None:
         """Ends the threads and the decoding processes."""
-        self._readers.close()
-        self._decoders.shutdown()
+        self._pictures.close()
         self._forward.shutdown()
 
     async def process(self, claim: Claim) -> None:
@@ -355,7 +236,7 @@ class Processor:
             await save_encodings(connection, space.id, [tagged(encoding, assigner) for encoding in encodings])
             await finish_images(connection, space, claim.id, done, locked=locked)
             for job, error in failures:
-                await self._retry_or_fail(connection, space, claim, job, error, locked=locked)
+                await retry_or_fail(connection, space, claim, job, error, locked=locked)
 
         await self._database.write(step)
         await self._drop_orphans([encoding.sha256 for encoding in encodings])
@@ -364,84 +245,11 @@ class Processor:
         """One outcome per job, in order."""
         if not jobs:
             return []
-        prepared = await asyncio.gather(*(self._prepare(job, sizes.get(job.image_id)) for job in jobs))
+        prepared = await asyncio.gather(*(self._pictures.prepare(job, sizes.get(job.image_id)) for job in jobs))
         ready = [(job.sha256, item) for job, item in zip(jobs, prepared, strict=True) if isinstance(item, Ready)]
         loop = asyncio.get_running_loop()
         encoded = iter(await loop.run_in_executor(self._forward, self._encode_and_judge, ready))
         return [next(encoded) if isinstance(item, Ready) else item for item in prepared]
-
-    async def _prepare(self, job: Job, size: PictureSize | None) -> Ready | Exception:
-        try:
-            if job.attempts > MAX_ATTEMPTS:
-                raise WorkerLost(f"The worker ended {MAX_ATTEMPTS} times while it processed this image.")
-            alone = job.attempts > SUSPECT_ATTEMPTS
-            ready = await (self._decoded_alone(job.sha256) if alone else self._decoded_in_batch(job.sha256, size))
-            await self._keep_thumbnails(job.sha256, ready.thumbnails)
-            return ready
-        except BlobMissing as error:
-            return await self._why_missing(error)
-        except (Unavailable, StorageFull) as error:
-            return Outage(str(error))
-        except Exception as error:  # noqa: BLE001 - the per-job edge: whatever it is, it fails this picture alone
-            return error
-
-    async def _why_missing(self, error: BlobMissing) -> Exception:
-        try:
-            await self._blobs.require_itself()
-        except Unavailable as lost:
-            return Outage(str(lost))
-        return error
-
-    async def _decoded_in_batch(self, sha256: Sha256, size: PictureSize | None) -> Ready:
-        """Within what such a picture mostly takes, and quickly. Raises TooHeavyForBatch if that is not enough."""
-        budget = self._readers.budget
-        most = budget.memory_bytes
-        usual = min(most, estimated_bytes(size.content_type, size.size_bytes, size.pixels)) if size else most
-        if usual > self._memory.total_bytes // 2:
-            raise TooHeavyForBatch(f"it may take {usual:,} bytes of memory")
-        try:
-            return await self._read(sha256, usual, budget.seconds * QUICK_SHARE)
-        except BadImage as error:  # short of memory, decoders call a picture broken
-            raise TooHeavyForBatch(error.message) from error
-
-    async def _decoded_alone(self, sha256: Sha256) -> Ready:
-        """Within all that one picture may take."""
-        return await self._read(sha256, self._readers.budget.memory_bytes, self._readers.budget.seconds)
-
-    async def _read(self, sha256: Sha256, memory_bytes: int, seconds: float) -> Ready:
-        """Holds at most half of the memory in flight, so that the other half is always there for ordinary pictures."""
-        wanted = Wanted(
-            max(WORKING_SIDE_PX, self._model.encoder.spec.input_px),
-            tuple(await missing_thumbnails(self._blobs, sha256)),
-        )
-        async with self._memory.hold(min(memory_bytes, self._memory.total_bytes // 2)):
-            data = await self._blobs.get(sha256)
-            decode = partial(self._decode, data, wanted, memory_bytes, seconds)
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
-
-    def _decode(self, data: bytes, wanted: Wanted, memory_bytes: int, seconds: float) -> Ready:
-        try:
-            made = self._readers.read(data, wanted, memory_bytes=memory_bytes, seconds=seconds)
-        except Unavailable as error:
-            raise DecoderEnded(
-                f"{error.message} If the machine ran out of memory, lower the setting decode_memory_bytes."
-            ) from error
-        if made.picture is None:
-            raise ValueError("pixels were wanted")
-        return Ready(self._model.encoder.prepare(made.picture), measure_picture(made.picture), made.thumbnails)
-
-    async def _keep_thumbnails(self, sha256: Sha256, thumbnails: Mapping[int, bytes]) -> None:
-        try:
-            await keep_thumbnails(self._blobs, sha256, thumbnails)
-        except (Unavailable, StorageFull) as error:
-            logger.warning("A thumbnail could not be kept; the server makes it at the first request for it: %s", error)
-
-    async def _drop_orphans(self, sha256s: Sequence[Sha256]) -> None:
-        """Thumbnails of pictures that were deleted for good while they were processed."""
-        async with self._database.connection() as connection:
-            gone = await forgotten_blobs(connection, sha256s)
-        for sha256 in gone:
-            await delete_thumbnails(self._blobs, sha256)
 
     def _encode_and_judge(self, ready: Sequence[tuple[Sha256, Ready]]) -> list[Encoding | Exception]:
         results = encode_isolating(self._model.encoder, [item.prepared for _, item in ready], max(1, len(ready)))
@@ -449,77 +257,9 @@ class Processor:
         described = iter(describe(seen, self._model.tagger, self._rules.standard))
         return [result if isinstance(result, Exception) else next(described) for result in results]
 
-    async def _retry_or_fail(
-        self,
-        connection: Connection,
-        space: SpaceRules,
-        claim: Claim,
-        job: Job,
-        error: BaseException,
-        *,
-        locked: Sequence[ImageId],
-    ) -> None:
-        if isinstance(error, Outage):
-            await put_back(connection, claim, job, OUTAGE_PAUSE)
-            logger.warning("Image %s waits for the blob store: %s", job.image_id, error)
-            return
-        if isinstance(error, TooHeavyForBatch):
-            await set_aside(connection, claim, job)
-            logger.info("Image %s is decoded by itself, after others: %s", job.image_id, error)
-            return
-        delay = delay_before_retry(error, job.attempts, random.random())
-        if delay is None:
-            await fail_images(connection, space, claim.id, job.sha256, reason_of(error), locked=locked)
-            logger.info("Image %s failed: %s", job.image_id, reason_of(error))
-        else:
-            await retry_later(connection, claim, job, delay)
-            logger.warning("Image %s waits %.0f s for another attempt: %s", job.image_id, delay.total_seconds(), error)
-
-
-class TagRules:
-    """The taxonomy's assigner, and the one for the thresholds that people chose; made again when they change."""
-
-    def __init__(self, taxonomy: Taxonomy) -> None:
-        self._taxonomy = taxonomy
-        self.standard = Assigner(taxonomy)
-        self._chosen: tuple[dict[str, float], Assigner] = ({}, self.standard)
-
-    def assigner(self, thresholds: dict[str, float]) -> Assigner:
-        """The one for these thresholds, `{"objects/dog": 0.31}`."""
-        if thresholds != self._chosen[0]:
-            self._chosen = (thresholds, Assigner(self._taxonomy, thresholds))
-        return self._chosen[1]
-
-
-def describe(
-    seen: Sequence[tuple[Sha256, Ready, Encoded]], tagger: Tagger | None, assigner: Assigner
-) -> list[Encoding]:
-    """Encodings of what the network has seen (batches of one), with scores if the encoder brings a tagger."""
-    if tagger is None or not seen:
-        return [Encoding(sha256, encoded.vectors[0]) for sha256, _, encoded in seen]
-    measures = np.stack([item.measures for _, item, _ in seen])
-    batch = joined([encoded for _, _, encoded in seen])
-    near = assigner.near(tagger.scores(batch, measures))
-    return [
-        Encoding(
-            sha256,
-            encoded.vectors[0],
-            tagger=tagger.version,
-            tag_scores=scores,
-            measures=item.measures,
-            evidence=encoded.evidence[0],
-        )
-        for (sha256, item, encoded), scores in zip(seen, near, strict=True)
-    ]
-
-
-def tagged(encoding: Encoding, assigner: Assigner) -> Encoding:
-    """The encoding with the tags that its scores deserve; unchanged if it has none."""
-    if encoding.tag_scores is None:
-        return encoding
-    return replace(encoding, tags=assigner.tags(encoding.tag_scores))
-
-
-def reason_of(error: BaseException) -> str:
-    """What a person reads at the failed image."""
-    return str(error) or type(error).__name__
+    async def _drop_orphans(self, sha256s: Sequence[Sha256]) -> None:
+        """Deletes the thumbnails of pictures that were deleted for good while they were processed."""
+        async with self._database.connection() as connection:
+            gone = await forgotten_blobs(connection, sha256s)
+        for sha256 in gone:
+            await delete_thumbnails(self._blobs, sha256)

@@ -1,33 +1,27 @@
-"""Settings -> all objects, opened in order and closed in reverse. The only place where parts are put together."""
+"""Settings -> the server's objects, opened in order and closed in reverse; worker.py does so for a worker."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-
-from threadpoolctl import ThreadpoolController
 
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, is_for_tests, load_encoder, source_of
-from pictograph.errors import ConfigurationError, PictographError, wrong_value
+from pictograph.errors import ConfigurationError, wrong_value
 from pictograph.index.candidates import over_fetch
 from pictograph.index.code_service import CodesWhenLarge
 from pictograph.index.ranked import nearest_by_codes
 from pictograph.index.scopes import ScopeCounts
-from pictograph.jobs.queue import Backlog, Queue
-from pictograph.jobs.worker import Worker
+from pictograph.jobs.queue import Backlog
 from pictograph.models.choose import detect
 from pictograph.network import without_credentials
-from pictograph.pipeline import Intake, Model, Processor
+from pictograph.pipeline import Intake
 from pictograph.search.asked_tags import JudgedTags
 from pictograph.search.engine import SearchEngine
 from pictograph.search.execute import CodeSearch
@@ -48,8 +42,9 @@ from pictograph.store.room import Rooms
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tagging.library.retag import Retag
-from pictograph.tagging.library.taggers import stored_tagger, tagger_of
+from pictograph.tagging.library.taggers import stored_tagger
 from pictograph.tagging.library.thresholds import Thresholds
+from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy, load_taxonomy
 from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.upload.bounded.pool import PictureReaders
@@ -57,13 +52,6 @@ from pictograph.upload.bounded.wanted import DecodeBudget
 from pictograph.upload.limits import PictureLimits
 
 logger = logging.getLogger(__name__)
-
-WORKER_LANES = 2
-M_MMAP_THRESHOLD = -3
-"""glibc's malloc.h"""
-LARGE_BLOCK_BYTES = 16 * 1024 * 1024
-WATCH_S = 2.0
-"""How often a worker looks whether its space is still filled, and at what pace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +102,20 @@ def running_database(settings: Settings) -> Iterator[str]:
 async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Services]:
     """The server's objects. Raises SpaceMismatch if the data was embedded by another encoder."""
     async with AsyncExitStack() as closing:
-        database = Database(conninfo, max_connections=settings.max_connections)
-        await database.open()
-        closing.push_async_callback(database.close)
-        recognizing = Database(conninfo, max_connections=1)
-        await recognizing.open()
-        closing.push_async_callback(recognizing.close)
+        database, recognizing = await open_databases(settings, conninfo, closing)
         await open_space(settings, database)
         spaces, backlog, taxonomy = Spaces(database), Backlog(database), load_taxonomy()
         codes = CodesWhenLarge(database, max_bytes=settings.code_bytes)
         closing.push_async_callback(codes.close)
-        words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
-        closing.callback(words.close)
         blobs = await open_blobs(settings, database)
         thumbnails = Thumbnails(blobs, PictureReaders(limits_of(settings), budget_of(settings), processes=1))
         closing.callback(thumbnails.close)
         images, tickets = Images(database), Tickets(database)
-        judged = JudgedTags(spaces, lambda space: stored_tagger(database, space, taxonomy), taxonomy)
-        search = SearchEngine(
-            database, backlog, spaces, words, label_test(taxonomy), codes=code_search(codes), judged=judged
-        )
+        local_folder = None if settings.database_url else settings.data_folder
+
+        async def tagger(space: Space) -> Tagger | None:
+            return await stored_tagger(database, space, taxonomy)
+
         yield Services(
             settings=settings,
             database=database,
@@ -147,23 +129,44 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
-            search=search,
-            codes=codes,
-            rooms=Rooms(
+            search=SearchEngine(
                 database,
-                blobs,
-                None if settings.database_url else settings.data_folder,
-                warn_below_bytes=settings.min_free_bytes,
+                backlog,
+                spaces,
+                open_words(closing),
+                label_test(taxonomy),
+                codes=code_search(codes),
+                judged=JudgedTags(spaces, tagger, taxonomy),
             ),
+            codes=codes,
+            rooms=Rooms(database, blobs, local_folder, warn_below_bytes=settings.min_free_bytes),
             spaces=spaces,
             reindex=Reindex(database),
             taxonomy=taxonomy,
             thresholds=Thresholds(database, taxonomy),
-            retag=Retag(database, spaces, taxonomy, lambda space: stored_tagger(database, space, taxonomy)),
+            retag=Retag(database, spaces, taxonomy, tagger),
             scope_counts=ScopeCounts(database),
             image_counts=ImageCounts(database),
             name_changes=NameChanges(database),
         )
+
+
+async def open_databases(settings: Settings, conninfo: str, closing: AsyncExitStack) -> tuple[Database, Database]:
+    """Opens the pool of all requests, and a connection of its own for recognizing keys, which then never waits."""
+    databases = []
+    for connections in (settings.max_connections, 1):
+        database = Database(conninfo, max_connections=connections)
+        await database.open()
+        closing.push_async_callback(database.close)
+        databases.append(database)
+    return databases[0], databases[1]
+
+
+def open_words(closing: AsyncExitStack) -> WordReaders:
+    """What turns words into vectors; it loads an encoder with the first question of words."""
+    words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
+    closing.callback(words.close)
+    return words
 
 
 def code_search(codes: CodesWhenLarge) -> CodeSearch:
@@ -199,43 +202,6 @@ def named_encoder(name: str) -> tuple[str, EncoderSpec]:
     return source_of(chosen), describe_encoder(chosen)
 
 
-@asynccontextmanager
-async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceWorker]:
-    """A worker with its own connections, its own copy of the encoder and its own threads.
-
-    Raises SpaceMismatch if the data is neither embedded by its encoder nor on its way to it.
-    """
-    database = Database(conninfo, max_connections=WORKER_LANES + 2)
-    opening = asyncio.create_task(database.open())
-    if settings.encoder == AUTO:  # else the model, which takes longest, is loaded meanwhile
-        await opening
-    try:
-        spaces = Spaces(database)
-        chosen = await encoder_of_library(spaces) if settings.encoder == AUTO else settings.encoder
-        loading = asyncio.create_task(asyncio.to_thread(load_encoder, chosen, settings.threads))
-        await opening
-        blobs = await open_blobs(settings, database)
-        encoder = await loading
-        keep_blas_quiet()
-        give_large_blocks_back()
-        space = await spaces.join(encoder.spec, chosen)
-        taxonomy = load_taxonomy()
-        tagger = await tagger_of(database, space.id, encoder, taxonomy)
-        model = Model(encoder, tagger, taxonomy, space.id)
-        readers = PictureReaders(limits_of(settings), budget_of(settings), processes=settings.threads)
-        processor = Processor(
-            database, blobs, model, readers, threads=settings.threads, memory_bytes=settings.picture_bytes
-        )
-        queue = Queue(database, space.id, timedelta(seconds=settings.lease_s))
-        try:
-            worker = Worker(database, queue, processor.process, batch=settings.worker_batch, lanes=WORKER_LANES)
-            yield SpaceWorker(worker, spaces, space)
-        finally:
-            processor.close()
-    finally:
-        await database.close()
-
-
 async def start_reindex(reindex: Reindex, encoder: str, pace: float) -> Space:
     """Begins to move the library to the encoder of that name. Raises ValidationError if there is none here."""
     try:
@@ -250,76 +216,6 @@ def require_real_encoder(name: str) -> None:
     if is_for_tests(name):
         message = f"The encoder {name!r} is for tests: searches with it would find nothing alike. Name another."
         raise wrong_value("encoder", message)
-
-
-async def encoder_of_library(spaces: Spaces) -> str:
-    """What the data was embedded by. Raises ConfigurationError if no service has been started on it yet."""
-    active = await spaces.active()
-    if active is None:
-        raise ConfigurationError("This database has no library yet. Start the service first (pictograph serve).")
-    return active.source
-
-
-class SpaceWorker:
-    """A worker that ends when its space is no longer filled: after a reindex, or when one is cancelled."""
-
-    def __init__(self, worker: Worker, spaces: Spaces, space: Space) -> None:
-        self.space = space
-        self._worker = worker
-        self._spaces = spaces
-
-    @property
-    def is_stuck(self) -> bool:
-        """As `Worker.is_stuck`."""
-        return self._worker.is_stuck
-
-    async def warm_up(self) -> None:
-        """One batch; for benchmarks."""
-        await self._worker.work_once()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set or the space is retired; the batches at hand are finished first."""
-        ended = asyncio.Event()
-        watchers = [asyncio.create_task(self._watch(ended)), asyncio.create_task(self._relay(stop, ended))]
-        try:
-            await self._worker.run(ended)
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
-
-    async def _watch(self, ended: asyncio.Event) -> None:
-        while not ended.is_set():
-            with contextlib.suppress(PictographError):  # the database is away: the worker itself says so
-                now = await self._spaces.get(self.space.id)
-                if now is None or not now.is_live:
-                    logger.info("%s is no longer in use: this worker ends", self.space.encoder)
-                    ended.set()
-                else:
-                    self._worker.pace = 1.0 if now.active else now.pace
-            await asyncio.sleep(WATCH_S)
-
-    async def _relay(self, stop: asyncio.Event, ended: asyncio.Event) -> None:
-        await stop.wait()
-        ended.set()
-
-
-def keep_blas_quiet() -> None:
-    """One thread for NumPy's small matrix products.
-
-    OpenBLAS threads spin after each, on the cores that the encoder needs: a tenth of the processor time of an ingest.
-    """
-    ThreadpoolController().select(internal_api="openblas").limit(limits=1)
-
-
-def give_large_blocks_back() -> None:
-    """Memory of large files goes back to the system when it is freed.
-
-    By default glibc learns from the first large block that is freed to keep up to 32 MB of each later one, in every
-    thread. No effect where the C library is another.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def label_test(taxonomy: Taxonomy) -> Callable[[TagCategory, str], bool]:

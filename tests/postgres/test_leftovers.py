@@ -16,7 +16,8 @@ from pictograph.errors import DatabaseAway
 from pictograph.index.scopes import ScopeCounts
 from pictograph.index.tags import TagIndex
 from pictograph.index.writer import Encoding, save_encodings
-from pictograph.pipeline import FORGOTTEN_AFTER_SWEEPS, SWEEP_GRACE, Intake
+from pictograph.ingest.sweep import FORGOTTEN_AFTER_SWEEPS, SWEEP_GRACE
+from pictograph.pipeline import Intake
 from pictograph.server.app import SWEEP_EVERY_S
 from pictograph.store.blobs import BlobStore
 from pictograph.store.counts import ImageCounts

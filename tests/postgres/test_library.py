@@ -16,9 +16,10 @@ from obstore.store import MemoryStore
 from pictograph.db.pool import Database
 from pictograph.encode.noop import NoopEncoder
 from pictograph.errors import ConfigurationError, Unavailable
+from pictograph.ingest.judging import Model
 from pictograph.jobs.queue import Queue
-from pictograph.pipeline import Model, Processor
-from pictograph.services import open_services, open_worker
+from pictograph.pipeline import Processor
+from pictograph.services import open_services
 from pictograph.settings import Settings
 from pictograph.store.blobs import MARK, BlobStore
 from pictograph.store.library import require_own_blobs
@@ -27,6 +28,7 @@ from pictograph.types import Sha256
 from pictograph.upload.bounded.pool import PictureReaders
 from pictograph.upload.bounded.wanted import DecodeBudget
 from pictograph.upload.limits import PictureLimits
+from pictograph.worker import open_worker
 from support.pictures import picture_bytes
 from support.planting import Garden
 

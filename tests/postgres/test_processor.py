@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from pictograph import pipeline
 from pictograph.encode.noop import NoopEncoder
 from pictograph.encode.protocol import FloatArray
 from pictograph.encode.registry import load_encoder
 from pictograph.errors import TooCostly, Unavailable
+from pictograph.ingest import failures, pictures
+from pictograph.ingest.judging import Model
 from pictograph.jobs.queue import Queue
 from pictograph.jobs.retry import delay_before_retry
-from pictograph.pipeline import Model, Processor
+from pictograph.pipeline import Processor
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
 from pictograph.store.images import Image, Place
@@ -140,7 +141,7 @@ async def test_a_picture_above_the_budget_fails_by_name_and_alone(database_url: 
 async def test_a_picture_that_takes_more_than_such_pictures_mostly_do_is_given_all_there_is(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "estimated_bytes", lambda *_: 10_000_000)
+    monkeypatch.setattr(pictures, "estimated_bytes", lambda *_: 10_000_000)
     readers = Readers(DecodeBudget())
     async with bench(database_url, tmp_path, readers) as made:
         image = await made.upload("large.png", large_png())
@@ -168,7 +169,7 @@ async def test_a_picture_too_heavy_for_a_batch_keeps_no_other_waiting(database_u
 async def test_a_picture_that_takes_long_is_decoded_after_others_with_all_its_time(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = DecodeBudget().seconds * pipeline.QUICK_SHARE
+    quick = DecodeBudget().seconds * pictures.QUICK_SHARE
     read = PictureReaders.read
 
     def slow_in_a_batch(self: PictureReaders, source: bytes, wanted: Wanted, **limits: float) -> Made:
@@ -193,7 +194,7 @@ async def test_a_picture_whose_decoding_process_is_always_killed_fails_in_the_en
         raise Unavailable("The process that decodes pictures was ended from outside.")
 
     monkeypatch.setattr(PictureReaders, "read", killed)
-    monkeypatch.setattr(pipeline, "delay_before_retry", lambda *of: delay_before_retry(*of) and timedelta(0))
+    monkeypatch.setattr(failures, "delay_before_retry", lambda *of: delay_before_retry(*of) and timedelta(0))
     async with bench(database_url, tmp_path, Readers(DecodeBudget())) as made:
         image = await made.upload("a.jpg", picture_bytes(1))
         await made.work()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pictograph import Client, NotFoundError
-from pictograph.pipeline import FORGOTTEN_AFTER_SWEEPS
+from pictograph.ingest.sweep import FORGOTTEN_AFTER_SWEEPS
 from pictograph.wire import Dataset
 from support.pictures import picture_bytes
 from support.services import Service

@@ -13,7 +13,7 @@ import numpy as np
 from pictograph.db.pool import Connection
 from pictograph.encode.protocol import FloatArray
 from pictograph.index.writer import Encoding, finish_images, save_encodings
-from pictograph.pipeline import tagged
+from pictograph.ingest.judging import tagged
 from pictograph.spaces.registry import lock_rules
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images

@@ -156,7 +156,7 @@ async def teach_types(connection: Connection) -> None:
 
 
 class Database:
-    """A pool of connections to one database. Opened once, in services.py, and handed to whoever writes SQL."""
+    """A pool of connections to one database; services.py and worker.py open one and pass it to all that run SQL."""
 
     def __init__(self, conninfo: str, *, max_connections: int = 10) -> None:
         require_address(conninfo)

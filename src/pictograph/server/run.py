@@ -29,10 +29,11 @@ from pictograph.server.beats import Life
 from pictograph.server.connections import Connections, raise_file_limit
 from pictograph.server.encoder_choice import Fetch, settle_encoder
 from pictograph.server.protocol import GuardedProtocol
-from pictograph.services import open_blobs, open_space, open_worker, running_database
+from pictograph.services import open_blobs, open_space, running_database
 from pictograph.settings import AUTO, Settings
 from pictograph.store.keys import Keys
 from pictograph.store.library import Report
+from pictograph.worker import open_worker
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,140 @@
+"""Opens a worker: its connections, its encoder and tagger, and what fills one space with them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+from threadpoolctl import ThreadpoolController
+
+from pictograph.db.pool import Database
+from pictograph.encode.registry import load_encoder
+from pictograph.errors import ConfigurationError, PictographError
+from pictograph.ingest.judging import Model
+from pictograph.jobs.queue import Queue
+from pictograph.jobs.worker import Worker
+from pictograph.pipeline import Processor
+from pictograph.services import budget_of, limits_of, open_blobs
+from pictograph.settings import AUTO, Settings
+from pictograph.spaces.registry import Space, Spaces
+from pictograph.tagging.library.taggers import tagger_of
+from pictograph.tagging.taxonomy import load_taxonomy
+from pictograph.upload.bounded.pool import PictureReaders
+
+logger = logging.getLogger(__name__)
+
+WORKER_LANES: Final = 2
+M_MMAP_THRESHOLD: Final = -3
+"""glibc's malloc.h"""
+LARGE_BLOCK_BYTES: Final = 16 * 1024 * 1024
+WATCH_S: Final = 2.0
+"""How often a worker looks whether its space is still filled, and at what pace."""
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceWorker]:
+    """A worker with its own connections, its own copy of the encoder and its own threads.
+
+    Raises SpaceMismatch if the data is neither embedded by its encoder nor on its way to it.
+    """
+    database = Database(conninfo, max_connections=WORKER_LANES + 2)
+    opening = asyncio.create_task(database.open())
+    if settings.encoder == AUTO:  # else the model, which takes longest, is loaded meanwhile
+        await opening
+    try:
+        spaces = Spaces(database)
+        chosen = await encoder_of_library(spaces) if settings.encoder == AUTO else settings.encoder
+        loading = asyncio.create_task(asyncio.to_thread(load_encoder, chosen, settings.threads))
+        await opening
+        blobs = await open_blobs(settings, database)
+        encoder = await loading
+        keep_blas_quiet()
+        give_large_blocks_back()
+        space = await spaces.join(encoder.spec, chosen)
+        taxonomy = load_taxonomy()
+        tagger = await tagger_of(database, space.id, encoder, taxonomy)
+        model = Model(encoder, tagger, taxonomy, space.id)
+        readers = PictureReaders(limits_of(settings), budget_of(settings), processes=settings.threads)
+        processor = Processor(
+            database, blobs, model, readers, threads=settings.threads, memory_bytes=settings.picture_bytes
+        )
+        queue = Queue(database, space.id, timedelta(seconds=settings.lease_s))
+        try:
+            worker = Worker(database, queue, processor.process, batch=settings.worker_batch, lanes=WORKER_LANES)
+            yield SpaceWorker(worker, spaces, space)
+        finally:
+            processor.close()
+    finally:
+        await database.close()
+
+
+async def encoder_of_library(spaces: Spaces) -> str:
+    """What the data was embedded by. Raises ConfigurationError if no service has been started on it yet."""
+    active = await spaces.active()
+    if active is None:
+        raise ConfigurationError("This database has no library yet. Start the service first (pictograph serve).")
+    return active.source
+
+
+class SpaceWorker:
+    """A worker that ends when its space is no longer filled: after a reindex, or when one is cancelled."""
+
+    def __init__(self, worker: Worker, spaces: Spaces, space: Space) -> None:
+        self.space = space
+        self.worker = worker
+        self._spaces = spaces
+
+    @property
+    def is_stuck(self) -> bool:
+        """As `Worker.is_stuck`."""
+        return self.worker.is_stuck
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set or the space is retired; the batches at hand are finished first."""
+        ended = asyncio.Event()
+        watchers = [asyncio.create_task(self._watch(ended)), asyncio.create_task(self._relay(stop, ended))]
+        try:
+            await self.worker.run(ended)
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+    async def _watch(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(PictographError):  # the database is away: the worker itself says so
+                now = await self._spaces.get(self.space.id)
+                if now is None or not now.is_live:
+                    logger.info("%s is no longer in use: this worker ends", self.space.encoder)
+                    ended.set()
+                else:
+                    self.worker.pace = 1.0 if now.active else now.pace
+            await asyncio.sleep(WATCH_S)
+
+    async def _relay(self, stop: asyncio.Event, ended: asyncio.Event) -> None:
+        await stop.wait()
+        ended.set()
+
+
+def keep_blas_quiet() -> None:
+    """One thread for NumPy's small matrix products.
+
+    OpenBLAS threads spin after each, on the cores that the encoder needs: a tenth of the processor time of an ingest.
+    """
+    ThreadpoolController().select(internal_api="openblas").limit(limits=1)
+
+
+def give_large_blocks_back() -> None:
+    """Memory of large files goes back to the system when it is freed.
+
+    By default glibc learns from the first large block that is freed to keep up to 32 MB of each later one, in every
+    thread. No effect where the C library is another.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
