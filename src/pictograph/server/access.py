@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request, Response, Security
-from fastapi.security import APIKeyHeader
+from fastapi import Depends, Header, Request, Response
 
 from pictograph.db.pool import author
 from pictograph.errors import AuthError, ForbiddenError, NotFoundError
-from pictograph.server.idempotency import LONGEST, Once, only_value
+from pictograph.server.idempotency import LONGEST, WRITING, Once, only_value
 from pictograph.server.idempotency import writes as writes_once
 from pictograph.server.protocol import GuardedProtocol
 from pictograph.server.strict import Handler, Strict
@@ -19,7 +18,6 @@ from pictograph.store.keys import Caller
 from pictograph.types import OrganizationId, Role
 
 API_KEY_HEADER = "X-API-Key"
-API_KEY = APIKeyHeader(name=API_KEY_HEADER, auto_error=False, description="`pk_live_` and 64 hexadecimal digits.")
 
 
 def services_of(request: Request) -> Services:
@@ -28,12 +26,13 @@ def services_of(request: Request) -> Services:
     return services
 
 
-async def identify(request: Request, secret: Annotated[str | None, Security(API_KEY)] = None) -> Caller:
+async def identify(request: Request) -> Caller:
     """The caller behind `X-API-Key`, looked up once for a request. Raises AuthError."""
     known: Caller | None = getattr(request.state, "caller", None)
     if known:
         return known
     try:
+        secret = only_value(request, API_KEY_HEADER)
         request.state.caller = caller = await caller_with(services_of(request), secret)
     except AuthError:
         await refuse_in_turn(request)
@@ -87,10 +86,15 @@ def require_role(caller: Caller, role: Role) -> None:
         raise ForbiddenError(f"This needs a key with role {role} or higher; this key's role is {caller.role}.")
 
 
-def needs(role: Role) -> Callable[[Caller], Awaitable[Caller]]:
-    """A dependency: the caller, if the key's role is at least `role`. Raises ForbiddenError."""
+def needs(role: Role) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency: the caller, if the key's role is at least `role`. Raises ForbiddenError.
 
-    async def check(caller: Annotated[Caller, Depends(identify)]) -> Caller:
+    It depends on nothing itself, since FastAPI walks through all dependencies at every request. `described.py` declares
+    the key.
+    """
+
+    async def check(request: Request) -> Caller:
+        caller = await identify(request)
         require_role(caller, role)
         return caller
 
@@ -134,11 +138,13 @@ class KeyFirst(Strict):
         read_and_handle = self.reader()
         declared = {dependency.call for dependency in self.dependant.dependencies}
         checks = [check for check in (reads, writes, administers, runs) if check in declared]
+        may_write = not WRITING.isdisjoint(self.methods or ())
 
         async def handle_known_callers(request: Request) -> Response:
             for check in checks:
-                caller = await check(await identify(request, only_value(request, API_KEY_HEADER)))
-                author.set(caller.key_id)
+                caller = await check(request)
+                if may_write:  # noting an author takes a statement in every transaction
+                    author.set(caller.key_id)
             return await read_and_handle(request)
 
         return handle_known_callers

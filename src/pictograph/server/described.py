@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
+from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader
 
 from pictograph.naming import aliases_of, other_names
-from pictograph.server.access import KeyFirst, reads
+from pictograph.server.access import API_KEY_HEADER, KeyFirst, reads
 from pictograph.server.strict import JSON_BYTES, Strict, body_model
 
 Document = dict[str, Any]
@@ -34,6 +36,7 @@ REASONS: Final[Mapping[int, str]] = {
     503: "The database, the blob store or an embedding is not there just now: come back after `Retry-After` seconds.",
     507: "No room is left on the disk.",
 }
+KEY: Final = APIKeyHeader(name=API_KEY_HEADER, description="`pk_live_` and 64 hexadecimal digits.")
 ALWAYS: Final = (408, 414, 421, 422, 429, 431, 500)
 """Whatever is asked: these are said before the route is found."""
 WITH_BODY: Final = (400, 413, 415)
@@ -56,6 +59,9 @@ def describe(app: FastAPI, routes: Sequence[APIRoute]) -> None:
             for route in routes:
                 for method in route.methods or ():
                     describe_operation(document["paths"][route.path_format][method.lower()], route, method)
+            document["components"]["securitySchemes"] = {
+                KEY.scheme_name: jsonable_encoder(KEY.model, exclude_none=True)
+            }
             for unused in ("HTTPValidationError", "ValidationError"):
                 document["components"]["schemas"].pop(unused, None)
             app.openapi_schema = document | {"x-described": True}
@@ -78,6 +84,8 @@ def describe_operation(operation: Document, route: APIRoute, method: str) -> Non
         }
     if isinstance(route, Strict):
         describe_names(operation, route)
+        if needs_key(route.dependant):
+            operation["security"] = [{KEY.scheme_name: []}]
 
 
 def failure(status: int) -> Document:
@@ -142,7 +150,8 @@ def names_of(route: APIRoute) -> set[str]:
 
 
 def describe_names(operation: Document, route: Strict) -> None:
-    """Says which other names are taken, and how large a body may be."""
+    """Says which other names are taken, and how large a body may be; what must be given comes first."""
+    operation.get("parameters", []).sort(key=lambda parameter: not parameter["required"])
     aliases = aliases_of(route.query_names.known)
     for parameter in operation.get("parameters", ()):
         others = other_names(parameter["name"], aliases) if parameter["in"] == "query" else []

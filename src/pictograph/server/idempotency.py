@@ -136,7 +136,7 @@ def told_of(request: Request) -> ImageId | None:
 
 async def fingerprint(request: Request) -> bytes:
     """A hash of all that the request asks for. A form is hashed by its fields: its boundary is new at every try."""
-    asked = [request.method, request.scope["path"], request.scope["query_string"].decode("latin-1")]
+    asked = [request.method, request.scope["path"], str(request.query_params)]
     parts = [part.encode("utf-8", "surrogateescape") for part in asked]
     try:
         if isinstance(request, StrictRequest) and request.form_names is not None:

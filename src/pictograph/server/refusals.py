@@ -7,7 +7,6 @@ import time
 from typing import Final
 
 from fastapi import Request
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pictograph.errors import ApiError
@@ -50,11 +49,10 @@ class RefuseUnknownKeys:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith((API_PREFIX, KEYS_PREFIX)):
-            secret = Headers(scope=scope).get(API_KEY_HEADER)
-            if secret is not None:
-                request = Request(scope)
+            request = Request(scope)
+            if API_KEY_HEADER in request.headers:
                 try:
-                    await identify(request, secret)
+                    await identify(request)
                 except ApiError as error:
                     await answer(request, error)(scope, receive, send)
                     return

@@ -9,13 +9,13 @@ import json
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, get_args, get_origin
-from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from fastapi import Request, Response, params
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, QueryParams
 
 from pictograph.errors import NotFoundError, UnsupportedFormat, ValidationError, wrong_value
 from pictograph.naming import aliases_of, two_values, unknown_name
@@ -123,9 +123,20 @@ def body_model(dependant: Dependant) -> type[BaseModel] | None:
 
 
 class StrictRequest(Request):
-    """A request whose body is read with the same care."""
+    """A request whose query and body are read with the same care."""
 
     form_names: Names | None = None
+
+    def __init__(self, request: Request, names: Names) -> None:
+        """names: of the query. Raises ValidationError for unknown ones and for several values of one."""
+        super().__init__(request.scope, request.receive)
+        query = request.scope["query_string"]
+        self._by_declared_names = QueryParams(names.read(pairs_of(query)) if query else [])
+
+    @property
+    def query_params(self) -> QueryParams:
+        """The query by the declared names."""
+        return self._by_declared_names
 
     async def json(self) -> Any:
         """The body. Raises ValidationError for what is no JSON, or says a thing twice."""
@@ -201,13 +212,10 @@ class Strict(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             check_path(request.scope)
-            if request.scope["query_string"]:
-                pairs = names.read(pairs_of(request.scope["query_string"]))
-                request.scope["query_string"] = urlencode(pairs).encode()
+            strict = StrictRequest(request, names)
             if model is None and not forms.known:
-                return await handle(request)
-            check_content_type(request, is_form=bool(forms.known))
-            strict = StrictRequest(request.scope, request.receive)
+                return await handle(strict)
+            check_content_type(strict, is_form=bool(forms.known))
             strict.form_names = forms if forms.known else None
             if not forms.known:
                 request.scope.setdefault("state", {})["body_limit"] = JSON_BYTES

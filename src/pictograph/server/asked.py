@@ -1,0 +1,158 @@
+"""What the search routes read from the query string: one model for each kind of question.
+
+A new filter is a field of `Filters`: every route takes it then, and the OpenAPI document describes it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pictograph.errors import wrong_value
+from pictograph.index.tagged import TagFilter
+from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
+from pictograph.server.inputs import MAX_ID_SENT
+from pictograph.types import (
+    DEFAULT_LIMIT,
+    DEFAULT_TEXT_THRESHOLD,
+    DEFAULT_THRESHOLD,
+    MAX_CURSOR,
+    MAX_FOLDER_SENT,
+    MAX_LABEL,
+    MAX_LIMIT,
+    MAX_NAMED,
+    MAX_OFFSET,
+    MAX_TEXT,
+    TagMatch,
+)
+
+Label = Annotated[str, Field(max_length=MAX_LABEL)]
+Labels = Annotated[list[Label] | None, Field(max_length=200, description="Repeat the key for several tags.")]
+ImageId = Annotated[str, Field(max_length=MAX_ID_SENT)]
+Words = Annotated[str, Field(max_length=MAX_TEXT)]
+DatasetName = Annotated[str, Field(max_length=MAX_NAMED)]
+Folder = Annotated[str, Field(max_length=MAX_FOLDER_SENT)]
+Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Most rows to return; the cap is 500.")]
+Exact = Annotated[bool, Field(description="Only the exact answer, whatever it takes.")]
+Cursor = Annotated[str | None, Field(max_length=MAX_CURSOR, description="`next_cursor` of the page before.")]
+
+
+class Filters(BaseModel):
+    """Which images are looked at."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    objects: Labels = None
+    scenes: Labels = None
+    attributes: Labels = None
+    match: TagMatch = "any"
+    """How tags inside one category combine."""
+    directory_path: Folder | None = None
+    """Only this folder, with all below it."""
+
+    @property
+    def tags(self) -> TagFilter:
+        """What the images must carry: OR inside a category, AND across; absent categories do not filter."""
+        return tag_filter(given(self.objects), given(self.scenes), given(self.attributes), self.match)
+
+
+class TagCountsAsked(Filters):
+    """How often do tags occur?"""
+
+    dataset_name: DatasetName | None = None
+    """Name or UUID; absent: the whole organization."""
+
+
+class SimilarAsked(Filters):
+    """Which images look like this one?"""
+
+    image_id: ImageId
+    """UUID of the reference image."""
+    threshold: Threshold = DEFAULT_THRESHOLD
+    """Least cosine similarity; 0.6 is about related."""
+    directory_path: Folder | None = None
+    """Folder to search, with all below it. Absent: the reference's own; `/`: the dataset."""
+    limit: Limit = DEFAULT_LIMIT
+    exact: Exact = False
+    cursor: Cursor = None
+
+    def query(self) -> SimilarQuery:
+        """The question, checked. Raises NotFoundError, ValidationError."""
+        return SimilarQuery(parse_image_id(self.image_id), self.threshold, cursor=self.cursor, **scope_of(self))
+
+
+class TextAsked(TagCountsAsked):
+    """Which images show what these words say?"""
+
+    text: Words
+    """What the images show, in words."""
+    threshold: Threshold = DEFAULT_TEXT_THRESHOLD
+    """Least cosine; its scale is the encoder's own."""
+    limit: Limit = DEFAULT_LIMIT
+    exact: Exact = False
+    cursor: Cursor = None
+
+    def query(self) -> TextQuery:
+        """The question, checked. Raises ValidationError."""
+        return TextQuery(self.text, self.dataset_name, threshold=self.threshold, cursor=self.cursor, **scope_of(self))
+
+
+class ExplainAsked(Filters):
+    """How is a search by likeness or by words answered?"""
+
+    image_id: ImageId | None = None
+    """UUID of a reference image, or else `text`."""
+    text: Words | None = None
+    """Words, or else `image_id`."""
+    dataset_name: DatasetName | None = None
+    """With `text`: name or UUID."""
+    directory_path: Folder | None = None
+    """As in the search itself."""
+    threshold: Threshold | None = None
+    """Absent: the search's own default."""
+    limit: Limit = DEFAULT_LIMIT
+    exact: Exact = False
+
+    def query(self) -> SimilarQuery | TextQuery:
+        """The search that is explained, checked. Raises NotFoundError, and ValidationError unless it is exactly one."""
+        if (self.image_id is None) == (self.text is None):
+            raise wrong_value("image_id", "Pass exactly one of image_id and text: what is to be explained?")
+        if self.image_id is None:
+            return TextAsked(**self.model_dump(exclude_unset=True)).query()
+        if self.dataset_name is not None:
+            raise wrong_value("dataset_name", "dataset_name goes with text: a likeness search asks the image's own.")
+        return SimilarAsked(**self.model_dump(exclude_unset=True)).query()
+
+
+class ByTagsAsked(TagCountsAsked):
+    """Which images carry these tags?"""
+
+    limit: Limit = DEFAULT_LIMIT
+    offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)] = 0
+    cursor: Cursor = None
+
+    def query(self) -> TagQuery:
+        """The question, checked. Raises ValidationError."""
+        return TagQuery(
+            objects=given(self.objects),
+            scenes=given(self.scenes),
+            attributes=given(self.attributes),
+            dataset=self.dataset_name,
+            folder_path=self.directory_path,
+            match=self.match,
+            limit=self.limit,
+            offset=self.offset,
+            cursor=self.cursor,
+        )
+
+
+def scope_of(asked: SimilarAsked | TextAsked) -> dict[str, Any]:
+    """What searches by likeness and by words have in common."""
+    return {"limit": asked.limit, "folder_path": asked.directory_path, "exact": asked.exact, "tags": asked.tags}
+
+
+def given(labels: list[str] | None) -> list[str] | None:
+    """`objects=` means an empty category; a blank among real tags is dropped."""
+    return None if labels is None else [label for label in labels if label.strip()]
