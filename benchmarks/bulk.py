@@ -21,13 +21,13 @@ from uuid import uuid4
 import numpy as np
 
 from benchmarks.common import Rate, measured, median, report
+from pictograph.bulk.images import BulkImages, new_ids, tag_documents
+from pictograph.bulk.load import bulk_load, embedding_columns, make_folders
 from pictograph.db.binary_copy import SLICE, copy_rows, laid_out
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.bulk import bulk_load, embedding_columns, make_folders
-from pictograph.index.bulk_images import BulkImages, new_ids
 from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
@@ -55,7 +55,7 @@ def random_images(folder_ids: np.ndarray, random: np.random.Generator) -> BulkIm
         widths_px=np.full(count, 1024),
         heights_px=np.full(count, 768),
         vectors=vectors.astype(np.float16),
-        tags=[TAGS[number % len(TAGS)] for number in range(count)],
+        tags=tag_documents([TAGS[number % len(TAGS)] for number in range(count)]),
     )
 
 

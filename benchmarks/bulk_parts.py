@@ -24,13 +24,13 @@ import numpy as np
 
 from benchmarks.bulk import FOLDERS, random_images
 from benchmarks.common import median, report
+from pictograph.bulk import load as bulk
+from pictograph.bulk.images import BulkImages
 from pictograph.db.binary_copy import copy_rows
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
-from pictograph.index import bulk
-from pictograph.index.bulk_images import BulkImages
 from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys

@@ -21,11 +21,11 @@ import numpy as np
 
 from benchmarks.bulk import FOLDERS, random_images
 from benchmarks.common import measured, median, report
+from pictograph.bulk.load import bulk_load, make_folders
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.bulk import bulk_load, make_folders
 from pictograph.index.scopes import ScopeCounts
 from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Datasets

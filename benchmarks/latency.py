@@ -34,13 +34,13 @@ import numpy as np
 import uvloop
 
 from benchmarks.common import median, percentiles_ms, report
+from pictograph.bulk.images import BulkImages, Halves, new_ids, tag_documents
+from pictograph.bulk.load import bulk_load, make_folders
 from pictograph.client import Client
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
 from pictograph.errors import PictographError
-from pictograph.index.bulk import bulk_load, make_folders
-from pictograph.index.bulk_images import BulkImages, Halves, new_ids
 from pictograph.search.query import SimilarQuery, TagQuery
 from pictograph.services import open_blobs, open_services, running_database
 from pictograph.settings import Settings
@@ -147,7 +147,7 @@ def images_of(count: int, folder_id: int) -> BulkImages:
         widths_px=np.full(count, 1024),
         heights_px=np.full(count, 768),
         vectors=random_vectors(count),
-        tags=random_tags(count),
+        tags=tag_documents(random_tags(count)),
     )
 
 

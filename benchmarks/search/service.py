@@ -22,13 +22,13 @@ import numpy as np
 from benchmarks.common import descendants, memory_mb
 from benchmarks.search.contestant import Answer, Search, anonymous_mb
 from benchmarks.search.data import CHUNK, Data, Question
+from pictograph.bulk.images import BulkImages, Halves, new_ids
+from pictograph.bulk.load import bulk_load, make_folders
 from pictograph.client import Client
 from pictograph.client.config import resolve_config
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
 from pictograph.errors import PictographError
-from pictograph.index.bulk import bulk_load, make_folders
-from pictograph.index.bulk_images import BulkImages, Halves, new_ids
 from pictograph.index.code_service import WORTH_IT_FROM
 from pictograph.search.query import SimilarQuery
 from pictograph.services import Services, open_blobs, open_services, running_database

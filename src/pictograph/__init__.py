@@ -18,7 +18,7 @@ from pictograph.version import __version__
 __distribution__ = "pictograph-search"
 
 if TYPE_CHECKING:
-    from pictograph.client import AsyncClient, Client, ListPage, SearchResults, TaggedResults
+    from pictograph.client import AsyncClient, Client, ImportReport, ListPage, SearchResults, TaggedResults
     from pictograph.errors import (
         ApiError,
         AuthError,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         LockTimeout,
         MethodNotAllowed,
         ModelDamaged,
+        NoBytes,
         NotFoundError,
         NotSupported,
         PictographError,
@@ -86,10 +87,12 @@ __all__ = [
     "ForbiddenError",
     "HeadTooLarge",
     "IdempotencyConflict",
+    "ImportReport",
     "ListPage",
     "LockTimeout",
     "MethodNotAllowed",
     "ModelDamaged",
+    "NoBytes",
     "NotFoundError",
     "NotSupported",
     "PictographError",
@@ -117,6 +120,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pictograph' has no attribute {name!r}")
-    of_client = ("Client", "AsyncClient", "ListPage", "SearchResults", "TaggedResults")
+    of_client = ("Client", "AsyncClient", "ImportReport", "ListPage", "SearchResults", "TaggedResults")
     home = "pictograph.client" if name in of_client else "pictograph.errors"
     return getattr(import_module(home), name)

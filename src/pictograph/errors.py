@@ -10,6 +10,7 @@ PictographError
 │   ├── SlowSender            408   the body of a request did not come
 │   ├── ConflictError         409   the name is taken
 │   │   ├── EmbeddingFailed         the reference image could not be embedded
+│   │   ├── NoBytes                 the image was imported as a vector; its picture is not here
 │   │   ├── IdempotencyConflict     this Idempotency-Key came with another request
 │   │   └── SpaceMismatch           two models' vectors would be compared
 │   ├── ValidationError       422   (and 400) a value is wrong; the message names it and the fix
@@ -159,6 +160,12 @@ class EmbeddingFailed(ConflictError):
     """The reference image could not be embedded; the message carries the reason."""
 
     code = "embedding_failed"
+
+
+class NoBytes(ConflictError):
+    """The image was imported as a vector: there is no picture to show, to download or to encode again."""
+
+    code = "no_bytes"
 
 
 class IdempotencyConflict(ConflictError):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
+from pictograph.bulk.door import VectorDoor
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
@@ -81,6 +82,7 @@ class Services:
     name_changes: NameChanges
     codes: CodesWhenLarge
     rooms: Rooms
+    vectors: VectorDoor
 
 
 @contextmanager
@@ -148,6 +150,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             scope_counts=ScopeCounts(database),
             image_counts=ImageCounts(database),
             name_changes=NameChanges(database),
+            vectors=VectorDoor(database, spaces, label_test(taxonomy)),
         )
 
 

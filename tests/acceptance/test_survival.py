@@ -26,10 +26,10 @@ from psycopg import AsyncConnection
 
 from acceptance.processes import Place, send, until
 from acceptance.test_crashes import SHORT_LEASE, database
+from pictograph.bulk.images import BulkImages, new_ids, tag_documents
+from pictograph.bulk.load import bulk_load, make_folders
 from pictograph.client import Client
 from pictograph.errors import ConflictError, PictographError
-from pictograph.index.bulk import bulk_load, make_folders
-from pictograph.index.bulk_images import BulkImages, new_ids
 from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES, Tags
 from support.pictures import picture_bytes
@@ -91,7 +91,7 @@ def images_of(count: int, folder_ids: npt.NDArray[np.int64], seed: int) -> BulkI
         widths_px=np.full(count, 640),
         heights_px=np.full(count, 480),
         vectors=vectors.astype(np.float16),
-        tags=[some_tags(number) for number in range(count)],
+        tags=tag_documents([some_tags(number) for number in range(count)]),
     )
 
 

@@ -239,3 +239,17 @@ async def test_no_thumbnail_is_left_of_an_image_deleted_while_it_is_processed(
         encoder.go_on.set()
         await working
         assert await made.missing(image) == [SIDE_PX]
+
+
+async def test_an_image_without_bytes_fails_at_once_with_the_reason(database_url: str, tmp_path: Path) -> None:
+    async with bench(database_url, tmp_path, Readers(DecodeBudget())) as here:
+        image = await here.upload("a.jpg", picture_bytes())
+        async with here.services.database.connection() as connection:
+            await connection.execute("UPDATE blob SET has_bytes = false")
+        await here.work_batch()
+        async with here.services.database.connection() as connection:
+            row = await (
+                await connection.execute("SELECT state, reason FROM image WHERE id = %s", [image.id])
+            ).fetchone()
+        assert row is not None
+        assert (row[0], "imported as a vector" in row[1]) == ("failed", True)

@@ -24,10 +24,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from psycopg.types.json import Jsonb
 
 from pictograph import Client
+from pictograph.bulk.images import BulkImages, new_ids, tag_documents
+from pictograph.bulk.load import bulk_load, make_folders
 from pictograph.db.pool import Database
 from pictograph.encode.protocol import EncoderSpec
-from pictograph.index.bulk import bulk_load, make_folders
-from pictograph.index.bulk_images import BulkImages, new_ids
 from pictograph.spaces.registry import Spaces
 from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES, DatasetId, Tags
@@ -110,7 +110,7 @@ def made_up(count: int, folders: np.ndarray) -> BulkImages:
         widths_px=np.full(count, 640),
         heights_px=np.full(count, 480),
         vectors=vectors.astype(np.float16),
-        tags=made_up_tags(count, random),
+        tags=tag_documents(made_up_tags(count, random)),
     )
 
 

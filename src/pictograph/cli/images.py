@@ -170,6 +170,12 @@ def show(rows: list[Image], *, as_json: bool) -> None:
 
 def cells_of(rows: Sequence[Image]) -> Iterable[Sequence[object]]:
     return (
-        (r.id, f"{r.folder_path.rstrip('/')}/{r.filename}", r.state, f"{r.width}x{r.height}", r.reason or "")
+        (
+            r.id,
+            f"{r.folder_path.rstrip('/')}/{r.filename}",
+            r.state,
+            f"{r.width}x{r.height}" if r.width else "",
+            r.reason or "",
+        )
         for r in rows
     )

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from pictograph.cli import datasets, history, images, keys, models, reindex, search, service, tags, tune, upload
+from pictograph.cli import (
+    datasets,
+    history,
+    images,
+    keys,
+    models,
+    reindex,
+    search,
+    service,
+    tags,
+    tune,
+    upload,
+    vectors,
+)
 from pictograph.cli.connection import Connection
 from pictograph.cli.failures import EXIT_HELP, carried_out, wants_json
 from pictograph.cli.streams import set_up_streams
@@ -28,6 +41,7 @@ app.command()(service.serve)
 app.command()(service.worker)
 app.command()(service.status)
 app.command()(upload.upload)
+app.command("import")(vectors.import_vectors)
 app.command()(history.history)
 app.command()(reindex.reindex)
 app.command(hidden=True)(tune.tune)

@@ -123,8 +123,10 @@ class BarUpdate:
     """Moves one bar."""
 
     def __init__(self, bar: Progress, what: str, total: int | None) -> None:
-        self._bar = bar
+        self._bar, self._what = bar, what
         self._task = bar.add_task(what, total=total)
 
-    def __call__(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
+    def __call__(self, done: int, total: int | None, *, note: str = "") -> None:
+        """note: stands behind the bar's own words."""
+        what = f"{self._what} ({note})" if note else self._what
+        self._bar.update(self._task, completed=done, total=total, description=what)

@@ -111,6 +111,11 @@ def show(status: Reindex, *, as_json: bool) -> None:
             ("image", "file", "why"),
             ((row.image_id, row.filename, row.reason) for row in status.examples),
         )
+    if status.left_behind:
+        console.print(
+            f"{status.left_behind} of them were imported as vectors, so there is no picture to encode again: import "
+            "vectors of the new encoder for them (pictograph import --replace) once the library has it."
+        )
     if status.state == "needs_decision":
         console.print(
             "They would be lost to searches, so it waits for you:\n"

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from os import PathLike
 from types import TracebackType
 from typing import TypeVar
@@ -30,8 +31,10 @@ from pictograph.client.directory import (
 )
 from pictograph.client.local_service import LocalService
 from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause_after
-from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
+from pictograph.client.results import ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
+from pictograph.client.vectors import VectorSource, batches_of, note, open_sources
+from pictograph.client.vectors import begun as begun_import
 from pictograph.client.walk import LocalFile, given_path, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
 from pictograph.types import (
@@ -460,6 +463,47 @@ class AsyncDatasets:
         """As `Datasets.retry_failed`."""
         return await self._transport.send(calls.retry_failed_images(dataset))
 
+    async def import_vectors(
+        self,
+        dataset: str,
+        sources: VectorSource | Sequence[VectorSource],
+        *,
+        encoder: str | None = None,
+        replace: bool = False,
+        create_if_missing: bool = True,
+        workers: int = 2,
+        progress: Callable[[ImportReport], None] | None = None,
+        report: ImportReport | None = None,
+    ) -> ImportReport:
+        """As `Datasets.import_vectors`."""
+        files = await asyncio.to_thread(open_sources, sources, encoder)
+        if create_if_missing:
+            await ensure_dataset(self._transport, dataset)
+        begun = begun_import(report, dataset, files)
+        patience, reading = Patience(), asyncio.Lock()
+        batches = chain.from_iterable(map(batches_of, files))
+
+        async def send_the_rest() -> None:
+            while True:
+                async with reading:  # a generator gives one at a time
+                    batch = await asyncio.to_thread(next, batches, None)
+                if batch is None:
+                    return
+                call = calls.import_vectors(dataset, batch, replace)
+                try:
+                    outcome: wire.ImportedVectors | Exception = await self._transport.send(call, patience=patience)
+                except PictographError as error:
+                    outcome = error
+                note(begun, batch, outcome, progress)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(max(1, workers)):
+                    group.create_task(send_the_rest())
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        return begun
+
     async def wait_until_processed(
         self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None
     ) -> wire.Progress:
@@ -516,7 +560,7 @@ class AsyncImages:
             local_files, given_path(directory), folder_path, preserve_structure=preserve_structure
         )
         if create_if_missing:
-            await self._ensure_dataset(dataset_name)
+            await ensure_dataset(self._transport, dataset_name)
         report = begun(report, dataset_name, found)
         for batch in batches(one_of_each_place(found.files, report)):
             patience = Patience()
@@ -567,12 +611,6 @@ class AsyncImages:
             return await self._transport.send(call, patience=patience)
         except PictographError as error:
             return error
-
-    async def _ensure_dataset(self, dataset_name: str) -> None:
-        try:
-            await self._transport.send(calls.get_dataset(dataset_name))
-        except NotFoundError:
-            await self._transport.send(calls.create_dataset(dataset_name, None))
 
     async def _try_upload(self, dataset_name: str, file: LocalFile, patience: Patience) -> wire.Image | Exception:
         try:
@@ -644,6 +682,14 @@ class AsyncImages:
     async def restore(self, image_id: str) -> wire.Image:
         """As `Images.restore`."""
         return await self._transport.send(calls.restore_image(image_id))
+
+
+async def ensure_dataset(transport: AsyncTransport, name: str) -> None:
+    """As its twin."""
+    try:
+        await transport.send(calls.get_dataset(name))
+    except NotFoundError:
+        await transport.send(calls.create_dataset(name, None))
 
 
 class AsyncKeys:

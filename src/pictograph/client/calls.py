@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -16,6 +16,7 @@ import pydantic
 from pictograph import wire
 from pictograph.client.results import ListPage, SearchResults
 from pictograph.client.retry import parse_retry_after
+from pictograph.client.vectors import VectorBatch
 from pictograph.errors import (
     ApiError,
     ConfigurationError,
@@ -26,6 +27,7 @@ from pictograph.errors import (
     wrong_value,
 )
 from pictograph.types import ImageState, Role, TagCategory, TagMatch
+from pictograph.wire.vectors import ARROW_STREAM
 
 Result = TypeVar("Result")
 Model = TypeVar("Model", bound=pydantic.BaseModel)
@@ -46,13 +48,15 @@ class Call(Generic[Result]):
     file: tuple[str, bytes] | None = None
     """Filename and bytes of the picture in a form."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    """A body that is neither JSON nor a form; `headers` say what it is."""
 
     def with_idempotency_key(self) -> Call[Result]:
         """The same key on every retry, so that a write whose answer was lost is not done twice."""
         if self.method not in WRITING:
             return self
         headers = {**self.headers, "Idempotency-Key": uuid.uuid4().hex}
-        return Call(self.method, self.path, self.read, self.query, self.json, self.form, self.file, headers)
+        return replace(self, headers=headers)
 
     def arguments(self) -> dict[str, Any]:
         """For httpx's `request`."""
@@ -61,6 +65,8 @@ class Call(Generic[Result]):
             arguments["params"] = list(self.query)
         if self.json is not None:
             arguments["json"] = self.json
+        if self.content is not None:
+            arguments["content"] = self.content
         if self.file is not None:
             arguments |= {"data": dict(self.form or {}), "files": {"file": self.file}}
         return arguments
@@ -247,6 +253,18 @@ def dataset_progress(dataset: str) -> Call[wire.Progress]:
 
 def retry_failed_images(dataset: str) -> Call[int]:
     return Call("POST", dataset_path(dataset, "retry-failed"), lambda r: parse(wire.Data[wire.Retried], r).data.images)
+
+
+def import_vectors(dataset: str, batch: VectorBatch, replace: bool) -> Call[wire.ImportedVectors]:
+    query = [("encoder", batch.encoder), *([("replace", "true")] if replace else [])]
+    return Call(
+        "POST",
+        dataset_path(dataset, "vectors"),
+        lambda r: parse(wire.Data[wire.ImportedVectors], r).data,
+        query,
+        headers={"Content-Type": ARROW_STREAM},
+        content=batch.body,
+    )
 
 
 def upload_image(dataset: str, filename: str, folder_path: str, data: bytes, replace: bool = False) -> Call[wire.Image]:

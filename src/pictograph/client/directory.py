@@ -123,6 +123,8 @@ def compared(taken: tuple[LocalFile, KnownImage]) -> str | OSError | None:
 def difference_of(path: Path, image: KnownImage) -> str | None:
     """What a file and an image differ in; None if they are the same bytes. Bytes on their way count as there."""
     size, archived = path.stat().st_size, " (archived)" if image.is_archived else ""
+    if image.sha256 is None and image.next_sha256 is None:
+        return f"the image in the dataset{archived} was imported as a vector and has no bytes"
     there = image.file_size if image.next_file_size is None else image.next_file_size
     if size != there:
         return f"{size:,} bytes here, {there:,} bytes in the dataset{archived}"

@@ -227,3 +227,56 @@ class UploadReport:
     def success(self) -> bool:
         """True if every file was read, and every picture of a kind that the service reads is in the dataset now."""
         return not self.failures and not self.unreadable and not self.different
+
+
+@dataclass(frozen=True, slots=True)
+class DifferentRow:
+    """One row of a file of vectors that is other than the image that has its folder and filename."""
+
+    source: str
+    """The file."""
+    row: int
+    """Of the file, from 0."""
+    image_id: str
+    """UUID of the image in the dataset."""
+    folder_path: str
+    """`/`, or `/a/b`."""
+    filename: str
+    """Its name within its folder."""
+    reason: str
+    """What differs."""
+
+
+@dataclass(slots=True, repr=False)
+class ImportReport:
+    """What became of the rows of files of vectors."""
+
+    dataset_name: str
+    rows: int | None = None
+    """In all files; None where a file does not say before it is read."""
+    imported: int = 0
+    """New images, which are found from now on."""
+    skipped: int = 0
+    """Rows that were there already: same folder, same name, same vector, tags and facts."""
+    restored: int = 0
+    """Rows that were there already, but archived: they are found again."""
+    replaced: int = 0
+    """Images that got the vector, the tags and the facts of their rows, because `replace` asked for that."""
+    different: list[DifferentRow] = field(default_factory=list)
+    """Rows of which nothing was stored, because another image has their place."""
+    ignored_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of each file, the columns of which nothing was stored, if there are any."""
+
+    def __repr__(self) -> str:
+        counts = (f"{name}={getattr(self, name)}" for name in ("rows", "imported", "skipped", "restored", "replaced"))
+        return f"ImportReport({self.dataset_name!r}, {', '.join(counts)}, different={len(self.different)})"
+
+    @property
+    def done(self) -> int:
+        """Rows whose fate is known."""
+        return self.imported + self.skipped + self.restored + self.replaced + len(self.different)
+
+    @property
+    def success(self) -> bool:
+        """True if every row that was sent is in the dataset now."""
+        return not self.different

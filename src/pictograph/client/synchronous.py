@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from os import PathLike
 from types import TracebackType
 from typing import TypeVar
@@ -31,8 +32,10 @@ from pictograph.client.directory import (
 )
 from pictograph.client.local_service import LocalService
 from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause, pause_after
-from pictograph.client.results import ListPage, SearchResults, TaggedResults, UploadReport
+from pictograph.client.results import ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.threads import side_by_side
+from pictograph.client.vectors import VectorBatch, VectorSource, batches_of, note, open_sources
+from pictograph.client.vectors import begun as begun_import
 from pictograph.client.walk import LocalFile, given_path, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
 from pictograph.network import Route
@@ -557,6 +560,47 @@ class Datasets:
         """Processes the images that failed once more; how many. Raises NotFoundError, ForbiddenError (below member)."""
         return self._transport.send(calls.retry_failed_images(dataset))
 
+    def import_vectors(
+        self,
+        dataset: str,
+        sources: VectorSource | Sequence[VectorSource],
+        *,
+        encoder: str | None = None,
+        replace: bool = False,
+        create_if_missing: bool = True,
+        workers: int = 2,
+        progress: Callable[[ImportReport], None] | None = None,
+        report: ImportReport | None = None,
+    ) -> ImportReport:
+        """Stores vectors that the service's encoder made elsewhere; run it again to go on where it stopped.
+
+        sources: a Parquet or Arrow file, a list of them, or a Table of pyarrow, with the columns `filename` and
+        `folder_path` (or `path`, or `id`) and `vector`; those of an export may follow: `objects`, `scenes`,
+        `attributes`, `width`, `height`, `file_size`, `content_type`, `created_at`. encoder: fingerprint of what made
+        the vectors, as `ready().fingerprint` names it; None takes what the file says. Images that come so are found at
+        once; they have no bytes. What is there already is skipped, what differs is in the report's `different`, unless
+        replace=True: then images without bytes get the vectors, tags and facts of their rows. Rows go in requests of
+        some thousands, each stored as a whole or not at all, `workers` at a time. progress: called after each. A
+        service that is busy or starts again is waited for, up to ten minutes. report: an empty one of yours, to read
+        what has arrived when the call is interrupted. Needs pyarrow (the extra `vectors`).
+        Raises ValidationError (another encoder, unknown tags, a wrong row, which it names with its column),
+        ConfigurationError (no pyarrow), NotFoundError, ...
+        """
+        files = open_sources(sources, encoder)
+        if create_if_missing:
+            ensure_dataset(self._transport, dataset)
+        report = begun_import(report, dataset, files)
+        patience = Patience()
+
+        def send(batch: VectorBatch) -> wire.ImportedVectors:
+            return self._transport.send(calls.import_vectors(dataset, batch, replace), patience=patience)
+
+        batches = chain.from_iterable(map(batches_of, files))
+        with closing(side_by_side(send, batches, workers, patience.stopped)) as outcomes:
+            for batch, outcome in outcomes:
+                note(report, batch, outcome, progress)
+        return report
+
     def wait_until_processed(
         self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None
     ) -> wire.Progress:
@@ -634,7 +678,7 @@ class Images:
         """
         found = local_files(given_path(directory), folder_path, preserve_structure=preserve_structure)
         if create_if_missing:
-            self._ensure_dataset(dataset_name)
+            ensure_dataset(self._transport, dataset_name)
         report = begun(report, dataset_name, found)
         for batch in batches(one_of_each_place(found.files, report)):
             patience = Patience()
@@ -673,12 +717,6 @@ class Images:
             return self._transport.send(call, patience=patience)
         except PictographError as error:
             return error
-
-    def _ensure_dataset(self, dataset_name: str) -> None:
-        try:
-            self._transport.send(calls.get_dataset(dataset_name))
-        except NotFoundError:
-            self._transport.send(calls.create_dataset(dataset_name, None))
 
     def _try_upload(self, dataset_name: str, file: LocalFile, patience: Patience) -> wire.Image | Exception:
         try:
@@ -760,6 +798,14 @@ class Images:
     def restore(self, image_id: str) -> wire.Image:
         """Brings an archived image back into every search. Raises NotFoundError."""
         return self._transport.send(calls.restore_image(image_id))
+
+
+def ensure_dataset(transport: Transport, name: str) -> None:
+    """Makes the dataset if there is none of that name."""
+    try:
+        transport.send(calls.get_dataset(name))
+    except NotFoundError:
+        transport.send(calls.create_dataset(name, None))
 
 
 def read_file(file: str | PathLike[str] | bytes, filename: str | None) -> tuple[bytes, str]:

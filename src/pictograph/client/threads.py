@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
 
@@ -16,35 +16,41 @@ LONGEST_DEAF_S: Final = 0.25
 
 
 def side_by_side(
-    work: Callable[[Item], Outcome], items: Sequence[Item], workers: int, stopped: threading.Event
+    work: Callable[[Item], Outcome], items: Iterable[Item], workers: int, stopped: threading.Event
 ) -> Generator[tuple[Item, Outcome | Exception]]:
     """The outcome for each item as it comes; what the work raises is an outcome too.
 
-    Close the generator, or leave it by an exception, and `stopped` is set: no further item is begun. What is under way
-    gets half a second to end; then it is left to itself, in threads that keep no process alive.
+    Items are taken as they are needed, one ahead for each worker. Close the generator, or leave it by an exception, and
+    `stopped` is set: no further item is begun. What is under way gets half a second to end; then it is left to itself,
+    in threads that keep no process alive.
     """
     waiting: SimpleQueue[Item] = SimpleQueue()
-    for item in items:
-        waiting.put(item)
     done: SimpleQueue[tuple[Item, Outcome | Exception]] = SimpleQueue()
+    threads: list[threading.Thread] = []
+    workers, under_way = max(1, workers), 0
 
     def take_turns() -> None:
         while not stopped.is_set():
             try:
-                item = waiting.get_nowait()
+                item = waiting.get(timeout=LONGEST_DEAF_S)
             except Empty:
-                return
+                continue
             try:
                 done.put((item, work(item)))
             except Exception as error:  # noqa: BLE001 - whoever asked for the work decides what it means
                 done.put((item, error))
 
-    names = range(min(max(1, workers), len(items)))
-    threads = [threading.Thread(target=take_turns, name=f"upload-{number}", daemon=True) for number in names]
     try:
-        for thread in threads:
-            thread.start()
-        for _ in items:
+        for item in items:
+            if under_way == 2 * workers:
+                yield next_of(done)
+                under_way -= 1
+            waiting.put(item)
+            under_way += 1
+            if len(threads) < workers:
+                threads.append(threading.Thread(target=take_turns, name=f"upload-{len(threads)}", daemon=True))
+                threads[-1].start()
+        for _ in range(under_way):
             yield next_of(done)
     finally:
         stopped.set()

@@ -5,6 +5,7 @@ Format: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-BINARY-FORMAT
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -19,6 +20,8 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER: Final = b"\xff\xff"
+TO_YEAR_2000: Final = 946_684_800_000_000
+"""Microseconds."""
 SLICE: Final = 1024
 """Rows that are laid out together: few enough to stay in the processor's cache."""
 
@@ -43,6 +46,11 @@ def integers(name: str, values: npt.NDArray[np.int64], sql_type: str) -> Column:
     """sql_type: `bigint` or `integer`."""
     big_endian = values.astype({"bigint": ">i8", "integer": ">i4"}[sql_type])
     return Column(name, big_endian.view(np.uint8).reshape(len(values), -1))
+
+
+def moments(name: str, microseconds: npt.NDArray[np.int64]) -> Column:
+    """timestamptz, from microseconds since 1970, UTC; PostgreSQL counts from 2000."""
+    return integers(name, microseconds - TO_YEAR_2000, "bigint")
 
 
 def constant(name: str, value: bytes, count: int) -> Column:
@@ -100,5 +108,6 @@ async def copy_rows(
     async with connection.cursor() as cursor, cursor.copy(statement) as copy:
         await copy.write(HEADER)
         for start in range(0, count, SLICE):
-            await copy.write(laid_out(columns_of(slice(start, min(start + SLICE, count)))))
+            part = slice(start, min(start + SLICE, count))
+            await copy.write(await asyncio.to_thread(lambda: laid_out(columns_of(part))))  # noqa: B023
         await copy.write(TRAILER)

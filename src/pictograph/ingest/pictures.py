@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from pictograph.encode.protocol import Encoder, FloatArray
-from pictograph.errors import BadImage, BlobMissing, StorageFull, Unavailable, WorkerLost
+from pictograph.errors import BadImage, BlobMissing, NoBytes, StorageFull, Unavailable, WorkerLost
 from pictograph.jobs.budget import ByteBudget
 from pictograph.jobs.queue import SUSPECT_ATTEMPTS, Job
 from pictograph.jobs.retry import MAX_ATTEMPTS
@@ -78,6 +78,11 @@ class Pictures:
         try:
             if job.attempts > MAX_ATTEMPTS:
                 raise WorkerLost(f"The worker ended {MAX_ATTEMPTS} times while it processed this image.")
+            if size is not None and not size.has_bytes:
+                raise NoBytes(
+                    "Its picture is not here: it was imported as a vector. Import a vector of "
+                    f"{self._encoder.spec.name} for it, or upload the picture, each with `replace`."
+                )
             alone = job.attempts > SUSPECT_ATTEMPTS
             ready = await (self._decoded_alone(job.sha256) if alone else self._decoded_in_batch(job.sha256, size))
             await self._keep_thumbnails(job.sha256, ready.thumbnails)

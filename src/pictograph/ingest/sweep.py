@@ -73,10 +73,10 @@ class Sweeper:
 
         try:  # none goes on once the rows are free again, where an upload may just be writing these bytes
             async with asyncio.TaskGroup() as group:
-                for one in unused:
+                for one in (one for one in unused if one.has_bytes):
                     group.create_task(delete_files(one))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from failed
         gone = [one.sha256 for one in unused if not one.is_held]
         await forget_blobs(connection, gone)
-        return len(gone)
+        return sum(one.has_bytes for one in unused if not one.is_held)

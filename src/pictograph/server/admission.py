@@ -12,16 +12,19 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, Final, NamedTuple, cast
 from uuid import UUID
 
-from fastapi import Request, Response
+from fastapi import Request, Response, UploadFile
 
-from pictograph.errors import RateLimitError, SlowSender
+from pictograph.errors import RateLimitError, SlowSender, UnsupportedFormat
 from pictograph.server.access import KeyFirst
+from pictograph.server.idempotency import Once, hash_of
 from pictograph.server.pace import Pace
-from pictograph.server.strict import Handler
+from pictograph.server.strict import Handler, Strict
 from pictograph.store.keys import Caller
+from pictograph.wire.vectors import ARROW_STREAM, MAX_ROWS_BYTES
 
 LONGEST_WAIT_S: Final = 10.0
 """For a place or a turn: well below a client's timeout, so that it hears a 429 and not silence."""
@@ -31,6 +34,8 @@ STALLED_S: Final = 2.0
 PATIENCE_S: Final = 0.25
 """So long it is seen whether somebody inside is waited for; if nobody is, the server is merely full."""
 TEND_EVERY_S: Final = 0.1
+SPOOL_BYTES: Final = 1_000_000
+"""Uploads above this wait on disk, not in memory, until they are processed."""
 MOST_IN_LINE: Final = 1_000
 """Uploads that wait for a place; none of their bytes are read."""
 
@@ -224,6 +229,38 @@ class UploadForm(KeyFirst):
                 return await read_and_handle(request)
 
         return handle_admitted
+
+
+class UploadBody(KeyFirst):
+    """A route for rows of vectors: the key first, then a place, then the body, which waits in a file for its turn."""
+
+    def with_names(self, handle: Handler) -> Handler:
+        """As `KeyFirst`, inside a place; the body lies in `request.state.body_file`."""
+        once = Once(handle, self.endpoint)
+
+        async def handle_admitted(request: Request) -> Response:
+            check_rows(request)
+            request.state.body_limit = MAX_ROWS_BYTES
+            async with admission_of(request).place(owner_of(request.state.caller), pace_of(request)):
+                with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
+                    spooled = UploadFile(cast(BinaryIO, file))
+                    async for chunk in request.stream():
+                        await spooled.write(chunk)
+                    request.state.body_digest = await asyncio.to_thread(hash_of, file)
+                    request.state.body_file = spooled
+                    return await once(request)
+
+        return Strict.with_names(self, handle_admitted)
+
+
+def check_rows(request: Request) -> None:
+    """Raises UnsupportedFormat for a body that does not say that it is an Arrow stream."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != ARROW_STREAM:
+        raise UnsupportedFormat(
+            f"This route reads rows in Arrow's stream format, sent with Content-Type: {ARROW_STREAM}. This request "
+            f"says {kind[:60]!r}. `pictograph import` reads Parquet and Arrow files, and sends them so."
+        )
 
 
 def owner_of(caller: Caller) -> Owner:

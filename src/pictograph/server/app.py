@@ -21,7 +21,7 @@ from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
-from pictograph.server.routes import datasets, health, history, images, keys, names, reindex, search, tags
+from pictograph.server.routes import datasets, health, history, images, keys, names, reindex, search, tags, vectors
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
@@ -49,6 +49,7 @@ ROUTERS: Final = (
     health.router,
     images.forms,
     images.uploads,
+    vectors.router,
 )
 DESCRIPTION: Final = (
     "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."

@@ -13,6 +13,7 @@ from fastapi.security import APIKeyHeader
 
 from pictograph.naming import aliases_of, other_names
 from pictograph.server.access import API_KEY_HEADER, KeyFirst, reads
+from pictograph.server.admission import UploadBody
 from pictograph.server.strict import JSON_BYTES, Strict, body_model
 
 Document = dict[str, Any]
@@ -47,6 +48,8 @@ NAMES_A_THING: Final = frozenset(
 """Parameters and fields that can name what does not exist."""
 IN_A_STATE: Final = ("/search/", "/thumbnail", "/tags")
 """Paths of questions that the state of what they ask about can forbid."""
+PICTURES: Final = ("/images/{image_id:uuid}", "/images/{dataset}/{path:path}")
+"""Paths of pictures, which an image may not have."""
 
 
 def describe(app: FastAPI, routes: Sequence[APIRoute]) -> None:
@@ -109,13 +112,13 @@ def statuses_of(route: APIRoute, method: str) -> set[int]:
         statuses |= {401} | ({403} if needs_more_than(route.dependant) else set())
     if names_of(route) & NAMES_A_THING or "{" in route.path:
         statuses.add(404)
-    if route.body_field is not None or method == "PUT":
+    if route.body_field is not None or method == "PUT" or isinstance(route, UploadBody):
         statuses |= {*WITH_BODY}
     if ":uuid}" in route.path and method not in ("GET", "DELETE"):
         statuses.add(405)  # for what is no UUID: then it is a path, of which less can be asked
     if method != "GET":
         statuses.add(507)
-    if method != "GET" or any(part in route.path for part in IN_A_STATE):
+    if method != "GET" or any(part in route.path for part in IN_A_STATE) or route.path.endswith(PICTURES):
         statuses.add(409)
     return statuses
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Callable, Collection
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 from fastapi import Request, Response
 from starlette.datastructures import FormData, UploadFile
@@ -138,6 +138,9 @@ async def fingerprint(request: Request) -> bytes:
     """A hash of all that the request asks for. A form is hashed by its fields: its boundary is new at every try."""
     asked = [request.method, request.scope["path"], str(request.query_params)]
     parts = [part.encode("utf-8", "surrogateescape") for part in asked]
+    digest: bytes | None = getattr(request.state, "body_digest", None)
+    if digest is not None:  # of a body that lies in a file: admission.UploadBody
+        return fingerprint_of([*parts, b"file", digest])
     try:
         if isinstance(request, StrictRequest) and request.form_names is not None:
             return fingerprint_of([*parts, b"form", *await form_parts(await request.form())])
@@ -159,7 +162,7 @@ async def form_parts(form: FormData) -> list[bytes]:
     return parts
 
 
-def hash_of(file: BinaryIO) -> bytes:
+def hash_of(file: IO[bytes]) -> bytes:
     digest = hashlib.sha256()
     file.seek(0)
     while part := file.read(HASHED_AT_ONCE):

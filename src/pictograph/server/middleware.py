@@ -14,6 +14,7 @@ from pictograph.errors import TooLarge
 from pictograph.server.failures import loggable_path
 from pictograph.server.pace import Pace
 from pictograph.telemetry import ACCESS, request_id
+from pictograph.wire.vectors import MAX_ROWS_BYTES
 
 access = logging.getLogger(ACCESS)
 
@@ -114,7 +115,7 @@ class BodyLimit:
 
         async def receive_bounded() -> Message:
             nonlocal seen, is_here
-            limit = state.get("body_limit", self._limit)  # a route may take less
+            limit = state.get("body_limit", self._limit)  # a route may take less, or rows of vectors
             if declared.isdigit() and int(declared) > limit:
                 raise self._too_large(limit)
             if is_here:  # then this waits for the caller to hang up, however long that takes
@@ -129,6 +130,8 @@ class BodyLimit:
         await self._app(scope, receive_bounded, send)
 
     def _too_large(self, limit: int) -> TooLarge:
+        if limit == MAX_ROWS_BYTES:
+            return TooLarge(f"One request may have at most {limit} bytes of rows. Send the rows in several requests.")
         if limit < self._limit:
             return TooLarge(f"The body is larger than this route takes: JSON may have at most {limit} bytes.")
         return TooLarge(

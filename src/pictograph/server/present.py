@@ -10,6 +10,8 @@ from fastapi import Request, Response
 from pydantic_core import to_json
 
 from pictograph import wire
+from pictograph.bulk.arrow import Rows
+from pictograph.bulk.door import Verdicts
 from pictograph.index.nearest import Neighbour
 from pictograph.index.tags import TagHit
 from pictograph.search.asked_tags import TagNotes
@@ -156,6 +158,7 @@ def reindex(progress: Progress, workers: int) -> wire.Reindex:
         done=progress.done,
         failed=progress.failed,
         new_failures=progress.new_failures,
+        left_behind=progress.left_behind,
         examples=[
             wire.FailedImage(image_id=str(row.id), filename=row.filename, reason=row.reason)
             for row in progress.examples
@@ -223,10 +226,11 @@ def image(row: Image, base: str, tagging: Tagging | None = None, replacement: Re
         state=ImageState(row.state),
         reason=row.reason,
         content_type=row.content_type,
-        width=row.width,
-        height=row.height,
+        width=row.width or None,
+        height=row.height or None,
         file_size=row.file_size,
-        sha256=row.sha256.hex(),
+        has_bytes=row.has_bytes,
+        sha256=row.sha256.hex() if row.has_bytes else None,
         image_auto_tags=row.tags,
         tag_scores=tagging.scores if tagging else None,
         tagger=tagging.tagger if tagging else None,
@@ -245,12 +249,31 @@ def known_image(row: KnownImage) -> wire.KnownImage:
         id=str(row.id),
         folder_path=row.folder_path,
         filename=row.filename,
-        sha256=row.sha256.hex(),
+        sha256=row.sha256.hex() if row.has_bytes else None,
         file_size=row.file_size,
         state=ImageState(row.state),
         is_archived=row.is_archived,
         next_sha256=row.next_sha256.hex() if row.next_sha256 else None,
         next_file_size=row.next_file_size,
+    )
+
+
+def imported(verdicts: Verdicts, rows: Rows) -> wire.ImportedVectors:
+    return wire.ImportedVectors(
+        imported=len(verdicts.new),
+        skipped=len(verdicts.skipped),
+        restored=len(verdicts.restored),
+        replaced=len(verdicts.replaced),
+        different=[
+            wire.DifferentVector(
+                row=one.row,
+                image_id=str(one.image),
+                folder_path=rows.folder_paths[one.row],
+                filename=rows.filenames[one.row],
+                reason=one.reason,
+            )
+            for one in verdicts.different
+        ],
     )
 
 

@@ -159,6 +159,11 @@ async def lock_rules(connection: Connection, space: SpaceId) -> SpaceRules:
     return rules
 
 
+def fingerprint_of(space: Space) -> str:
+    """What names the encoder in files of vectors: `offline@8c1f`. Equal for comparable vectors, and for those alone."""
+    return f"{space.encoder}@{space.revision}"
+
+
 def names(space: Space, spec: EncoderSpec) -> bool:
     """Whether this encoder made the space's vectors."""
     return (space.encoder, space.revision, space.dimension) == (spec.name, spec.revision, spec.dimension)

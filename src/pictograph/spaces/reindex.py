@@ -50,6 +50,8 @@ WHERE f.space_id = %(space)s
   AND NOT EXISTS (SELECT FROM failure old JOIN space s ON s.id = old.space_id AND s.active WHERE old.image_id = i.id)"""
 HELD: Final = f"SELECT NOT accept_failures AND EXISTS (SELECT {NEW_FAILURE}) FROM space WHERE id = %(space)s"
 NEW_FAILURES: Final = f"SELECT count(*) {NEW_FAILURE}"
+LEFT_BEHIND: Final = f"""
+SELECT count(*) {NEW_FAILURE} AND EXISTS (SELECT FROM blob b WHERE b.sha256 = i.sha256 AND NOT b.has_bytes)"""
 EXAMPLES: Final = f"""
 SELECT i.id, i.filename, f.reason {NEW_FAILURE}
   AND i.dataset_id IN (SELECT id FROM dataset WHERE organization_id = %(organization)s)
@@ -102,6 +104,8 @@ class Progress:
     failed: int
     new_failures: int
     """Images that would be lost by the switch: it waits for `accept_failures` while there are any."""
+    left_behind: int
+    """Those of them that were imported as vectors: there is no picture to encode again."""
     examples: list[FailedImage]
 
     @property
@@ -228,11 +232,12 @@ class Reindex:
                 raise ConflictError("There is no library here yet.")
             values = {"space": (building or active).id, "organization": organization}
             images, done, failed = await self._counts(connection, (building or active).id)
-            new_failures, examples = 0, list[FailedImage]()
+            new_failures, left_behind, examples = 0, 0, list[FailedImage]()
             if building is not None:
                 new_failures = int(await fetch_value(connection, NEW_FAILURES, values))
+                left_behind = int(await fetch_value(connection, LEFT_BEHIND, values)) if new_failures else 0
                 examples = await fetch_all(connection, FailedImage, EXAMPLES, values)
-        return Progress(active, building, previous, images, done, failed, new_failures, examples)
+        return Progress(active, building, previous, images, done, failed, new_failures, left_behind, examples)
 
     async def _counts(self, connection: Connection, space: SpaceId) -> tuple[Any, ...]:
         """Images, those done in the space, and those that failed there."""

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_one, fetch_value
-from pictograph.errors import ConflictError, NotFoundError, PictographError
+from pictograph.errors import ConflictError, NoBytes, NotFoundError, PictographError
 from pictograph.store.counts import WHOLE_DATASET, count_images
 from pictograph.store.leftovers import hold_bytes, release_bytes
 from pictograph.store.locks import lock_images
@@ -27,9 +27,10 @@ from pictograph.upload.picture import PictureFacts
 
 COLUMNS: Final = """
 i.id, i.dataset_id, f.path AS folder_path, i.filename, i.sha256, i.content_type, i.width, i.height, i.file_size,
-i.state, i.reason, i.image_auto_tags AS tags, i.created_at, i.updated_at, i.archived_at"""
+b.has_bytes, i.state, i.reason, i.image_auto_tags AS tags, i.created_at, i.updated_at, i.archived_at"""
 SELECT: Final = f"""
 SELECT {COLUMNS} FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d ON d.id = i.dataset_id
+JOIN blob b ON b.sha256 = i.sha256
 WHERE d.organization_id = %(organization)s"""
 BY_ID: Final = SELECT + " AND i.id = %(id)s"
 BY_PATH: Final = SELECT + " AND i.dataset_id = %(dataset)s AND f.path = %(folder)s AND i.filename = %(filename)s"
@@ -54,7 +55,8 @@ FOLDER: Final = "SELECT id FROM folder WHERE dataset_id = %s AND path = %s"
 MAKE_FOLDERS: Final = """
 INSERT INTO folder (dataset_id, path) SELECT %s, unnest(%s::text[]) ON CONFLICT (dataset_id, path) DO NOTHING"""
 SIZES: Final = """
-SELECT id, content_type, file_size AS size_bytes, width::bigint * height AS pixels FROM image WHERE id = ANY(%s)"""
+SELECT id, content_type, file_size AS size_bytes, width::bigint * height AS pixels, has_bytes
+FROM image JOIN blob USING (sha256) WHERE id = ANY(%s)"""
 KNOWN_BLOBS: Final = "SELECT sha256 FROM blob WHERE sha256 = ANY(%b)"
 INSERT: Final = """
 INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, image_auto_tags)
@@ -66,11 +68,12 @@ SELECT i.archived_at IS NOT NULL FROM image i JOIN folder f ON f.id = i.folder_i
 WHERE f.dataset_id = %s AND f.path = %s AND i.filename = %s"""
 # One look-up for each place, however many images there are.
 WHICH_EXIST: Final = """
-SELECT asked.position - 1 AS position, i.id, f.path AS folder_path, i.filename, i.sha256, i.file_size, i.state,
-       i.archived_at IS NOT NULL AS is_archived, r.sha256 AS next_sha256, r.file_size AS next_file_size
+SELECT asked.position - 1 AS position, i.id, f.path AS folder_path, i.filename, i.sha256, b.has_bytes, i.file_size,
+       i.state, i.archived_at IS NOT NULL AS is_archived, r.sha256 AS next_sha256, r.file_size AS next_file_size
 FROM unnest(%(folders)s::text[], %(filenames)s::text[]) WITH ORDINALITY AS asked (folder, filename, position)
 JOIN folder f ON f.dataset_id = %(dataset)s AND f.path = asked.folder
 JOIN image i ON i.folder_id = f.id AND i.filename = asked.filename
+JOIN blob b ON b.sha256 = i.sha256
 LEFT JOIN replacement r ON r.image_id = i.id AND r.sha256 IS NOT NULL
 ORDER BY asked.position"""
 REPLACEMENT: Final = "SELECT sha256, reason, created_at FROM replacement WHERE image_id = %s"
@@ -109,6 +112,7 @@ class PictureSize:
     content_type: str
     size_bytes: int
     pixels: int
+    has_bytes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +136,13 @@ class Image:
     folder_path: str
     filename: str
     sha256: Sha256
+    """Of its bytes; if it has none, what stands in its place (bulk/addresses.py)."""
     content_type: str
     width: int
     height: int
     file_size: int
+    has_bytes: bool
+    """False for one that was imported as a vector."""
     state: ImageState
     reason: str | None
     tags: Tags
@@ -164,6 +171,7 @@ class KnownImage:
     folder_path: str
     filename: str
     sha256: Sha256
+    has_bytes: bool
     file_size: int
     state: ImageState
     is_archived: bool
@@ -346,6 +354,16 @@ def matching_images(wanted: ImageFilter) -> str:
         (not wanted.include_archived, SHOWN),
     )
     return SELECT + "".join(part for is_asked, part in parts if is_asked)
+
+
+def require_bytes(image: Image) -> Image:
+    """The image. Raises NoBytes for one that was imported as a vector: there is nothing to show."""
+    if not image.has_bytes:
+        raise NoBytes(
+            f"Image {image.id} was imported as a vector: its picture is not here. Upload a file of its folder and name "
+            "with `replace` to give it one."
+        )
+    return image
 
 
 async def fetch_image(connection: Connection, organization: OrganizationId, image: ImageId) -> Image:

@@ -40,7 +40,7 @@ PUT_BACK: Final = "INSERT INTO leftover (sha256) SELECT unnest(%b::bytea[])"
 LOCK: Final = "SELECT sha256 FROM blob WHERE sha256 = ANY(%b) ORDER BY sha256 FOR UPDATE SKIP LOCKED"
 THERE: Final = "SELECT sha256 FROM blob WHERE sha256 = ANY(%b)"
 UNUSED: Final = """
-SELECT b.sha256,
+SELECT b.sha256, b.has_bytes,
        EXISTS (SELECT FROM blob_hold h WHERE h.sha256 = b.sha256)
        OR EXISTS (SELECT FROM upload_ticket t WHERE t.sha256 = b.sha256)
        OR EXISTS (SELECT FROM replacement r WHERE r.sha256 = b.sha256) AS is_held
@@ -56,6 +56,8 @@ class Unused:
     """Bytes that no image has."""
 
     sha256: Sha256
+    has_bytes: bool
+    """False for those of imported vectors, of which there is no file."""
     is_held: bool
     """Whether an upload in progress, or an image to be replaced, is about to refer to them: then they stay, but nothing
     that was made of them."""

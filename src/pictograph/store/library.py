@@ -35,7 +35,7 @@ INSERT INTO library (blob_store, location) VALUES (%(store)s, %(location)s)
 ON CONFLICT (only_one) DO UPDATE SET blob_store = excluded.blob_store, location = excluded.location, confirmed = false,
                                      chosen_at = now()"""
 CONFIRM: Final = "UPDATE library SET confirmed = true"
-REFERENCED: Final = "FROM blob b WHERE EXISTS (SELECT FROM image i WHERE i.sha256 = b.sha256)"
+REFERENCED: Final = "FROM blob b WHERE b.has_bytes AND EXISTS (SELECT FROM image i WHERE i.sha256 = b.sha256)"
 SOME: Final = f"SELECT b.sha256 {REFERENCED} ORDER BY random() LIMIT %s"
 COUNT: Final = f"SELECT count(*) {REFERENCED}"
 NEXT: Final = f"SELECT b.sha256 {REFERENCED} AND b.sha256 > %s ORDER BY b.sha256 LIMIT %s"

@@ -59,3 +59,4 @@ from pictograph.wire.tags import (
     ThresholdChange,
     ThresholdPreview,
 )
+from pictograph.wire.vectors import DifferentVector, ImportedVectors

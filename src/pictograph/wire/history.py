@@ -13,10 +13,10 @@ class Write(Wire):
 
     at: datetime
     action: str
-    """Of an image `uploaded`, `archived`, `restored`, `replacing` (other bytes were sent), `replaced` (they are
-    its own now), `moved` or `retried`; of a dataset
-    `created`, `renamed` or `described`; of the installation `threshold changed`, `reindex started`,
-    `reindex cancelled`, `failures accepted`, `encoder changed` or `encoder forgotten`."""
+    """Of an image `uploaded`, `imported` (it came as a vector), `archived`, `restored`, `replacing` (other bytes were
+    sent), `replaced` (they are its own now), `moved` or `retried`; of a dataset `created`, `renamed` or `described`; of
+    the installation `threshold changed`, `reindex started`, `reindex cancelled`, `failures accepted`,
+    `encoder changed` or `encoder forgotten`."""
     detail: str | None = None
     """Of an act on the installation: the encoder, or `objects/dog: default -> 0.4`."""
     key_id: str | None = None

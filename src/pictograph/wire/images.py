@@ -44,14 +44,16 @@ class Image(compat.ImageNames):
     """Why it failed, if it did."""
     content_type: str
     """By content, not by name: `image/jpeg`."""
-    width: int
-    """Pixels across, upright."""
-    height: int
-    """Pixels down, upright."""
+    width: int | None
+    """Pixels across, upright; None where it was imported as a vector and nobody said."""
+    height: int | None
+    """Pixels down, upright; None as `width`."""
     file_size: int
     """Bytes of the file."""
-    sha256: str
-    """Of the file's bytes, 64 hexadecimal digits."""
+    has_bytes: bool = True
+    """False for one that was imported as a vector: searches find it, but its picture is not here (409 `no_bytes`)."""
+    sha256: str | None
+    """Of the file's bytes, 64 hexadecimal digits; None without bytes."""
     image_auto_tags: TagObject
     """Its automatic tags, best first."""
     tag_scores: dict[str, float] | None = None
@@ -83,8 +85,8 @@ class KnownImage(Wire):
     """`/`, or `/a/b`."""
     filename: str
     """Its name within its folder."""
-    sha256: str
-    """Of the file's bytes, 64 hexadecimal digits."""
+    sha256: str | None
+    """Of the file's bytes, 64 hexadecimal digits; null for an image that was imported as a vector."""
     file_size: int
     """Bytes of the file."""
     state: ImageState

@@ -49,6 +49,8 @@ class Reindex(Wire):
     """Images of the new space that could not be encoded, for whatever reason."""
     new_failures: int
     """Those of them that the active space has: they would be lost."""
+    left_behind: int = 0
+    """Those of them that were imported as vectors: there is no picture to encode again."""
     examples: list[FailedImage]
     """Some of your new failures."""
 

@@ -23,6 +23,8 @@ class Health(Wire):
     version: str
     encoder: str | None = None
     """Which encoder's vectors searches compare."""
+    fingerprint: str | None = None
+    """That encoder with its revision, `offline@8c1f`: what a file of vectors must name to be imported."""
     queue: int | None = None
     """Images that wait for a worker or are with one."""
     workers: int | None = None

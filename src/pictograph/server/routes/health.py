@@ -15,6 +15,7 @@ from pictograph.server.strict import Strict
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services
 from pictograph.shared import Shared
+from pictograph.spaces.registry import fingerprint_of
 from pictograph.version import __version__
 
 WAIT_S: Final = 5.0
@@ -47,19 +48,19 @@ async def ready(request: Request) -> wire.Health:
 
 async def look(services: Services, workers: WorkerProcesses) -> wire.Health:
     """How things stand now."""
-    problems, queue, encoder = list(workers.problems), None, None
+    problems, queue, active = list(workers.problems), None, None
     storage = await services.rooms.look()
     problems += storage.problems
     try:
         active = await services.spaces.active()
-        encoder = active.encoder if active else None
         queue, _ = await services.backlog.depth()
     except PictographError as error:
         problems.append(error.message)
     return wire.Health(
         status="not_ready" if problems else "ok",
         version=__version__,
-        encoder=encoder,
+        encoder=active.encoder if active else None,
+        fingerprint=fingerprint_of(active) if active else None,
         queue=queue,
         workers=workers.alive,
         problems=problems,

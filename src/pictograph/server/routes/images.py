@@ -14,14 +14,14 @@ from pictograph import wire
 from pictograph.errors import ValidationError
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer, organization_of_ticket
-from pictograph.server.admission import Owner, UploadForm, admission_of, owner_of, pace_of
+from pictograph.server.admission import SPOOL_BYTES, Owner, UploadForm, admission_of, owner_of, pace_of
 from pictograph.server.answers import answer_of
 from pictograph.server.idempotency import only_reads, tell_of
 from pictograph.server.inputs import Cursor
 from pictograph.server.strict import Strict
 from pictograph.services import Services
 from pictograph.store.blobs import Parts
-from pictograph.store.images import Image, ImageFilter, Place, Replacement, Tagging
+from pictograph.store.images import Image, ImageFilter, Place, Replacement, Tagging, require_bytes
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
 from pictograph.types import MAX_FOLDER_SENT, MAX_LIST_OFFSET, MAX_NAMED, DatasetId, ImageId, ImageState
@@ -33,8 +33,6 @@ uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"], route_class=Str
 OneImage = wire.Data[wire.Image]
 ImagePage = wire.Page[wire.Image]
 KnownImages = wire.Data[list[wire.KnownImage]]
-SPOOL_BYTES: Final = 1_000_000
-"""Uploads above this wait on disk, not in memory, until they are processed."""
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The picture."},
     304: {"description": "Not modified: the bytes of `If-None-Match` are still those of the image."},
@@ -226,7 +224,7 @@ async def image_history(
 @router.get("/{image_id:uuid}/thumbnail", responses=BYTES, response_class=Response)
 async def image_thumbnail(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
     """A small upright JPEG of it."""
-    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    image = require_bytes(await services.images.get(caller.organization_id, ImageId(image_id)))
     if is_known(request, image):
         return not_modified(image)
     data = await services.thumbnails.of(image.sha256)
@@ -244,7 +242,7 @@ async def restore_image(request: Request, services: ServicesDep, caller: Member,
 @router.get("/{image_id:uuid}", responses=BYTES, response_class=Response)
 async def image_bytes(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
     """The file, exactly as it was uploaded."""
-    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    image = require_bytes(await services.images.get(caller.organization_id, ImageId(image_id)))
     if is_known(request, image):
         return not_modified(image)
     return picture_response(await services.blobs.parts(image.sha256), image)
@@ -274,7 +272,7 @@ async def image_bytes_by_path(
     request: Request, services: ServicesDep, caller: Viewer, dataset: str, path: str
 ) -> Response:
     """The file, by dataset, folder and name."""
-    image = await at_path(services, caller, dataset, path)
+    image = require_bytes(await at_path(services, caller, dataset, path))
     if is_known(request, image):
         return not_modified(image)
     return picture_response(await services.blobs.parts(image.sha256), image)
