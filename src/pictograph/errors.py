@@ -313,7 +313,9 @@ class DatabaseRefused(Unavailable):
 
     code = "database_refused"
     retryable = False
-    words = "The database refuses us; check the user, password and name in --database-url, and the user's rights"
+    words = (
+        "The database refuses the connection; check user, password and name in --database-url, and the user's rights"
+    )
 
 
 class DatabaseIncomplete(Unavailable):
@@ -328,7 +330,7 @@ class DatabaseBusy(Unavailable):
     """The database has no connection, or another resource, left for us."""
 
     code = "database_busy"
-    words = "The database takes no more connections; let it take more (max_connections), or start fewer services"
+    words = "The database takes no more connections; allow it more (max_connections), or start fewer services"
 
 
 class DatabaseOutOfMemory(Unavailable):
@@ -342,7 +344,7 @@ class DatabaseReadOnly(Unavailable):
     """The database takes no writes: it is a standby, or was set so."""
 
     code = "database_read_only"
-    words = "The database takes no writes; point --database-url at the primary, or let it write again"
+    words = "The database takes no writes; point --database-url at the primary, or make this one writable again"
 
 
 class DatabaseDamaged(Unavailable):
@@ -350,28 +352,28 @@ class DatabaseDamaged(Unavailable):
 
     code = "database_damaged"
     retryable = False
-    words = "The database's disk or files fail; look at its log and restore it from a backup"
+    words = "The database cannot read or write its files; look at its log and restore it from a backup"
 
 
 class LockTimeout(Unavailable):
     """Another program holds what this request needs, and did not let go in time."""
 
     code = "lock_timeout"
-    words = "Another program holds rows of the database for too long; try again in a moment"
+    words = "Another program has locked rows of the database for too long; try again in a moment"
 
 
 class StatementTimeout(Unavailable):
     """A statement took longer than the database allows, or was cancelled there."""
 
     code = "statement_timeout"
-    words = "The database ended this before it was done: it reached a time limit there, or a person cancelled it"
+    words = "The database stopped this before it was done: a time limit there, or a person, ended it"
 
 
 class WriteConflict(Unavailable):
     """Others wrote the same rows at the same time, also when it was tried again; nothing was changed."""
 
     code = "write_conflict"
-    words = "Others write the same rows just now; try again in a moment"
+    words = "Others are writing the same rows; try again in a moment"
 
 
 class BlobMissing(Unavailable):

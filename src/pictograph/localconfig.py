@@ -65,12 +65,12 @@ def read_config() -> LocalConfig:
     path = config_path()
     try:
         if path.exists() and not path.is_file():  # reading a FIFO would wait for a writer
-            raise ConfigurationError(f"{path} cannot be read: it is not a file. Mend or remove it.")
+            raise ConfigurationError(f"{path} cannot be read: it is not a file. Repair or remove it.")
         return parse_config(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return LocalConfig()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}. Mend or remove it.") from error
+        raise ConfigurationError(f"{path} cannot be read: {error}. Repair or remove it.") from error
 
 
 def parse_config(text: str) -> LocalConfig:
@@ -135,7 +135,7 @@ def parse_document(path: Path) -> TOMLDocument:
         document.add(tomlkit.comment(HEADER))
         return document
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, TOMLKitError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}. Mend or remove it.") from error
+        raise ConfigurationError(f"{path} cannot be read: {error}. Repair or remove it.") from error
 
 
 def put(table: MutableMapping[str, Any], config: LocalConfig, names: tuple[str, ...]) -> None:

@@ -41,15 +41,17 @@ def setting(default: Any, help_text: str, *, unit: str = "", secret: bool = Fals
 class Settings:
     """Option beats environment (`PICTOGRAPH_` and the name in capitals) beats default."""
 
-    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every network this machine is on.")
-    port: int = setting(DEFAULT_PORT, "Port to listen on; 0 takes a free one.")
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 listens on every network of this machine.")
+    port: int = setting(DEFAULT_PORT, "Port to listen on; 0 chooses a free one.")
     public_url: str | None = setting(
         None,
-        "Address that clients use, for every URL that the service gives out. Needed behind a proxy, and where clients "
-        "come by another name than this machine's own.",
+        "Address that clients use, for every URL that the service gives out. Needed behind a proxy, and where "
+        "clients use another name than this machine's own.",
     )
     allowed_hosts: str = setting(
-        "", "More names, separated by commas, by which clients may reach the service (`Host`); public_url's is one."
+        "",
+        "Other names, separated by commas, by which clients may reach the service (`Host`), besides that in "
+        "public_url.",
     )
     data_dir: Path | None = setting(
         None, "Folder for the embedded database and the images. Default: $PICTOGRAPH_HOME/data."
@@ -62,41 +64,50 @@ class Settings:
     )
     encoder: str = setting(
         AUTO,
-        "Which model embeds and tags: `auto` (the one the data has; for new data SigLIP 2 if it is here or, "
-        "where torch is installed, can be fetched, else `offline`), `offline` (the demo encoder, which needs no "
-        "download), or a SigLIP model: its folder, or its name in $PICTOGRAPH_HOME/models.",
+        "Which model embeds and tags: `auto` (the one that the data has; for new data SigLIP 2 if it is "
+        "installed or, where torch is installed, can be fetched, else `offline`), `offline` (the demo "
+        "encoder, which needs no download), or a SigLIP model: its folder, or its name in "
+        "$PICTOGRAPH_HOME/models.",
     )
-    workers: int = setting(1, "Worker processes to run here; 0 if they run elsewhere.")
+    workers: int = setting(1, "Worker processes to start on this machine; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")
-    worker_threads: int = setting(0, "Threads for decoding and for the network, each; 0 = the processor's cores.")
+    worker_threads: int = setting(
+        0, "Threads of a worker for decoding, and as many for the network; 0 = the processor's cores."
+    )
     worker_memory_bytes: int = setting(
         0,
-        "Memory for files and pictures that a worker has in flight, those in its decoding processes included; a "
-        "picture that needs more than half of it is decoded by itself, beside others in the other half. The model "
-        "comes on top. 0 = 500 MB, or 128 MB for each thread where that is more.",
+        "Memory for the files and pictures that a worker processes at the same time, including those in its "
+        "decoding processes, not including the model. A picture that needs more than half of it is decoded "
+        "alone, while others use the other half. 0 = 500 MB, or 128 MB for each thread where that is more.",
         unit="bytes",
     )
     decode_memory_bytes: int = setting(
         2_000_000_000,
-        "Memory that decoding one picture may take, in a process of its own; what needs more fails, by name.",
+        "Memory that decoding one picture may take, in a process of its own. A picture that needs more fails, "
+        "and its reason names this setting.",
         unit="bytes",
     )
     decode_seconds: float = setting(
         15.0,
-        "Processor time that decoding one picture may take, and three times as long on the clock; what needs more "
-        "fails, by name.",
+        "Processor time that decoding one picture may take; by the clock it may take three times as long. A "
+        "picture that needs more fails, and its reason names this setting.",
         unit="seconds",
     )
-    lease_s: float = setting(60.0, "How long a claimed image waits for a worker that died.", unit="seconds")
-    max_bytes: int = setting(100_000_000, "Largest file taken.", unit="bytes")
-    max_pixels: int = setting(100_000_000, "Largest picture taken, width x height.", unit="pixels")
-    max_uploads: int = setting(16, "Uploads read into memory at the same time; more wait.")
+    lease_s: float = setting(
+        60.0,
+        "How long a claimed image stays with a worker that gives no sign of life; then another worker takes it over.",
+        unit="seconds",
+    )
+    max_bytes: int = setting(100_000_000, "Largest file accepted.", unit="bytes")
+    max_pixels: int = setting(100_000_000, "Largest picture accepted, width x height.", unit="pixels")
+    max_uploads: int = setting(16, "Uploads that the server reads into memory at the same time; others wait.")
     max_waiting_uploads: int = setting(
-        64, "Uploads that arrive or wait beside those; more are told to come back (429) before their bytes are read."
+        64, "Uploads that may arrive or wait besides those; others get 429 before their bytes are read."
     )
     max_client_connections: int = setting(
         2_000,
-        "Connections of clients at once, fewer where the limit of open files is lower; beyond, idle ones are closed.",
+        "Client connections open at once, fewer where the limit of open files is lower; beyond that, the "
+        "service closes idle ones.",
     )
     max_connections: int = setting(10, "Database connections of the server process.")
     code_bytes: int = setting(
@@ -106,14 +117,14 @@ class Settings:
         unit="bytes",
     )
     check_one_in: int = setting(
-        100, "One in so many searches by codes is repeated exactly afterwards, to measure its recall; 0 for none."
+        100, "One in so many approximate searches is repeated exactly afterwards, to measure recall; 0 for none."
     )
     min_free_bytes: int = setting(
         2_000_000_000, "Free disk space below which /ready, `pictograph status` and the log warn.", unit="bytes"
     )
     log_level: LogLevel = setting("info", "debug, info, warning or error.")
-    log_format: LogFormat = setting("text", "text, or json: one object a line.")
-    access_log: bool = setting(False, "Whether each request gets a line in the log.")
+    log_format: LogFormat = setting("text", "text, or json: one object per line.")
+    access_log: bool = setting(False, "Whether the log has a line for each request.")
 
     @classmethod
     def load(cls, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -195,7 +206,7 @@ class Settings:
         return self.worker_threads or available_cores()
 
     def environment(self) -> dict[str, str]:
-        """These settings as variables, for a process of ours; secrets do not belong on a command line."""
+        """These settings as variables, for a child process; secrets do not belong on a command line."""
         return {
             ENV_PREFIX + item.name.upper(): str(value)
             for item in fields(self)

@@ -110,9 +110,9 @@ def test_files_left_aside_are_counted_and_named_and_what_cannot_be_read_is_exit_
     assert {"path": str(photos / "f.jp2"), "kind": "unsupported", "reason": "JPEG 2000"} in report["left_aside"]
     code, out, _ = command("upload", photos, "--dataset", "street")
     assert code == 0
-    assert "1 are pictures of a kind that is not read, 30 are not pictures" in out
+    assert "1 are pictures of a kind that is not supported, 30 are not pictures" in out
     assert "JPEG 2000" in out
-    assert "and 11 more: --json names every one" in out
+    assert "and 11 more: --json lists all" in out
     (photos / "gone.jpg").symlink_to(photos / "nowhere.jpg")
     code, out, _ = command("upload", photos, "--dataset", "street")
     assert code == 1
@@ -330,7 +330,7 @@ def test_a_file_that_changed_is_named_and_is_exit_code_1(command: Command, photo
     changed.write_bytes(picture_bytes(9))
     code, out, _ = command("upload", photos, "--dataset", "street")
     assert code == 1
-    assert "1 were there already, but archived" in out
+    assert "1 were there already but archived" in out
     assert "1 differ from the images of their names" in out
     assert changed.name in out
     code, out, _ = command("upload", photos, "--dataset", "street", "--json")

@@ -195,7 +195,7 @@ def test_whatever_others_keep_there_is_there_afterwards(theirs: dict[str, Any]) 
 @pytest.mark.parametrize("text", ["[default\n", "a = 1\na = 2\n", "\x00"])
 def test_a_file_that_is_not_understood_is_named_and_stays(text: str) -> None:
     put(text)
-    with pytest.raises(ConfigurationError, match=r"config\.toml cannot be read: .* Mend or remove it"):
+    with pytest.raises(ConfigurationError, match=r"config\.toml cannot be read: .* Repair or remove it"):
         write_config(OURS)
     assert config_path().read_text() == text
     assert [path.name for path in config_path().parent.iterdir()] == ["config.toml"]

@@ -27,7 +27,7 @@ def list_datasets(
     all_rows: All = False,
     as_json: Json = False,
 ) -> None:
-    """Your datasets, newest first."""
+    """List your datasets, newest first."""
     with connected(context) as client:
         page = page_or_all(
             lambda: client.datasets.list(limit=limit, cursor=cursor),
@@ -41,7 +41,7 @@ def list_datasets(
 @app.command()
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Anything without a slash.")],
+    name: Annotated[str, typer.Argument(help="Any name without a slash.")],
     description: Annotated[str | None, typer.Option("--description")] = None,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +52,7 @@ def create(
 
 @app.command()
 def get(context: typer.Context, name: Name, as_json: Json = False) -> None:
-    """One dataset."""
+    """Show one dataset."""
     with connected(context) as client:
         show([client.datasets.get(name)], as_json=as_json)
 
@@ -61,7 +61,7 @@ def get(context: typer.Context, name: Name, as_json: Json = False) -> None:
 def rename(
     context: typer.Context,
     name: Name,
-    new_name: Annotated[str, typer.Argument(help="Anything without a slash.")],
+    new_name: Annotated[str, typer.Argument(help="Any name without a slash.")],
     as_json: Json = False,
 ) -> None:
     """Give a dataset another name."""
@@ -87,7 +87,7 @@ def delete(context: typer.Context, name: Name, yes: Yes = False, as_json: Json =
 
 @app.command()
 def progress(context: typer.Context, name: Name, as_json: Json = False) -> None:
-    """How many images wait, are findable, or failed."""
+    """Show how many images wait, can be found, or failed."""
     with connected(context) as client:
         counts = client.datasets.progress(name)
     if as_json:
@@ -98,7 +98,7 @@ def progress(context: typer.Context, name: Name, as_json: Json = False) -> None:
 
 @app.command("name-changes")
 def name_changes(context: typer.Context, limit: Limit = 100, cursor: Cursor = None, as_json: Json = False) -> None:
-    """Names that an upgrade brought to one spelling, and what they were; the newer of two that became one has (2)."""
+    """Names that an upgrade changed to one spelling, and the old names; of two that became one, the newer got (2)."""
     with connected(context) as client:
         page = client.datasets.name_changes(limit=limit, cursor=cursor)
     cells = ((r.kind, r.original, r.becomes, r.object_id) for r in page)

@@ -103,10 +103,10 @@ def told(command: Callable[[], object], *, debug: bool) -> int:
 def told_usage(error: BaseException) -> int:
     """Of a command line that cannot be read, or of a question that got no yes."""
     if isinstance(error, typer.Abort):
-        print_failure("aborted", "Nothing was done: it was not confirmed.", EXIT_FAILED)
+        print_failure("aborted", "Nothing was changed: you did not confirm.", EXIT_FAILED)
         return EXIT_FAILED
     said = getattr(error, "format_message", error.__str__)
-    print_failure("usage", f"{str(said()).strip().rstrip('.')}. --help tells what there is.", EXIT_USAGE)
+    print_failure("usage", f"{str(said()).strip().rstrip('.')}. --help lists what there is.", EXIT_USAGE)
     return EXIT_USAGE
 
 
@@ -136,7 +136,7 @@ def os_error_text(error: OSError) -> str:
 def unexpected_text(error: BaseException) -> str:
     what = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
     path = written_down(error)
-    more = f"Everything about it is in {path}." if path else "Run it again with --debug before the command's name."
+    more = f"The details are in {path}." if path else "Run it again with --debug before the command's name."
     return f"This is a fault of the program: {what[:300]}. {more} Please report it."
 
 

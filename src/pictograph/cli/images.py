@@ -36,16 +36,16 @@ def list_images(
     dataset: Annotated[str, typer.Argument(help="Name or UUID.")],
     folder: Annotated[str | None, typer.Option("--folder", "-f", help="Exactly this folder.")] = None,
     state: Annotated[ImageState | None, typer.Option("--state", "-s", help="`failed` says what went wrong.")] = None,
-    archived: Annotated[bool, typer.Option("--archived", help="Archived ones too.")] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="Include archived images.")] = False,
     limit: Limit = 100,
     cursor: Cursor = None,
     all_rows: All = False,
     offset: Annotated[
-        int, typer.Option("--offset", min=0, help="Rows to pass over; not stable while images come and go.")
+        int, typer.Option("--offset", min=0, help="Rows to skip; not stable while images are added or removed.")
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Images of a dataset, newest first."""
+    """List the images of a dataset, newest first."""
     with connected(context) as client:
         wanted: Filters = {"folder_path": folder, "state": state, "include_archived": archived}
         page = page_or_all(
@@ -59,7 +59,7 @@ def list_images(
 
 @app.command()
 def get(context: typer.Context, image_id: ImageId, as_json: Json = False) -> None:
-    """All that is known of one image, the scores of its tags included."""
+    """Show everything about one image, including the scores of its tags."""
     with connected(context) as client:
         image = client.images.get(image_id)
     if as_json:
@@ -95,7 +95,9 @@ def upload(
 def download(
     context: typer.Context,
     image_id: ImageId,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: its own name, here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Default: the file's own name, in this folder.")
+    ] = None,
     thumbnail: Annotated[bool, typer.Option("--thumbnail", help="A small JPEG instead of the file.")] = False,
 ) -> None:
     """Save the file, exactly as it was uploaded. Another file of its name here stays; one that --out names is replaced.
@@ -118,7 +120,7 @@ def download(
 def delete(
     context: typer.Context,
     image_id: ImageId,
-    permanent: Annotated[bool, typer.Option("--permanent", help="For good, not into the archive.")] = False,
+    permanent: Annotated[bool, typer.Option("--permanent", help="Delete it for good instead of archiving it.")] = False,
     yes: Yes = False,
 ) -> None:
     """Archive an image: no search finds it, and `restore` brings it back."""
@@ -140,16 +142,16 @@ def restore(context: typer.Context, image_id: ImageId, as_json: Json = False) ->
 def retry(
     context: typer.Context, dataset: Annotated[str, typer.Argument(help="Name or UUID.")], as_json: Json = False
 ) -> None:
-    """Process the images of a dataset that failed once more.
+    """Process again the images of a dataset that failed.
 
-    `pictograph images list DATASET --state failed` says why they did.
+    `pictograph images list DATASET --state failed` says why they failed.
     """
     with connected(context) as client:
         count = client.datasets.retry_failed(dataset)
     if as_json:
         print_json({"images": count})
     else:
-        console.print(f"{count} images are processed once more.", highlight=False)
+        console.print(f"{count} images will be processed again.", highlight=False)
 
 
 def save(target: Path, data: bytes) -> None:

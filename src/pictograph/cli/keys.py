@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys of your organization; nee
 def list_keys(
     context: typer.Context, limit: Limit = 1000, cursor: Cursor = None, all_rows: All = False, as_json: Json = False
 ) -> None:
-    """All keys, oldest first, revoked ones included, without their secrets."""
+    """List all keys, oldest first, including revoked ones, without their secrets."""
     with connected(context) as client:
         rows = page_or_all(
             lambda: client.keys.list(limit=limit, cursor=cursor),
@@ -47,14 +47,14 @@ def list_keys(
 @app.command()
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What it is for, in words.")],
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
     role: Annotated[
         Role,
         typer.Option(
             "--role",
             "-r",
-            help="viewer reads, member uploads, admin deletes datasets and makes keys, owner is out of the admins' "
-            "reach, installation also changes encoder and thresholds. At most your own.",
+            help="viewer reads, member uploads, admin deletes datasets and makes keys, admins cannot change "
+            "an owner, installation also changes encoder and thresholds. It cannot be above your own role.",
         ),
     ] = "member",
     expires: Annotated[
@@ -65,7 +65,7 @@ def create(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key. It is shown this once."""
+    """Make a key. Its secret is shown only once."""
     with connected(context) as client:
         made = client.keys.create(name, role=role, expires_at=expires.replace(tzinfo=UTC) if expires else None)
     if as_json:
@@ -73,7 +73,7 @@ def create(
         return
     console.print(f"[bold]{made.api_key}[/]", soft_wrap=True)
     console.print(
-        f"Keep it now: it is not shown again. Name {escape(repr(made.name))}, role {role_of(made)}, "
+        f"Store it now: it is not shown again. Name {escape(repr(made.name))}, role {role_of(made)}, "
         f"{f'works until {made.expires_at:%Y-%m-%d %H:%M} UTC' if made.expires_at else 'works until it is revoked'}, "
         f"id {made.key_id}."
     )
@@ -81,7 +81,7 @@ def create(
 
 @app.command()
 def revoke(context: typer.Context, key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")]) -> None:
-    """Stop a key from working, at once."""
+    """Revoke a key: it stops working at once."""
     with connected(context) as client:
         client.keys.revoke(key_id)
     console.print(f"Revoked {key_id}.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="SigLIP models: fetch them, check them, carry them to other machines.")
 
-Replace = Annotated[bool, typer.Option("--replace", help="Put it in the place of what is there.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace what is there.")]
 COLUMNS = ("model", "MB", "revision", "from", "state")
 
 
@@ -47,9 +47,9 @@ def pull(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch a model from the hub. Cut off or stopped, the same command goes on where it was.
+    """Fetch a model from the hub. After an interruption, the same command goes on where it stopped.
 
-    Only the files that are read are fetched, never code. Nothing is put into place before every checksum is right.
+    It fetches only the files that are read, never code, and installs nothing before every checksum is right.
     For a gated or private model set HF_TOKEN.
     """
     with server_packages():
@@ -77,7 +77,7 @@ def pull(
 
 @app.command("list", epilog="Example: [bold]pictograph model list --json[/]")
 def list_models(as_json: Json = False) -> None:
-    """The models on this machine, and the one that `pictograph serve` would take. Reads no weights."""
+    """List the models on this machine, and the one that `pictograph serve` would take. Reads no weights."""
     with server_packages():
         from pictograph.encode.registry import models_folder  # noqa: PLC0415
         from pictograph.models.choose import pull_command  # noqa: PLC0415
@@ -107,7 +107,7 @@ def verify(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read every byte of a model and compare it with what was fetched. Damage is named, with the fix; exit code 7."""
+    """Read every byte of a model and compare it with what was fetched. Names any damage and its fix; exit code 7."""
     with server_packages():
         from pictograph.models.installed import installed_folder, installed_models  # noqa: PLC0415
         from pictograph.models.verify import record as write_manifest  # noqa: PLC0415
@@ -160,7 +160,7 @@ def unbundle(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Take a model from a bundle; needs no network. Nothing is put into place before every checksum is right."""
+    """Install a model from a bundle, without a network, once every checksum is right."""
     with server_packages():
         from pictograph.models.unbundle import unbundle as unpack  # noqa: PLC0415
     with byte_bar("Unpacking") as bar:

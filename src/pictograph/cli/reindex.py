@@ -26,21 +26,24 @@ def reindex(
     pace: Annotated[
         float, typer.Option("--pace", min=0.01, max=1.0, help="Share of the time that its workers work.")
     ] = 1.0,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show how it goes, until it is done.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show the progress until it is done.")] = True,
     accept_failures: Annotated[
-        bool, typer.Option("--accept-failures", help="Let it end although some images are lost to searches.")
+        bool, typer.Option("--accept-failures", help="Finish although searches will no longer find some images.")
     ] = False,
-    cancel: Annotated[bool, typer.Option("--cancel", help="End it; the library stays as it is.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel it; the library stays as it is.")] = False,
     forget_previous: Annotated[
-        bool, typer.Option("--forget-previous", help="Free the disk of encoders not in use; no way back then.")
+        bool,
+        typer.Option(
+            "--forget-previous", help="Delete what encoders not in use have made, to free disk; there is no way back."
+        ),
     ] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Move the library to another encoder while it is searched; without options, how far that is.
+    """Move the library to another encoder while searches go on; without options, show how far that is.
 
-    Searches are answered by the old encoder until every image is embedded by the new one, then by the new one, from one
-    moment to the next. Uploads go into both. Ctrl-C here ends only the watching. After a crash it goes on by itself.
+    The old encoder answers searches until the new one has embedded every image; then the new one does, from one moment
+    to the next. Uploads go into both. Ctrl-C stops watching; the reindex goes on, also after a crash.
 
     Examples: pictograph reindex --encoder siglip2 --pace 0.5     pictograph reindex --back
     """
@@ -83,7 +86,7 @@ def watched(client: Client) -> Reindex:
 
 def forget(client: Client, *, yes: bool, as_json: bool) -> None:
     if not yes:
-        typer.confirm("Delete what encoders not in use made of the library? There is no way back then.", abort=True)
+        typer.confirm("Delete what encoders not in use have made of the library? There is no way back.", abort=True)
     count = client.reindex.forget_previous()
     if as_json:
         print_json({"spaces": count})
@@ -118,7 +121,7 @@ def show(status: Reindex, *, as_json: bool) -> None:
         )
     if status.state == "needs_decision":
         console.print(
-            "They would be lost to searches, so it waits for you:\n"
+            "Searches would no longer find them, so the reindex waits for your decision:\n"
             "  pictograph reindex --encoder ...        try them once more\n"
             "  pictograph reindex --accept-failures    go on without them\n"
             "  pictograph reindex --cancel             stay with the old encoder",

@@ -19,13 +19,22 @@ from pictograph.wire import OfTags, SearchExplanation, SearchRow, SimilarImage
 app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words or by tag.")
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help=f"Most rows to print, 1 to {MAX_LIMIT}.")]
-Objects = Annotated[list[str] | None, typer.Option("--object", "-o", help="Repeat for several: any of them.")]
-Scenes = Annotated[list[str] | None, typer.Option("--scene", "-s", help="Repeat for several: any of them.")]
-Attributes = Annotated[list[str] | None, typer.Option("--attribute", "-a", help="Repeat for several: any of them.")]
-MatchAll = Annotated[bool, typer.Option("--all", help="All tags of a category, not any of them.")]
-Exact = Annotated[bool, typer.Option("--exact", help="Compare every vector of the scope, whatever it takes.")]
+Objects = Annotated[
+    list[str] | None,
+    typer.Option("--object", "-o", help="A tag to find; repeat it for several, any of which may match."),
+]
+Scenes = Annotated[
+    list[str] | None,
+    typer.Option("--scene", "-s", help="A tag to find; repeat it for several, any of which may match."),
+]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option("--attribute", "-a", help="A tag to find; repeat it for several, any of which may match."),
+]
+MatchAll = Annotated[bool, typer.Option("--all", help="Require all tags of a category, not any one of them.")]
+Exact = Annotated[bool, typer.Option("--exact", help="Compare every vector of the scope, however long that takes.")]
 Dataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")]
-Folder = Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder, with all below it.")]
+Folder = Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder and the folders below it.")]
 
 
 MORE = f"a larger --limit (to {MAX_LIMIT}) shows more at once"
@@ -50,7 +59,7 @@ def similar(
     cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
-    """Images that look like a reference image, the most alike first; with tags, only those that carry them.
+    """Find images that look like a reference image, the most similar first; with tags, only those that carry them.
 
     Example: pictograph search similar 0198c0de-... --threshold 0.7 --folder / --object car
     """
@@ -93,7 +102,7 @@ def text(
     cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
-    """Images that show what the words say, the best first; with tags, only those that carry them.
+    """Find images that show what the words say, the best first; with tags, only those that carry them.
 
     Example: pictograph search text 'a dog on a beach' --dataset holidays --attribute sharp
     """
@@ -135,7 +144,7 @@ def explain(
     exact: Exact = False,
     as_json: Json = False,
 ) -> None:
-    """How a search is answered and why, and what every other way takes and finds. It runs all of them.
+    """Show how a search is answered and why, and how long every other way takes and what it finds. It runs all of them.
 
     Example: pictograph search explain --text 'a dog on a beach' --dataset holidays
     """
@@ -172,11 +181,11 @@ def tags(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
     offset: Annotated[
-        int, typer.Option("--offset", min=0, help="Rows to pass over; not stable while images come and go.")
+        int, typer.Option("--offset", min=0, help="Rows to skip; not stable while images are added or removed.")
     ] = 0,
     as_json: Json = False,
 ) -> None:
-    """Images by their automatic tags, newest first: any tag inside a category, all categories together.
+    """Find images by their automatic tags, newest first: any tag inside a category, all categories together.
 
     Example: pictograph search tags -o car -o truck -a blurry   finds (car or truck) and blurry
     """

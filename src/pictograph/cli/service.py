@@ -148,7 +148,7 @@ def warn_of_unknown_variables() -> None:
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
-    """Is the service ready, which encoder runs, how many images wait."""
+    """Show whether the service is ready, which encoder runs, and how many images wait."""
     with connected(context) as client:
         health = client.ready()
         if as_json:

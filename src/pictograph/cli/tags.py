@@ -25,14 +25,18 @@ from pictograph.naming import similar_names
 from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.wire import Label, TagCounts, TagExample, TagUpdate, Taxonomy, ThresholdChange, ThresholdPreview
 
-app = typer.Typer(no_args_is_help=True, help="The automatic tags: which there are, how often, from which score on.")
+app = typer.Typer(
+    no_args_is_help=True, help="List tags and their counts, and change the scores from which images get them."
+)
 
 MOST_NEAR = 5
-Name = Annotated[str, typer.Option("--label", "-l", help="Its name: 'dog'.")]
+Name = Annotated[str, typer.Option("--label", "-l", help="The label's name, such as dog.")]
 Category = Annotated[
     TagCategory | None, typer.Option("--category", "-c", help="Needed if several categories have the label.")
 ]
-Threshold = Annotated[float, typer.Option("--threshold", "-t", help="The score, up to 1, from which it is given.")]
+Threshold = Annotated[
+    float, typer.Option("--threshold", "-t", help="The lowest score, up to 1, that gives an image the label.")
+]
 
 
 @app.command("list")
@@ -47,7 +51,7 @@ def list_tags(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rows of each category.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Which tags your images carry, and how often, the most frequent first; with tags, of those that carry them.
+    """Count the tags of your images, the most frequent first; with tags, only of the images that carry them.
 
     Example: pictograph tags list --dataset street --folder /night --object car
     """
@@ -78,11 +82,11 @@ def count_rows(counts: TagCounts, limit: int) -> Iterator[Sequence[object]]:
 @app.command()
 def show(
     context: typer.Context,
-    label: Annotated[str | None, typer.Argument(help="Its name; without one, all labels are listed.")] = None,
+    label: Annotated[str | None, typer.Argument(help="The label's name; without one, all labels are listed.")] = None,
     category: Annotated[TagCategory | None, typer.Option("--category", "-c", help="Only this category.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The taxonomy, or one label of it: its threshold, parents, rivals and prompts.
+    """Show the taxonomy, or one label: its threshold, parents, rivals and prompts.
 
     Example: pictograph tags show dog
     """
@@ -114,7 +118,7 @@ def named(labels: Sequence[Label], text: str) -> list[Label]:
 
 def print_taxonomy(taxonomy: Taxonomy, labels: Sequence[Label]) -> None:
     title = f"{len(labels)} labels of taxonomy {taxonomy.version}, judged by {taxonomy.tagger or 'no tagger'}"
-    columns = ("category", "label", "group", "implies", "from score", "judged")
+    columns = ("category", "label", "group", "implies", "threshold", "judged")
     print_table(title, columns, ((*names(row), row.group, ", ".join(row.parents), *state(row)) for row in labels))
 
 
@@ -131,7 +135,7 @@ def print_label(label: Label) -> None:
     score, judged = state(label)
     rows = [
         ("group", label.group),
-        ("given from score", f"{score}, can be set from {label.lowest_threshold:g} to 1"),
+        ("threshold", f"{score}, can be set from {label.lowest_threshold:g} to 1"),
         ("judged", f"{judged}, by the running tagger"),
         ("implies", ", ".join(label.parents) or "-"),
         ("never beside", ", ".join(label.exclusive_with) or "-"),
@@ -149,7 +153,7 @@ def preview(
     dataset: Dataset = None,
     as_json: Json = False,
 ) -> None:
-    """How many of your images would get a tag, or lose it, with another threshold; nothing is changed.
+    """Show how many of your images would gain or lose a tag with another threshold; nothing is changed.
 
     Example: pictograph tags preview --label dog --threshold 0.31
     """
@@ -171,7 +175,7 @@ def apply(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Set a label's threshold and change all tags that hang on it, for the whole installation; needs role
+    """Set a label's threshold and change all tags that depend on it, in the whole installation; needs role
     installation.
 
     Example: pictograph tags apply --label dog --threshold 0.31
@@ -186,7 +190,7 @@ def apply(
 def reset(
     context: typer.Context, label: Name, category: Category = None, yes: Yes = False, as_json: Json = False
 ) -> None:
-    """Give a label back the taxonomy's own threshold, as `apply` would.
+    """Set a label's threshold back to the taxonomy's own, as `apply` would.
 
     Example: pictograph tags reset --label dog
     """
@@ -203,8 +207,8 @@ def confirm(found: ThresholdPreview) -> None:
 def summary(found: ThresholdPreview) -> str:
     key = f"{found.category}/{found.label}"
     return (
-        f"{key} from score {found.threshold:g} on (now {found.current_threshold:g}): "
-        f"{counted(found.gained, 'gets', 'get')} it, {counted(found.lost, 'loses', 'lose')} it."
+        f"{key} with threshold {found.threshold:g} (now {found.current_threshold:g}): "
+        f"{counted(found.gained, 'gains', 'gain')} it, {counted(found.lost, 'loses', 'lose')} it."
     )
 
 
@@ -216,9 +220,9 @@ def print_preview(found: ThresholdPreview) -> None:
     console.print(summary(found), markup=False, highlight=False, soft_wrap=True)
     if found.others:
         rows = ((f"{other.category}/{other.label}", other.gained, other.lost) for other in found.others)
-        print_table("Tags that change along", ("tag", "get it", "lose it"), rows)
+        print_table("Other tags that change", ("tag", "gain it", "lose it"), rows)
     if found.gained_examples:
-        print_table("Some that get it", ("score", "image", "file"), example_rows(found.gained_examples))
+        print_table("Some that gain it", ("score", "image", "file"), example_rows(found.gained_examples))
     if found.lost_examples:
         print_table("Some that lose it", ("score", "image", "file"), example_rows(found.lost_examples))
 
@@ -244,8 +248,8 @@ def print_change(change: ThresholdChange, *, as_json: bool) -> None:
         print_json(change)
         return
     console.print(
-        f"[bold]{escape(change.category)}/{escape(change.label)}[/] is given from score {change.threshold:g} on "
-        f"(before: {change.previous_threshold:g}). {change.images} of your images have other tags now.",
+        f"[bold]{escape(change.category)}/{escape(change.label)}[/] has threshold {change.threshold:g} now "
+        f"(before: {change.previous_threshold:g}). The tags of {change.images} of your images changed.",
         highlight=False,
         soft_wrap=True,
     )
@@ -253,9 +257,9 @@ def print_change(change: ThresholdChange, *, as_json: bool) -> None:
 
 @app.command()
 def update(context: typer.Context, as_json: Json = False) -> None:
-    """Bring tags that an older version gave to the running one; no picture is read again. Needs role installation.
+    """Update tags that an older version gave, without reading a picture again. Needs role installation.
 
-    It may be interrupted and called again: it goes on where it stopped.
+    You may interrupt it and run it again: it goes on where it stopped.
     """
     with connected(context) as client, progress_bar("Updating tags") as bar:
         done = client.tags.update(progress=lambda step: bar(step.updated, step.updated + step.remaining))

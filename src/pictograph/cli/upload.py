@@ -34,11 +34,11 @@ def upload(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until every image can be found.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Upload a directory of pictures. Run it again after an interruption: what is there already is skipped.
+    """Upload a directory of pictures. After an interruption, run it again: it skips what is there already.
 
-    A picture is told by its first bytes, whatever its name. Folders that are links are looked through. What is left
-    aside is counted and named; with --json, every file is. A file that changed since is told, and not sent. Exit
-    code 1: something was refused, differs, or could not be read.
+    It recognizes pictures by their first bytes, whatever their names, and follows links to folders. It counts and
+    names what it leaves aside; --json lists every file. It reports a file that changed since and does not send it.
+    Exit code 1: a file was refused, differs, or could not be read.
 
     Example: pictograph upload ~/photos/street --dataset street
     """
@@ -126,7 +126,7 @@ def print_report(report: UploadReport, counts: Progress | None) -> None:
         f"[bold]{len(report.failures)}[/] refused, in dataset [bold]{escape(report.dataset_name)}[/]."
     )
     if report.restored:
-        console.print(f"[bold]{len(report.restored)}[/] were there already, but archived: they are found again.")
+        console.print(f"[bold]{len(report.restored)}[/] were there already but archived; searches find them again.")
     if report.replaced:
         console.print(f"[bold]{len(report.replaced)}[/] images get the bytes of files that changed.")
     if report.different:
@@ -159,4 +159,4 @@ def print_some(title: str, rows: Sequence[tuple[Path, str]]) -> None:
     """A table of files that is cut where it would be too long to read, and says so."""
     print_table(title, ("file", "why"), rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
-        console.print(f"  and {len(rows) - MOST_ROWS} more: --json names every one", highlight=False)
+        console.print(f"  and {len(rows) - MOST_ROWS} more: --json lists all", highlight=False)

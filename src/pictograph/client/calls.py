@@ -220,7 +220,7 @@ def checked_labels(category: str, labels: Sequence[str]) -> list[str]:
     listed_labels = list(labels)
     for label in listed_labels:
         if not isinstance(label, str):
-            raise wrong_value(category, f"{category} must hold names of tags; {label!r} is none.")
+            raise wrong_value(category, f"{category} must hold names of tags; {label!r} is not one.")
     return listed_labels
 
 
@@ -481,7 +481,7 @@ def parse(model: type[Model], response: httpx.Response) -> Model:
 
 def not_the_protocol(response: httpx.Response, why: str) -> ServerError:
     return ServerError(
-        f"The answer of {response.request.url} is not that of a Pictograph server: {why}. Check base_url.",
+        f"The answer of {response.request.url} did not come from a Pictograph server: {why}. Check base_url.",
         status_code=response.status_code,
         request_id=response.headers.get("x-request-id"),
     )

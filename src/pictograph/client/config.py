@@ -49,7 +49,7 @@ def resolve_config(
     if not key or not key.strip():
         raise ConfigurationError(missing("API key", None, "api_key=", "PICTOGRAPH_API_KEY"))
     if not (key.strip().isascii() and key.strip().isprintable()):
-        raise ConfigurationError("The API key has characters that no key has: copy it again, `pk_live_` and all.")
+        raise ConfigurationError("The API key has characters that no key has: copy it again, with its `pk_live_`.")
     return ClientConfig(
         base_url=url.rstrip("/"),
         api_key=key.strip(),
@@ -84,7 +84,7 @@ def is_address(url: str) -> bool:
 
 
 def missing(what: str, got: str | None, keyword: str, variable: str) -> str:
-    problem = f"{got!r} is no {what}" if got else f"no {what} is known"
+    problem = f"{got!r} is not a valid {what}" if got else f"no {what} is set"
     return (
         f"Cannot reach a Pictograph service: {problem}. Start one on this machine with `{command_name()} serve`, which "
         f"writes {config_path()}; or pass {keyword}; or set {variable}."

@@ -154,6 +154,7 @@ def require_open(closed: bool) -> None:
 
 def not_ours(what: str) -> ConfigurationError:
     return ConfigurationError(
-        f"This client has an http_client of your own, whose connections belong to another {what}: answers would go "
-        f"astray. Make a client in this {what}, or leave http_client out, then it opens connections of its own here."
+        f"This client has an http_client of your own, whose connections belong to another {what}: an answer "
+        f"could reach the wrong caller. Make a client in this {what}, or leave http_client out: then the client opens "
+        "its own connections here."
     )

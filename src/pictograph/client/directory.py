@@ -39,7 +39,7 @@ def begun(report: UploadReport | None, dataset_name: str, found: Found) -> Uploa
     """The report of an upload that begins. Raises ValidationError if the one given tells of another."""
     report = report or UploadReport(dataset_name)
     if report.attempted:
-        raise ValidationError("report must be a new UploadReport: this one tells of another upload.")
+        raise ValidationError("report must be a new UploadReport: this one belongs to another upload.")
     report.dataset_name, report.attempted, report.left_aside = dataset_name, len(found.files), found.left_aside
     return report
 

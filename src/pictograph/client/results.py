@@ -138,11 +138,11 @@ LeftAsideKind = Literal["not_a_picture", "unsupported", "unreadable", "broken_li
 LEFT_ASIDE_WORDS: Final[dict[LeftAsideKind, str]] = {
     "unreadable": "cannot be read",
     "broken_link": "are links to nothing",
-    "unsupported": "are pictures of a kind that is not read",
+    "unsupported": "are pictures of a kind that is not supported",
     "not_a_picture": "are not pictures",
     "hidden": "are hidden",
     "special": "are not files",
-    "seen": "are links to a folder that is looked through under another name",
+    "seen": "are links to a folder that is read under another name",
 }
 """Each kind as the end of "3 of them ...", the worst first."""
 
@@ -197,7 +197,7 @@ class UploadReport:
     skipped: list[Path] = field(default_factory=list)
     """Files that were there already: same folder, same name, same bytes."""
     restored: list[Image] = field(default_factory=list)
-    """Files that were there already, but archived: they are found again."""
+    """Files that were there already but archived; searches find them again."""
     replaced: list[Image] = field(default_factory=list)
     """Images that get the bytes of the files of their places, because `replace` asked for that."""
     different: list[Different] = field(default_factory=list)

@@ -52,7 +52,9 @@ def postgres_account() -> Account:
             if entry.pw_uid != 0:
                 return Account(entry.pw_uid, entry.pw_gid, name)
     missing = (
-        f"{ACCOUNT_VARIABLE} names no ordinary account: {named!r}" if named else "`postgres` and `nobody` are missing"
+        f"{ACCOUNT_VARIABLE} names no ordinary account: {named!r}"
+        if named
+        else "there is neither `postgres` nor `nobody`"
     )
     raise ConfigurationError(
         f"PostgreSQL refuses to run as root, and there is no account to run it as: {missing}. "

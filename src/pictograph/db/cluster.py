@@ -121,7 +121,7 @@ def read_password(path: Path) -> str:
         return path.read_text().strip()
     except FileNotFoundError as error:
         raise ConfigurationError(
-            f"{path}, the password of the database beside it, is gone. Put it back from a backup of the data folder."
+            f"{path}, the password of the database beside it, is gone. Restore it from a backup of the data folder."
         ) from error
 
 

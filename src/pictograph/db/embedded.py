@@ -65,7 +65,7 @@ class EmbeddedPostgres:
                 raise
         except OSError as error:
             raise ConfigurationError(
-                f"The data folder {data_dir} cannot be used: {error}. Mend that, or choose another --data-dir."
+                f"The data folder {data_dir} cannot be used: {error}. Fix that, or choose another --data-dir."
             ) from error
 
     @classmethod
@@ -102,7 +102,7 @@ class EmbeddedPostgres:
             pause_s = FIRST_PAUSE_S if healthy else min(pause_s * 2, LONGEST_PAUSE_S)
             if self._guard.stdin:
                 self._guard.stdin.close()
-            logger.error("PostgreSQL ended by itself (%s) and is started again; see %s", code, self._cluster.log)
+            logger.error("PostgreSQL ended unexpectedly (%s) and is started again; see %s", code, self._cluster.log)
             with contextlib.suppress(OSError):
                 clear_the_way(self._cluster)
             with self._changing:
@@ -146,7 +146,7 @@ def require_cpu_features() -> None:
 def clear_the_way(cluster: Cluster) -> None:
     """We hold the folder's lock, so a server that still runs has lost its guard: it is ended."""
     if cluster.server_runs():
-        logger.warning("Ending a PostgreSQL server that an earlier service left in %s", cluster.folder)
+        logger.warning("Stopping a PostgreSQL server that an earlier service left running in %s", cluster.folder)
         cluster.stop_orphan()
     if not cluster.server_runs():
         cluster.forget_dead_server()
@@ -180,7 +180,7 @@ def answers(cluster: Cluster) -> bool:
         if "password authentication failed" in str(error):
             raise ConfigurationError(
                 f"{cluster.folder.with_suffix('.password')} does not hold the password of the database beside it. "
-                "Put it back from a backup of the data folder."
+                "Restore it from a backup of the data folder."
             ) from error
         return False
     return True

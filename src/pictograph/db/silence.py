@@ -54,7 +54,9 @@ class Silence:
             await asyncio.sleep(LOOK_EVERY_S)
             waiting = [one for one in self._made if waits(one)]
             if any(one in before for one in waiting) and await self._nobody_answers():
-                logger.error("The database does not answer: %d statements that wait for it are ended", len(waiting))
+                logger.error(
+                    "The database does not answer: %d statements that were waiting for it were ended", len(waiting)
+                )
                 self._hang_up()
             before = waiting
 

@@ -43,7 +43,7 @@ def open_picture_tower(checkpoint: Checkpoint, device: torch.device, dtype: str 
         logger.info("Pictures are encoded in %s: cosine to float32 at least %.5f", fast.dtype, cosine)
         return fast
     logger.warning(
-        "Pictures are encoded in float32, which is slower: in %s this model's vectors are off (cosine %.5f)",
+        "Pictures are encoded in float32, which is slower: in %s this model's vectors are wrong (cosine %.5f)",
         fast.dtype,
         cosine,
     )

@@ -110,7 +110,7 @@ def _with_gpu(by_size: Sequence[str]) -> Choice:
         return Choice(WITH_GPU, "torch sees a GPU, and the large model is installed.", None)
     if large := [name for name in by_size if LARGE in name]:
         return Choice(large[-1], "torch sees a GPU, and this is the largest model installed.", None)
-    why = "torch sees a GPU, and this is the largest model installed; the GPU would bear so400m."
+    why = "torch sees a GPU, and this is the largest model installed; this GPU can run so400m."
     return Choice(by_size[-1], why, pull_command(WITH_GPU))
 
 

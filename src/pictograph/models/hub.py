@@ -55,7 +55,9 @@ class Hub:
         self._library = _import_library()
         self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or self._library.constants.ENDPOINT).rstrip("/")
         if not self.endpoint.startswith(("http://", "https://")):
-            raise ConfigurationError(f"{self.endpoint!r} is no address of a hub. Give one that starts with https://.")
+            raise ConfigurationError(
+                f"{self.endpoint!r} is not the address of a hub. Give one that starts with https://."
+            )
 
     def listing(self, repository: Repository, revision: str) -> Listing:
         """The commit that a branch, tag or commit means now, and the files in it.
@@ -87,7 +89,7 @@ class Hub:
         with self._errors(repository, commit):
             metadata = self._library.get_hf_file_metadata(self.url(repository, commit, name), timeout=TIMEOUT_S)
         if metadata.size is None or not metadata.etag:
-            raise ConnectionFailed(f"{self.endpoint} tells neither size nor checksum of {name}. Take another mirror.")
+            raise ConnectionFailed(f"{self.endpoint} gives neither size nor checksum of {name}. Take another mirror.")
         return RemoteFile(name, metadata.size, metadata.etag)
 
     @contextmanager

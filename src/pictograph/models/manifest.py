@@ -89,7 +89,7 @@ class Manifest:
             name = _checked_name(values["name"])
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ModelDamaged(
-                f"{source} is no manifest of a model ({error}). Get the model again, with --replace."
+                f"{source} is not a model manifest ({error}). Get the model again, with --replace."
             ) from error
         return cls(name, files, _text(values.get("repository")), _text(values.get("commit")))
 
@@ -131,7 +131,7 @@ def to_fetch(names: Collection[str]) -> list[str]:
 def _facts(name: str, values: Mapping[str, Any]) -> FileFacts:
     size, sha256 = values["size"], values["sha256"]
     if not is_model_file(name):
-        raise ValueError(f"{name!r} is no file of a model")
+        raise ValueError(f"{name!r} is not a file of a model")
     if type(size) is not int or size < 0 or not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
         raise ValueError(f"size or sha256 of {name!r} is wrong")
     return FileFacts(size, sha256)

@@ -27,4 +27,4 @@ def fault_of(path: Path) -> str | None:
         expected = LENGTH_BYTES + length + max(ends)
     except (ValueError, LookupError, TypeError, AttributeError):
         return "has a damaged safetensors header"
-    return None if size == expected else f"has {size} bytes, where its header tells of {expected}"
+    return None if size == expected else f"has {size} bytes, but its header says {expected}"

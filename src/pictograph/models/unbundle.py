@@ -133,7 +133,7 @@ class _Reader:
     def _checked_taxonomy(self, told: object) -> str:
         size = told.get("size") if isinstance(told, dict) else None
         if not isinstance(told, dict) or type(size) is not int or size > MAX_SMALL_BYTES:
-            raise _damaged(self._file, f"its manifest does not tell of {TAXONOMY}")
+            raise _damaged(self._file, f"its manifest does not list {TAXONOMY}")
         content = self.content(TAXONOMY, size).read()
         sha256 = hashlib.sha256(content).hexdigest()
         self.require(sha256 == told.get("sha256"), f"{TAXONOMY} is not what its manifest says")
@@ -148,7 +148,7 @@ class _Reader:
         plain = entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()
         source = self._archive.extractfile(entry) if plain else None
         if source is None:
-            raise _damaged(self._file, f"{entry.name} is no plain file")
+            raise _damaged(self._file, f"{entry.name} is not a plain file")
         return source
 
 
@@ -166,6 +166,6 @@ def _opened(file: Path) -> Iterator[tarfile.TarFile]:
 
 def _damaged(file: Path, what: str) -> ModelDamaged:
     return ModelDamaged(
-        f"{file} is no whole bundle of a model: {what}. Nothing was put into place. Copy the file again, or make it "
+        f"{file} is not a complete model bundle: {what}. Nothing was installed. Copy the file again, or make it "
         "again with `pictograph model bundle`."
     )

@@ -119,9 +119,9 @@ async def housekeeping(services: Services, metrics: Metrics) -> AsyncIterator[No
 
     async def sweep() -> None:
         if files := await services.intake.sweep():
-            logger.info("Swept %d unused files", files)
+            logger.info("Deleted %d unused files", files)
         if answers := await services.requests.sweep():
-            logger.info("Forgot %d answers of yesterday", answers)
+            logger.info("Deleted %d answers that were kept for a day", answers)
 
     async def advance_reindex() -> None:
         if new := await services.reindex.advance():

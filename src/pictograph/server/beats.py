@@ -74,7 +74,9 @@ async def kill_when_silent(
             try:
                 sign = await within(LATE_S, beats)
             except TimeoutError:
-                logger.error("Worker process %d gave no sign for %.0f s: it is killed", process.pid, patience_s)
+                logger.error(
+                    "Worker process %d has shown no sign of life for %.0f s and is killed", process.pid, patience_s
+                )
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 return

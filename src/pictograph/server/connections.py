@@ -148,6 +148,6 @@ class Connections:
                 return
             total -= one.unread_bytes
             logger.warning(
-                "Answers that clients do not read fill the memory: dropped the connection that waited longest"
+                "Answers that clients do not read fill the memory: dropped the connection that had waited longest"
             )
             one.drop()

@@ -147,7 +147,7 @@ async def fingerprint(request: Request) -> bytes:
         request.scope.setdefault("state", {}).setdefault("body_limit", JSON_BYTES)
         return fingerprint_of([*parts, b"body", await request.body()])
     except ClientDisconnect as error:
-        raise HTTPException(400, "The request ended before its body was here.") from error
+        raise HTTPException(400, "The request ended before its body had arrived.") from error
 
 
 async def form_parts(form: FormData) -> list[bytes]:

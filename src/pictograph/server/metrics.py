@@ -31,19 +31,19 @@ class Metrics:
             buckets=BUCKETS_S, registry=registry,
         )  # fmt: skip
         self._recall = Gauge(
-            "pictograph_search_recall", "Share of the true rows in the answer checked last.", ("plan",),
+            "pictograph_search_recall", "Recall, the share of the true rows, of the answer checked last.", ("plan",),
             registry=registry,
         )  # fmt: skip
         self._recalls = Histogram(
-            "pictograph_search_recall_checks", "Share of the true rows, of every answer checked.", ("plan",),
+            "pictograph_search_recall_checks", "Recall, the share of the true rows, of all answers checked.", ("plan",),
             buckets=(0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0), registry=registry,
         )  # fmt: skip
         self._lag = Histogram(
-            "pictograph_event_loop_lag_seconds", "How late the event loop comes back to what waits for it.",
+            "pictograph_event_loop_lag_seconds", "How late the event loop runs what is due.",
             buckets=BUCKETS_S, registry=registry,
         )  # fmt: skip
         self._queue = Gauge(
-            "pictograph_queue_jobs", "Images that wait or are with a worker.", ("is",), registry=registry
+            "pictograph_queue_jobs", "Images that wait for a worker or are being processed.", ("is",), registry=registry
         )
         self._workers = Gauge("pictograph_workers", "Worker processes of this service.", registry=registry)
         self._images = Gauge("pictograph_images", "Images of all organizations.", ("state",), registry=registry)

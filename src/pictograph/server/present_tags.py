@@ -14,7 +14,7 @@ from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy
 
 CANNOT_UPDATE: Final = (
-    "They were encoded before the measures of their pixels were kept. A reindex encodes them again: pictograph reindex"
+    "They were encoded before Pictograph stored pixel measures. `pictograph reindex` encodes them again"
 )
 
 

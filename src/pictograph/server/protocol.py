@@ -250,9 +250,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _too_large(self) -> ApiError:
         if self._is_in_body:
-            return ValidationError("There is too much around the pieces of this body.", status_code=400)
+            return ValidationError("The chunks of this body carry too many extra bytes.", status_code=400)
         if not self._is_in_head:
-            return ValidationError("This is not HTTP/1.1: nothing of it is a request.", status_code=400)
+            return ValidationError("This is not an HTTP/1.1 request.", status_code=400)
         if not self.headers:
             return HeadTooLarge(f"The address of the request is longer than {MOST_HEAD_BYTES} bytes.", status_code=414)
         return HeadTooLarge(

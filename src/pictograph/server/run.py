@@ -184,7 +184,7 @@ async def first_start(
         keep_config(config)
     else:
         other = f"in {known.data_dir}" if known.data_dir else f"at {known.base_url}"
-        logger.warning("%s belongs to the service %s and stays as it is", config_path(), other)
+        logger.warning("%s belongs to the service %s, so it was left as it is", config_path(), other)
     return settings, Start(address, config, space.encoder, choice)
 
 

@@ -243,7 +243,9 @@ def check_path(scope: Mapping[str, Any]) -> None:
     try:
         unquote_to_bytes(raw).decode()
     except UnicodeDecodeError as error:
-        raise NotFoundError("Nothing has this path: it is not valid UTF-8. Percent-encode names as UTF-8.") from error
+        raise NotFoundError(
+            "This path does not exist: it is not valid UTF-8. Percent-encode names as UTF-8."
+        ) from error
 
 
 def pairs_of(query: bytes) -> list[tuple[str, str]]:

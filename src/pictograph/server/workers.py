@@ -77,7 +77,7 @@ class WorkerProcesses:
             try:
                 await self._match_spaces()
             except PictographError as error:
-                logger.debug("The spaces cannot be read just now: %s", error)
+                logger.debug("Cannot read the spaces at the moment: %s", error)
 
     async def _match_spaces(self) -> None:
         live = await self._spaces.live()

@@ -66,7 +66,7 @@ def checked_threshold(label: Label, threshold: float) -> float:
         raise wrong_value(
             "threshold",
             f"The threshold of {label.key} must be between {floor:g} and 1, not {threshold:g}: "
-            f"lower scores are not kept.",
+            f"lower scores are not stored.",
         )
     return threshold
 

@@ -19,7 +19,7 @@ class ApiKey(Wire):
     id: str
     organization_id: str
     name: str
-    """What it is for, in words."""
+    """What the key is for."""
     key_prefix: str
     """Its first 12 characters, to tell keys apart."""
     role: OrganizationRole

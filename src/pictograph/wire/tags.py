@@ -92,7 +92,7 @@ class ThresholdPreview(Wire):
     images: int
     """Images any of whose tags would be others."""
     others: list[TagChange]
-    """Tags that change along, because a label implies them or never stands beside them."""
+    """Other tags that change, because a label implies them or never stands beside them."""
     gained_examples: list[TagExample]
     """Some that would get it, those next to the threshold first."""
     lost_examples: list[TagExample]

@@ -58,7 +58,7 @@ def test_key_and_address_may_come_from_two_places(file: None) -> None:
 
 
 def test_the_files_key_is_sent_to_the_files_address_alone(file: None) -> None:
-    with pytest.raises(ConfigurationError, match="no API key is known"):
+    with pytest.raises(ConfigurationError, match="no API key is set"):
         resolve(base_url="http://word:3")
 
 
@@ -119,7 +119,7 @@ def test_max_retries_must_not_be_negative(retries: Any) -> None:
 def test_a_broken_file_is_named(text: str, home: Path) -> None:
     home.mkdir()
     config_path().write_bytes(text.encode("latin-1"))
-    with pytest.raises(ConfigurationError, match=r"config\.toml.*Mend or remove"):
+    with pytest.raises(ConfigurationError, match=r"config\.toml.*Repair or remove"):
         Client()
 
 

@@ -232,7 +232,7 @@ def test_a_bundle_with_one_bit_flipped_is_refused(packed: Path, elsewhere: Path,
 
 def test_a_file_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"no tar at all" * 1000)
-    with pytest.raises(ModelDamaged, match="no whole bundle"):
+    with pytest.raises(ModelDamaged, match="not a complete model bundle"):
         unbundle(tmp_path / "x.tar")
     for path in (tmp_path / "missing.tar", tmp_path):
         with pytest.raises(ConfigurationError, match="cannot be unpacked"):
@@ -338,7 +338,7 @@ def test_a_copied_folder_is_looked_at_as_far_as_its_files_tell(tmp_path: Path) -
     assert (verdict.manifest, verdict.faults) == (None, [])
     content = (folder / "model.safetensors").read_bytes()
     for kept, said in (
-        (content[:-10], "header tells"),
+        (content[:-10], "header says"),
         (b"\xff" * 100, "no safetensors header"),
         (b"", "no safetensors"),
     ):

@@ -285,7 +285,7 @@ def test_something_that_is_no_hub_is_a_failed_connection(hub: FakeHub) -> None:
     hub.status = 200
     with pytest.raises(ConnectionFailed, match="as a hub does"):
         pull(NAME)
-    with pytest.raises(ConfigurationError, match="no address of a hub"):
+    with pytest.raises(ConfigurationError, match="not the address of a hub"):
         pull(NAME, endpoint="hub.example.org")
 
 
