@@ -74,7 +74,9 @@ class Place:
     @property
     def sockets(self) -> Path:
         settings = (self.cluster / "pictograph.conf").read_text().splitlines()
-        line = next(line for line in settings if line.startswith("unix_socket_directories"))
+        line = next((line for line in settings if line.startswith("unix_socket_directories")), None)
+        if line is None:
+            raise FileNotFoundError("a service that starts is just writing the settings")
         return Path(line.split(" = ")[1].strip("'"))
 
     @property
