@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pictograph.client.walk import pictures_below
+from pictograph.client.walk import Walk
 from pictograph.errors import ConfigurationError
 
 WORDNET_NAME = re.compile(r"(n\d{8})(?:_(.*))?")
@@ -44,7 +44,9 @@ def read_folder(root: Path) -> Folder:
     """
     if not root.is_dir():
         raise ConfigurationError(f"{root} is not a folder. Give the folder of labelled photographs.")
-    classes = {path: class_of(path.relative_to(root)) for path in pictures_below(root)}
+    walk = Walk(root)
+    walk.run()
+    classes = {path: class_of(path.relative_to(root)) for path in sorted(walk.pictures)}
     photos = [Photo(path, name) for path, name in classes.items() if name]
     if not photos:
         raise ConfigurationError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -51,8 +50,6 @@ from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.upload.bounded.pool import PictureReaders
 from pictograph.upload.bounded.wanted import DecodeBudget
 from pictograph.upload.limits import PictureLimits
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

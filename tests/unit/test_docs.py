@@ -67,7 +67,9 @@ def test_links_between_the_docs_lead_somewhere(path: Path) -> None:
 
 
 def test_decisions_name_files_that_exist() -> None:
-    named = re.compile(r"`((?:db|jobs|index|store|tests)/[\w/]+\.(?:py|sql))`")
+    named = re.compile(
+        r"`((?:db|encode|index|ingest|jobs|models|search|server|spaces|store|tagging|upload|tests)/[\w/]+\.(?:py|sql))`"
+    )
     for path in ROOT.glob("docs/decisions/*.md"):
         for name in named.findall(path.read_text(encoding="utf-8")):
             assert (ROOT / name).exists() or (ROOT / "src/pictograph" / name).exists(), f"{path.name} names {name}"

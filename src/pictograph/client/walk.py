@@ -90,13 +90,6 @@ def local_files(directory: Path, folder_path: str, *, preserve_structure: bool) 
     return Found(files, left_aside)
 
 
-def pictures_below(directory: Path) -> list[Path]:
-    """The pictures alone, sorted."""
-    walk = Walk(directory)
-    walk.run()
-    return sorted(walk.pictures)
-
-
 def is_directory(path: Path) -> bool:
     try:
         return path.is_dir()

@@ -53,11 +53,6 @@ BY_CLASS: Final[Mapping[str, type[Unavailable]]] = {
     "58": DatabaseDamaged,
 }
 """The first two letters, where `BY_STATE` does not know all five."""
-BUGS: Final = frozenset({
-    "02", "03", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "22", "23", "24", "25", "26", "27", "2B",
-    "2D", "2F", "34", "38", "39", "3B", "3D", "3F", "42", "44", "54", "55", "72", "F0", "HV", "P0", "XX",
-})  # fmt: skip
-"""Classes whose other errors say that a statement of ours is wrong: they pass as they are."""
 
 # Before there is a session, libpq hands on the text alone. In another language than English it is read as "away".
 BY_TEXT: Final[Mapping[str, str]] = {

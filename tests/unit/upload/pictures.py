@@ -15,6 +15,11 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import Image, ImageCms
 
+from pictograph.upload.decode import decode_picture
+from pictograph.upload.facts import read_facts
+from pictograph.upload.limits import PictureLimits
+from pictograph.upload.thumbnail import fitted, thumbnail_of
+
 # Only the tests write HEIC through Pillow; the code under test never registers anything.
 pillow_heif.register_heif_opener()
 
@@ -430,3 +435,10 @@ def _count_boxes(data: bytes) -> int:
     while at < len(data):
         count, at = count + 1, at + int.from_bytes(data[at : at + 4], "big")
     return count
+
+
+def make_thumbnail(source: bytes, side_px: int, limits: PictureLimits) -> bytes:
+    """A thumbnail of a file, made in this process."""
+    facts = read_facts(source, limits)
+    width, height = fitted((facts.width, facts.height), side_px)
+    return thumbnail_of(decode_picture(source, at_least_px=min(width, height), limits=limits), side_px)

@@ -21,9 +21,8 @@ from pictograph.upload.bounded.reader import Reader, few_variables
 from pictograph.upload.bounded.wanted import DecodeBudget, Wanted
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
-from pictograph.upload.thumbnail import make_thumbnail
 
-from .pictures import jpeg_claiming, one_of_each, plain, png_claiming, saved, smooth
+from .pictures import jpeg_claiming, make_thumbnail, one_of_each, plain, png_claiming, saved, smooth
 
 LIMITS = PictureLimits()
 PIXELS = Wanted(short_side_px=16)

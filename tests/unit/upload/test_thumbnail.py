@@ -9,9 +9,20 @@ from PIL import Image
 from pictograph.errors import BadImage
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
-from pictograph.upload.thumbnail import make_thumbnail, thumbnail_of
+from pictograph.upload.thumbnail import thumbnail_of
 
-from .pictures import DISPLAY_P3, one_of_each, plain, png_claiming, quadrants, rgb_profile, saved, smooth, turned_file
+from .pictures import (
+    DISPLAY_P3,
+    make_thumbnail,
+    one_of_each,
+    plain,
+    png_claiming,
+    quadrants,
+    rgb_profile,
+    saved,
+    smooth,
+    turned_file,
+)
 
 LIMITS = PictureLimits()
 

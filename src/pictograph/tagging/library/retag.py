@@ -166,8 +166,8 @@ def rescored(kept: Sequence[Kept], tagger: Tagger, assigner: Assigner) -> list[R
     if not kept:
         return []
     measures = np.array([item.measures for item in kept], dtype=np.float32)
-    near = assigner.near(tagger.scores(rebuilt(kept), measures))
-    return [Retagged(item.sha256, assigner.tags(scores), scores) for item, scores in zip(kept, near, strict=True)]
+    found = assigner.tagged(tagger.scores(rebuilt(kept), measures))
+    return [Retagged(item.sha256, new.tags, new.scores) for item, new in zip(kept, found, strict=True)]
 
 
 def rebuilt(kept: Sequence[Kept]) -> Encoded:
