@@ -1,11 +1,12 @@
-"""The same client for asyncio: every method sends the same call as its blocking twin."""
+"""The client for asyncio, of which the blocking one is made: see `scripts/build_client.py`."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from os import PathLike
 from types import TracebackType
@@ -25,15 +26,16 @@ from pictograph.client.directory import (
     begun,
     one_of_each_place,
     place_of,
+    read_file,
     settle,
     sort_out,
     tell,
 )
 from pictograph.client.local_service import LocalService
-from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause_after
+from pictograph.client.patience import LONGEST_BUSY_S, POLL_S, Patience, pause_after
 from pictograph.client.results import ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
-from pictograph.client.synchronous import POLL_S, failure_of, read_file, unreachable
-from pictograph.client.vectors import VectorSource, batches_of, note, open_sources
+from pictograph.client.tasks import pause, run_blocking, side_by_side
+from pictograph.client.vectors import VectorBatch, VectorSource, batches_of, note, open_sources
 from pictograph.client.vectors import begun as begun_import
 from pictograph.client.walk import LocalFile, given_path, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
@@ -50,13 +52,24 @@ from pictograph.types import (
 from pictograph.version import __version__
 
 Result = TypeVar("Result")
+Row = TypeVar("Row")
 
 
 class AsyncClient:
-    """As `Client`, with methods to await.
+    """A Pictograph service, for asyncio. Keeps connections open until `close`, so make one and share it.
 
-    async with AsyncClient() as client:
-        rows = await client.search.by_similarity(image_id)
+    Threads, event loops, forked and spawned processes may share it: each process and each loop opens connections of its
+    own, with the same settings.
+
+        async with AsyncClient() as client:
+            for image in await client.search.by_tag(objects=["car"], dataset_name="street"):
+                print(image.image_id, image.filename)
+
+    api_key, base_url, timeout (seconds, of one attempt), max_retries: else from PICTOGRAPH_API_KEY,
+    PICTOGRAPH_BASE_URL, PICTOGRAPH_TIMEOUT, PICTOGRAPH_MAX_RETRIES; else address and key from
+    `~/.pictograph/config.toml`, which `pictograph serve` writes. http_client: one of your own; you close it,
+    and it serves only the process (and the event loop) that it was made in.
+    Raises ConfigurationError if no key or no address is known.
     """
 
     def __init__(
@@ -85,8 +98,12 @@ class AsyncClient:
 
     @classmethod
     async def embedded(cls, data_dir: str | PathLike[str], *, encoder: str | None = None) -> AsyncClient:
-        """As `Client.embedded`."""
-        service = await asyncio.to_thread(LocalService.join_or_start, given_path(data_dir), encoder=encoder)
+        """A client of a service of its own on this machine, for notebooks and scripts.
+
+        Joins the service that runs on `data_dir`, or starts one, which then ends with this client or with this process.
+        Needs the service's packages (the extra `server`). Raises ConfigurationError if the service does not start.
+        """
+        service = await run_blocking(LocalService.join_or_start, given_path(data_dir), encoder=encoder)
         client = cls(service.api_key, base_url=service.base_url)
         client._service = service
         return client
@@ -100,18 +117,22 @@ class AsyncClient:
         return self._transport.config.base_url
 
     async def history(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
-        """As `Client.history`."""
+        """Who changed thresholds and the encoder, which all organizations share, and when, newest first.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before. Needs role installation; images and datasets have
+        histories of their own. Raises ForbiddenError.
+        """
         return await self._transport.send(calls.history_of_installation(limit, cursor))
 
     async def ready(self) -> wire.Health:
-        """As `Client.ready`."""
+        """Which encoder runs and how many images wait. Raises ServerError (503) while the service is not ready."""
         return await self._transport.send(calls.ready())
 
     async def close(self) -> None:
-        """As `Client.close`."""
+        """Closes the connections, and ends the service that `embedded` started."""
         await self._transport.close()
         if self._service:
-            await asyncio.to_thread(self._service.stop)
+            await run_blocking(self._service.stop)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -131,7 +152,10 @@ class AsyncTransport:
         self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python-async/{__version__}"}
 
     async def send(self, call: calls.Call[Result], *, patience: Patience | None = None) -> Result:
-        """As `Transport.send`."""
+        """The answer, read. Raises ApiError by its class, ConnectionFailed if there was none.
+
+        patience: how long a service that is busy or starts again is asked, beyond the attempts that every call has.
+        """
         call = call.with_idempotency_key()
         attempt, started = 0, time.monotonic()
         while True:
@@ -142,9 +166,8 @@ class AsyncTransport:
                 return call.read(outcome)
             waited_s = time.monotonic() - started
             pause_s = pause_after(outcome, attempt, self.config.max_retries, waited_s, patience)
-            if pause_s is None:
-                raise failure_of(outcome)
-            await asyncio.sleep(pause_s)
+            if pause_s is None or await pause(pause_s, patience):
+                raise calls.failure_of(outcome)
             attempt += 1
 
     async def _attempt(self, call: calls.Call[Result]) -> httpx.Response | ConnectionFailed:
@@ -157,7 +180,18 @@ class AsyncTransport:
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise calls.cannot_be_sent(error) from error
         except httpx.RequestError as error:
-            return unreachable(self.config.base_url, self._connections.route, error)
+            return calls.unreachable(self.config.base_url, self._connections.route, error)
+
+    async def each(self, call_of: Callable[[str | None], calls.Call[calls.Rows[Row]]]) -> AsyncIterator[Row]:
+        """Every row, page by page. call_of: what asks for the page at a cursor."""
+        cursor: str | None = None
+        while True:
+            page = await self.send(call_of(cursor))
+            for row in page:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def close(self) -> None:
         await self._connections.close()
@@ -168,7 +202,7 @@ class AsyncTransport:
 
 
 class AsyncSearch:
-    """As `Search`."""
+    """Find images. Searching is free: everything was computed when the images were uploaded."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -187,7 +221,16 @@ class AsyncSearch:
         exact: bool = False,
         cursor: str | None = None,
     ) -> SearchResults[wire.SimilarImage]:
-        """As `Search.by_similarity`."""
+        """Images that look like the one with this id, by falling similarity; the reference itself is left out.
+
+        threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
+        folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
+        objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare every vector,
+        whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are a list that
+        also says how they were found and where the next page begins: see `SearchResults`.
+        Raises NotFoundError (no such image), ValidationError, EmbeddingFailed; waits for an image not yet embedded, and
+        raises EmbeddingPending if that takes too long.
+        """
         tags = calls.Tags(objects, scenes, attributes, match)
         return await self._transport.send(
             calls.by_similarity(image_id, threshold, limit, folder_path, tags, exact, cursor)
@@ -208,13 +251,21 @@ class AsyncSearch:
         exact: bool = False,
         cursor: str | None = None,
     ) -> SearchResults[wire.SimilarImage]:
-        """As `Search.by_text`."""
+        """Images that show what the words say, by falling similarity.
+
+        dataset_name: None searches the whole organization. folder_path: only this folder, with everything below it.
+        threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing.
+        limit: 1 to 500. objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare
+        every vector, whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are
+        a list that also says how they were found and where the next page begins: see `SearchResults`.
+        Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
+        """
         tags = calls.Tags(objects, scenes, attributes, match)
         return await self._transport.send(
             calls.by_text(text, dataset_name, folder_path, threshold, limit, tags, exact, cursor)
         )
 
-    async def iterate_by_similarity(
+    def iterate_by_similarity(
         self,
         image_id: str,
         *,
@@ -227,19 +278,13 @@ class AsyncSearch:
         exact: bool = False,
         page_size: int = MAX_LIMIT,
     ) -> AsyncIterator[wire.SimilarImage]:
-        """As `Search.iterate_by_similarity`."""
-        tags, cursor = calls.Tags(objects, scenes, attributes, match), None
-        while True:
-            page = await self._transport.send(
-                calls.by_similarity(image_id, threshold, page_size, folder_path, tags, exact, cursor)
-            )
-            for row in page:
-                yield row
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        """Every image that `by_similarity` finds, however many, page by page; none comes twice."""
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.each(
+            lambda cursor: calls.by_similarity(image_id, threshold, page_size, folder_path, tags, exact, cursor)
+        )
 
-    async def iterate_by_text(
+    def iterate_by_text(
         self,
         text: str,
         *,
@@ -253,17 +298,11 @@ class AsyncSearch:
         exact: bool = False,
         page_size: int = MAX_LIMIT,
     ) -> AsyncIterator[wire.SimilarImage]:
-        """As `Search.iterate_by_text`."""
-        tags, cursor = calls.Tags(objects, scenes, attributes, match), None
-        while True:
-            page = await self._transport.send(
-                calls.by_text(text, dataset_name, folder_path, threshold, page_size, tags, exact, cursor)
-            )
-            for row in page:
-                yield row
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        """Every image that `by_text` finds, however many, page by page; none comes twice."""
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.each(
+            lambda cursor: calls.by_text(text, dataset_name, folder_path, threshold, page_size, tags, exact, cursor)
+        )
 
     async def explain(
         self,
@@ -280,7 +319,11 @@ class AsyncSearch:
         match: TagMatch = "any",
         exact: bool = False,
     ) -> wire.SearchExplanation:
-        """As `Search.explain`."""
+        """How a search by likeness (image_id) or by words (text) is answered, and what every other way takes and finds.
+
+        It answers the question in each of them, so it costs all together. threshold: None is the search's own default.
+        Raises ValidationError unless exactly one of image_id and text is given, and what the search itself raises.
+        """
         tags = calls.Tags(objects, scenes, attributes, match)
         return await self._transport.send(
             calls.explain_search(image_id, text, dataset_name, folder_path, threshold, limit, tags, exact)
@@ -299,11 +342,16 @@ class AsyncSearch:
         offset: int = 0,
         cursor: str | None = None,
     ) -> TaggedResults:
-        """As `Search.by_tag`."""
-        call = calls.by_tag(
-            calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset, cursor
-        )
-        return TaggedResults(await self._transport.send(call))
+        """Images whose automatic tags match, newest first.
+
+        Tags in one category are OR'd (AND'd with match="all"), categories are AND'd. At least one must be given; an
+        empty list matches nothing. dataset_name: None searches the whole organization. folder_path: only this folder,
+        with all below it. limit: 1 to 500. cursor: `next_cursor` of the page before, with the same question. The rows
+        are a list that also says how many there are in all: see `TaggedResults`.
+        Raises ValidationError (no category given), NotFoundError (no such dataset).
+        """
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return await self._transport.send(calls.by_tag(tags, dataset_name, folder_path, limit, offset, cursor))
 
     async def by_tag_page(
         self,
@@ -318,14 +366,12 @@ class AsyncSearch:
         offset: int = 0,
         cursor: str | None = None,
     ) -> wire.TagAnswer:
-        """As `Search.by_tag_page`."""
-        return await self._transport.send(
-            calls.by_tag(
-                calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset, cursor
-            )
-        )
+        """As `by_tag`, with what the answer says beside its rows: unknown tags, and the cursor of the next page."""
+        tags = calls.Tags(objects, scenes, attributes, match)
+        page = await self._transport.send(calls.by_tag(tags, dataset_name, folder_path, limit, offset, cursor))
+        return page.answer
 
-    async def iterate_by_tag(
+    def iterate_by_tag(
         self,
         *,
         objects: Sequence[str] | None = None,
@@ -336,18 +382,9 @@ class AsyncSearch:
         match: TagMatch = "any",
         page_size: int = 500,
     ) -> AsyncIterator[wire.TaggedImage]:
-        """As `Search.iterate_by_tag`."""
-        cursor: str | None = None
-        while True:
-            call = calls.by_tag(
-                calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, page_size, 0, cursor
-            )
-            page = await self._transport.send(call)
-            for row in page.results:
-                yield row
-            cursor = page.pagination.next_cursor
-            if cursor is None:
-                return
+        """Every matching image, page by page; none is skipped or repeated when images are added meanwhile."""
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.each(lambda cursor: calls.by_tag(tags, dataset_name, folder_path, page_size, 0, cursor))
 
     async def tags(
         self,
@@ -359,19 +396,27 @@ class AsyncSearch:
         folder_path: str | None = None,
         match: TagMatch = "any",
     ) -> wire.TagCounts:
-        """As `Search.tags`."""
+        """Which tags the images carry, and how often, the most frequent first; archived images are left out.
+
+        objects, scenes, attributes, match: only images that `by_tag` finds with these are counted. dataset_name: None
+        counts the whole organization. folder_path: only this folder, with everything below it.
+        Raises NotFoundError (no such dataset).
+        """
         tags = calls.Tags(objects, scenes, attributes, match)
         return await self._transport.send(calls.count_tags(tags, dataset_name, folder_path))
 
 
 class AsyncTags:
-    """As `Tags`."""
+    """The taxonomy of automatic tags, and the thresholds that decide who gets them.
+
+    A key with role installation may change these: they hold for every organization.
+    """
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
     async def taxonomy(self) -> wire.Taxonomy:
-        """As `Tags.taxonomy`."""
+        """Every label with its threshold, and whether the running tagger can judge it."""
         return await self._transport.send(calls.get_taxonomy())
 
     async def preview(
@@ -382,19 +427,32 @@ class AsyncTags:
         category: TagCategory | None = None,
         dataset_name: str | None = None,
     ) -> wire.ThresholdPreview:
-        """As `Tags.preview`."""
+        """How many images would get the tag, or lose it, with another threshold; nothing is changed.
+
+        threshold: None is the taxonomy's own. category: needed if several have the label. dataset_name: None looks at
+        the whole organization. Raises NotFoundError (no such label or dataset), ValidationError (a threshold below the
+        scores that are kept; several categories).
+        """
         return await self._transport.send(calls.preview_threshold(label, threshold, category, dataset_name))
 
     async def apply(self, label: str, *, threshold: float, category: TagCategory | None = None) -> wire.ThresholdChange:
-        """As `Tags.apply`."""
+        """Sets the label's threshold and changes every tag that hangs on it, for the whole installation.
+
+        All of it or nothing; doing it again changes nothing more.
+        Raises NotFoundError, ValidationError, ForbiddenError.
+        """
         return await self._transport.send(calls.apply_threshold(label, threshold, category))
 
     async def reset(self, label: str, *, category: TagCategory | None = None) -> wire.ThresholdChange:
-        """As `Tags.reset`."""
+        """As `apply`, with the taxonomy's own threshold."""
         return await self._transport.send(calls.reset_threshold(label, category))
 
     async def update(self, *, progress: Callable[[wire.TagUpdate], None] | None = None) -> wire.TagUpdate:
-        """As `Tags.update`."""
+        """Brings tags that another version gave to the running one; no picture is read again.
+
+        Goes on where it stopped if it is called again. progress: called after each step, with `updated` counted from
+        the beginning. Raises ConflictError (the encoder brings no tagger), ForbiddenError.
+        """
         updated, cursor = 0, None
         while True:
             step = await self._transport.send(calls.update_tags(cursor))
@@ -407,60 +465,62 @@ class AsyncTags:
 
 
 class AsyncDatasets:
-    """As `Datasets`."""
+    """Named sets of images. Wherever a dataset is asked for, its name or its UUID will do."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
     async def create(self, name: str, *, description: str | None = None) -> wire.Dataset:
-        """As `Datasets.create`."""
+        """A new, empty dataset. Raises ConflictError if the name is taken."""
         return await self._transport.send(calls.create_dataset(name, description))
 
     async def list(self, *, limit: int = 100, offset: int = 0, cursor: str | None = None) -> ListPage[wire.Dataset]:
-        """As `Datasets.list`."""
+        """One page of your datasets, newest first, as a list that also says how many there are: see `ListPage`.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before. offset: not stable while datasets come and go.
+        """
         return await self._transport.send(calls.list_datasets(limit, offset, cursor))
 
-    async def iterate(self) -> AsyncIterator[wire.Dataset]:
-        """As `Datasets.iterate`."""
-        cursor: str | None = None
-        while True:
-            page = await self._transport.send(calls.list_datasets(1000, 0, cursor))
-            for row in page:
-                yield row
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+    def iterate(self) -> AsyncIterator[wire.Dataset]:
+        """Every dataset, newest first, page by page; none is skipped or repeated whatever comes or goes meanwhile."""
+        return self._transport.each(lambda cursor: calls.list_datasets(1000, 0, cursor))
 
     async def get(self, dataset: str) -> wire.Dataset:
-        """As `Datasets.get`."""
+        """One dataset. Raises NotFoundError."""
         return await self._transport.send(calls.get_dataset(dataset))
 
     async def rename(self, dataset: str, new_name: str) -> wire.Dataset:
-        """As `Datasets.rename`."""
+        """The dataset under its new name. Raises NotFoundError, ConflictError."""
         return await self._transport.send(calls.update_dataset(dataset, new_name, None))
 
     async def describe(self, dataset: str, description: str) -> wire.Dataset:
-        """As `Datasets.describe`."""
+        """The dataset with its new description. Raises NotFoundError."""
         return await self._transport.send(calls.update_dataset(dataset, None, description))
 
     async def delete(self, dataset: str) -> wire.DeletedDataset:
-        """As `Datasets.delete`."""
+        """Removes the dataset with all its images, for good. Raises NotFoundError, ForbiddenError (below admin)."""
         return await self._transport.send(calls.delete_dataset(dataset))
 
     async def name_changes(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.NameChange]:
-        """As `Datasets.name_changes`."""
+        """Names that an upgrade brought to one spelling (Unicode's NFC), and what they were, newest first.
+
+        Of datasets, folders, images and keys; where two became one, the newer has ` (2)`. limit: 1 to 1000.
+        """
         return await self._transport.send(calls.name_changes(limit, cursor))
 
     async def progress(self, dataset: str) -> wire.Progress:
-        """As `Datasets.progress`."""
+        """How many of its images wait, are findable, or failed. Raises NotFoundError."""
         return await self._transport.send(calls.dataset_progress(dataset))
 
     async def history(self, dataset: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
-        """As `Datasets.history`."""
+        """Who made, renamed and described the dataset, and when, newest first.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before. Raises NotFoundError.
+        """
         return await self._transport.send(calls.history_of_dataset(dataset, limit, cursor))
 
     async def retry_failed(self, dataset: str) -> int:
-        """As `Datasets.retry_failed`."""
+        """Processes the images that failed once more; how many. Raises NotFoundError, ForbiddenError (below member)."""
         return await self._transport.send(calls.retry_failed_images(dataset))
 
     async def import_vectors(
@@ -475,41 +535,45 @@ class AsyncDatasets:
         progress: Callable[[ImportReport], None] | None = None,
         report: ImportReport | None = None,
     ) -> ImportReport:
-        """As `Datasets.import_vectors`."""
-        files = await asyncio.to_thread(open_sources, sources, encoder)
+        """Stores vectors that the service's encoder made elsewhere; run it again to go on where it stopped.
+
+        sources: a Parquet or Arrow file, a list of them, or a Table of pyarrow, with the columns `filename` and
+        `folder_path` (or `path`, or `id`) and `vector`; those of an export may follow: `objects`, `scenes`,
+        `attributes`, `width`, `height`, `file_size`, `content_type`, `created_at`. encoder: fingerprint of what made
+        the vectors, as `ready().fingerprint` names it; None takes what the file says. Images that come so are found at
+        once; they have no bytes. What is there already is skipped, what differs is in the report's `different`, unless
+        replace=True: then images without bytes get the vectors, tags and facts of their rows. Rows go in requests of
+        some thousands, each stored as a whole or not at all, `workers` at a time. progress: called after each. A
+        service that is busy or starts again is waited for, up to ten minutes. report: an empty one of yours, to read
+        what has arrived when the call is interrupted. Needs pyarrow (the extra `vectors`).
+        Raises ValidationError (another encoder, unknown tags, a wrong row, which it names with its column),
+        ConfigurationError (no pyarrow), NotFoundError, ...
+        """
+        files = await run_blocking(open_sources, sources, encoder)
         if create_if_missing:
             await ensure_dataset(self._transport, dataset)
-        begun = begun_import(report, dataset, files)
-        patience, reading = Patience(), asyncio.Lock()
-        batches = chain.from_iterable(map(batches_of, files))
+        report = begun_import(report, dataset, files)
+        patience = Patience()
 
-        async def send_the_rest() -> None:
-            while True:
-                async with reading:  # a generator gives one at a time
-                    batch = await asyncio.to_thread(next, batches, None)
-                if batch is None:
-                    return
-                call = calls.import_vectors(dataset, batch, replace)
-                try:
-                    outcome: wire.ImportedVectors | Exception = await self._transport.send(call, patience=patience)
-                except PictographError as error:
-                    outcome = error
-                note(begun, batch, outcome, progress)
+        async def send(batch: VectorBatch) -> wire.ImportedVectors:
+            return await self._transport.send(calls.import_vectors(dataset, batch, replace), patience=patience)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(max(1, workers)):
-                    group.create_task(send_the_rest())
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
-        return begun
+        parts = chain.from_iterable(map(batches_of, files))
+        async with aclosing(side_by_side(send, parts, workers, patience.stopped)) as outcomes:
+            async for batch, outcome in outcomes:
+                note(report, batch, outcome, progress)
+        return report
 
     async def wait_until_processed(
         self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None
     ) -> wire.Progress:
-        """As `Datasets.wait_until_processed`."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout if timeout is not None else float("inf")
+        """Returns when no image of the dataset waits any more.
+
+        timeout: seconds; None waits forever. progress: called with each count, four times a second. A service that
+        starts again meanwhile is waited for, up to ten minutes.
+        Raises TimeoutError, NotFoundError.
+        """
+        deadline = time.monotonic() + timeout if timeout is not None else float("inf")
         patience = Patience(LONGEST_BUSY_S if timeout is None else min(timeout, LONGEST_BUSY_S))
         while True:
             counts = await self._transport.send(calls.dataset_progress(dataset), patience=patience)
@@ -517,13 +581,13 @@ class AsyncDatasets:
                 progress(counts)
             if counts.done:
                 return counts
-            if loop.time() > deadline:
+            if time.monotonic() > deadline:
                 raise TimeoutError(f"{counts.received} images of {dataset!r} still wait after {timeout} s.")
-            await asyncio.sleep(POLL_S)
+            await pause(POLL_S)
 
 
 class AsyncImages:
-    """As `Images`."""
+    """Pictures in datasets."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -537,8 +601,14 @@ class AsyncImages:
         filename: str | None = None,
         replace: bool = False,
     ) -> wire.Image:
-        """As `Images.upload`."""
-        data, name = await asyncio.to_thread(read_file, file, filename)
+        """Stores one picture; when this returns, it cannot be lost, and is found once it is processed.
+
+        file: a path, or the bytes (then `filename` is needed). The format is read from the bytes, not from the name.
+        replace: an image of this folder and name keeps its id, labels and corrections, and gets these bytes; its old
+        ones answer until the new ones are ready, and stay if those fail: see its `replacement`.
+        Raises ConflictError (name taken in that folder), NotFoundError, UnsupportedFormat, BadImage, TooLarge.
+        """
+        data, name = await run_blocking(read_file, file, filename)
         return await self._transport.send(calls.upload_image(dataset_name, name, folder_path, data, replace))
 
     async def upload_from_directory(
@@ -555,8 +625,21 @@ class AsyncImages:
         progress: Progress | None = None,
         report: UploadReport | None = None,
     ) -> UploadReport:
-        """As `Images.upload_from_directory`."""
-        found = await asyncio.to_thread(
+        """Uploads every picture below a directory; run it again to go on where it stopped.
+
+        A picture is told by its first bytes, whatever its name. Folders that are links are looked through, each once.
+        What is left aside (no picture, a kind that is not read, hidden, unreadable) is in the report's `left_aside`.
+        preserve_structure: sub-directories become folders. skip_existing: of the files whose folder and name are
+        taken, those with the same bytes are `skipped`, or `restored` if that image is archived; the others are
+        `different`, and nothing is sent of them, unless replace=True: then those images keep their ids and get the
+        files' bytes (`replaced`). workers: uploads at a time. progress: called after each file, in this thread, with
+        how many are done, how many there are, and the name. A file that is refused is in the report's
+        `failures` and stops nothing else. A service that is busy or starts again (429, 502, 503, no connection) is
+        waited for, up to ten minutes for a file. report: an empty one of yours, to read what has arrived when the call
+        is interrupted.
+        Raises ValidationError (no such directory, no pictures), AuthError, ConnectionFailed, ...
+        """
+        found = await run_blocking(
             local_files, given_path(directory), folder_path, preserve_structure=preserve_structure
         )
         if create_if_missing:
@@ -572,39 +655,28 @@ class AsyncImages:
                 outcome = await self._try(calls.restore_image(image.id), patience)
                 settle(report, file, outcome, restored=True, progress=progress)
             taken: list[tuple[LocalFile, ConflictError]] = []
-            waiting = iter(to_do.send)
-
-            async def upload_the_rest(
-                patience: Patience = patience,
-                waiting: Iterator[LocalFile] = waiting,
-                taken: list[tuple[LocalFile, ConflictError]] = taken,
-            ) -> None:
-                for file in waiting:
-                    outcome = await self._try_upload(dataset_name, file, patience)
+            work = partial(self._try_upload, dataset_name, patience=patience)
+            async with aclosing(side_by_side(work, to_do.send, workers, patience.stopped)) as outcomes:
+                async for file, outcome in outcomes:
                     if isinstance(outcome, ConflictError) and skip_existing:
-                        taken.append((file, outcome))
+                        taken.append((file, outcome))  # by another upload, since the server was asked
                     else:
                         settle(report, file, outcome, progress=progress)
-
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(max(1, workers)):
-                        group.create_task(upload_the_rest())
-            except ExceptionGroup as errors:
-                raise errors.exceptions[0] from errors
-            left = (await self._sort_out(dataset_name, [file for file, _ in taken], report)).send if taken else []
+            others = [file for file, _ in taken]
+            still = await self._sort_out(dataset_name, others, report) if taken else Verdicts()
             for file, conflict in taken:
-                if file in left:
+                if file in still.send:
                     settle(report, file, conflict, progress=progress)
         return report
 
     async def _sort_out(
         self, dataset_name: str, files: Sequence[LocalFile], report: UploadReport, *, replace: bool = False
     ) -> Verdicts:
+        """Asks which places are taken, and by what: that beats sending bytes that come back as a conflict."""
         asked = askable(files)
         question = calls.which_exist(dataset_name, [place_of(file) for file in asked])
         known = await self._transport.send(question, patience=Patience())
-        return await asyncio.to_thread(sort_out, files, asked, known, report, replace=replace)
+        return await run_blocking(sort_out, files, asked, known, report, replace=replace)
 
     async def _try(self, call: calls.Call[wire.Image], patience: Patience) -> wire.Image | Exception:
         try:
@@ -614,7 +686,7 @@ class AsyncImages:
 
     async def _try_upload(self, dataset_name: str, file: LocalFile, patience: Patience) -> wire.Image | Exception:
         try:
-            data, name = await asyncio.to_thread(read_file, file.path, file.filename)
+            data, name = await run_blocking(read_file, file.path, file.filename)
             call = calls.upload_image(dataset_name, name, file.folder_path, data, file.replaces)
             return await self._transport.send(call, patience=patience)
         except (PictographError, OSError) as error:
@@ -632,15 +704,23 @@ class AsyncImages:
         offset: int = 0,
         cursor: str | None = None,
     ) -> ListPage[wire.Image]:
-        """As `Images.list`."""
+        """One page of a dataset's images, newest first, as a list that also says how many there are: see `ListPage`.
+
+        folder_path: exactly this folder. state: "failed" tells what could not be processed; each says why in `reason`.
+        limit: 1 to 1000. cursor: `next_cursor` of the page before, with the same filters. offset: not stable while
+        images come and go. Raises NotFoundError.
+        """
         call = calls.list_images(dataset_name, folder_path, filename, state, include_archived, limit, offset, cursor)
         return await self._transport.send(call)
 
     async def which_exist(self, dataset_name: str, places: Sequence[tuple[str, str]]) -> Sequence[wire.KnownImage]:
-        """As `Images.which_exist`."""
+        """What there is at these places (folder, filename), archived images too; places without an image are left out.
+
+        At most 1000 places; each answer says by `position` which it is of. Raises NotFoundError (no such dataset).
+        """
         return await self._transport.send(calls.which_exist(dataset_name, places))
 
-    async def iterate(
+    def iterate(
         self,
         dataset_name: str,
         *,
@@ -648,44 +728,41 @@ class AsyncImages:
         state: ImageState | None = None,
         include_archived: bool = False,
     ) -> AsyncIterator[wire.Image]:
-        """As `Images.iterate`."""
-        cursor: str | None = None
-        while True:
-            call = calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, 0, cursor)
-            page = await self._transport.send(call)
-            for row in page:
-                yield row
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        """Every image of a dataset, newest first, page by page; none is skipped or repeated whatever comes or goes."""
+        return self._transport.each(
+            lambda cursor: calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, 0, cursor)
+        )
 
     async def get(self, image_id: str) -> wire.Image:
-        """As `Images.get`."""
+        """All that is known of one image, the scores of its tags included. Raises NotFoundError."""
         return await self._transport.send(calls.get_image(image_id))
 
     async def download(self, image_id: str) -> bytes:
-        """As `Images.download`."""
+        """The file, exactly as it was uploaded. Raises NotFoundError."""
         return await self._transport.send(calls.download_image(image_id))
 
     async def thumbnail(self, image_id: str) -> bytes:
-        """As `Images.thumbnail`."""
+        """A small upright JPEG of it, 320 px on its longer side. Raises NotFoundError, BadImage."""
         return await self._transport.send(calls.thumbnail_of_image(image_id))
 
     async def delete(self, image_id: str, *, permanent: bool = False) -> None:
-        """As `Images.delete`."""
+        """Archives the image: no search finds it, and `restore` brings it back. permanent=True removes it for good."""
         await self._transport.send(calls.delete_image(image_id, permanent))
 
     async def history(self, image_id: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
-        """As `Images.history`."""
+        """Who wrote the image, and when, newest first; it goes with the image when that is deleted for good.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before. Raises NotFoundError.
+        """
         return await self._transport.send(calls.history_of_image(image_id, limit, cursor))
 
     async def restore(self, image_id: str) -> wire.Image:
-        """As `Images.restore`."""
+        """Brings an archived image back into every search. Raises NotFoundError."""
         return await self._transport.send(calls.restore_image(image_id))
 
 
 async def ensure_dataset(transport: AsyncTransport, name: str) -> None:
-    """As its twin."""
+    """Makes the dataset if there is none of that name."""
     try:
         await transport.send(calls.get_dataset(name))
     except NotFoundError:
@@ -693,59 +770,67 @@ async def ensure_dataset(transport: AsyncTransport, name: str) -> None:
 
 
 class AsyncKeys:
-    """As `Keys`."""
+    """API keys of your organization. Needs an admin key."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
     async def list(self, *, limit: int = 1000, cursor: str | None = None) -> ListPage[wire.ApiKey]:
-        """As `Keys.list`."""
+        """Your keys, oldest first, revoked ones included, without their secrets.
+
+        limit: 1 to 1000. cursor: `next_cursor` of the page before.
+        """
         return await self._transport.send(calls.list_keys(limit, cursor))
 
-    async def iterate(self) -> AsyncIterator[wire.ApiKey]:
-        """As `Keys.iterate`."""
-        cursor: str | None = None
-        while True:
-            page = await self._transport.send(calls.list_keys(1000, cursor))
-            for row in page:
-                yield row
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+    def iterate(self) -> AsyncIterator[wire.ApiKey]:
+        """Every key, oldest first, page by page."""
+        return self._transport.each(lambda cursor: calls.list_keys(1000, cursor))
 
     async def create(
         self, name: str, *, role: Role = "member", expires_at: datetime | None = None
     ) -> wire.CreatedApiKey:
-        """As `Keys.create`."""
+        """A new key. Keep its `api_key`: nothing can show it again.
+
+        role: at most your own. expires_at: with a time zone; None never ends. Raises ForbiddenError, ValidationError.
+        """
         return await self._transport.send(calls.create_key(name, role, expires_at))
 
     async def revoke(self, key_id: str) -> None:
-        """As `Keys.revoke`."""
+        """The key stops working at once.
+
+        Raises NotFoundError, ForbiddenError (its role is above yours), ConflictError (it is the key you ask with).
+        """
         await self._transport.send(calls.revoke_key(key_id))
 
 
 class AsyncReindex:
-    """As `Reindex`."""
+    """Moves the library to another encoder while searches go on. Needs a key with role installation."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
     async def status(self) -> wire.Reindex:
-        """As `Reindex.status`."""
+        """How far it is; without one under way, which encoder the library has."""
         return await self._transport.send(calls.reindex_status())
 
     async def start(self, encoder: str, *, pace: float = 1.0) -> wire.Reindex:
-        """As `Reindex.start`."""
+        """Begins, goes on at another pace, or tries once more what failed.
+
+        encoder: a name or a folder on the server, as for `pictograph serve --encoder`. pace: share of the time, above
+        0 up to 1, that its workers work. To go back: `start(client.reindex.status().previous.source)`.
+        Raises ValidationError if there is no such encoder, ConflictError if the library has it, or is on its way to
+        another one.
+        """
         return await self._transport.send(calls.start_reindex(encoder, pace))
 
     async def accept_failures(self) -> wire.Reindex:
-        """As `Reindex.accept_failures`."""
+        """Lets it end although the images in `new_failures` are lost to searches by it. Raises ConflictError."""
         return await self._transport.send(calls.accept_reindex_failures())
 
     async def cancel(self) -> wire.Reindex:
-        """As `Reindex.cancel`."""
+        """Ends it; the library stays as it is, and a later start goes on from there. Raises ConflictError."""
         return await self._transport.send(calls.cancel_reindex())
 
     async def forget_previous(self) -> int:
-        """As `Reindex.forget_previous`."""
+        """Deletes what encoders that are not in use made of the library; how many. Then there is no way back."""
         return await self._transport.send(calls.forget_previous_spaces())

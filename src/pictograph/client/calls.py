@@ -4,44 +4,56 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx
 import pydantic
 
 from pictograph import wire
-from pictograph.client.results import ListPage, SearchResults
+from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.retry import parse_retry_after
 from pictograph.client.vectors import VectorBatch
 from pictograph.errors import (
     ApiError,
     ConfigurationError,
+    ConnectionFailed,
     NotFoundError,
+    PictographError,
     ServerError,
     ValidationError,
     error_class_for,
     wrong_value,
 )
+from pictograph.network import Route
 from pictograph.types import ImageState, Role, TagCategory, TagMatch
 from pictograph.wire.vectors import ARROW_STREAM
 
-Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+Row_co = TypeVar("Row_co", covariant=True)
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 Query = Sequence[tuple[str, str]]
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
+class Rows(Protocol[Row_co]):
+    """Some rows, and where the next ones begin."""
+
+    next_cursor: str | None
+
+    def __iter__(self) -> Iterator[Row_co]: ...
+
+
 @dataclass(frozen=True, slots=True)
-class Call(Generic[Result]):
+class Call(Generic[Result_co]):
     """One request, and how to read its answer."""
 
     method: str
     path: str
-    read: Callable[[httpx.Response], Result]
+    read: Callable[[httpx.Response], Result_co]
     query: Query = ()
     json: Mapping[str, Any] | None = None
     form: Mapping[str, str] | None = None
@@ -51,7 +63,7 @@ class Call(Generic[Result]):
     content: bytes | None = None
     """A body that is neither JSON nor a form; `headers` say what it is."""
 
-    def with_idempotency_key(self) -> Call[Result]:
+    def with_idempotency_key(self) -> Call[Result_co]:
         """The same key on every retry, so that a write whose answer was lost is not done twice."""
         if self.method not in WRITING:
             return self
@@ -150,10 +162,10 @@ def by_tag(
     limit: int,
     offset: int = 0,
     cursor: str | None = None,
-) -> Call[wire.TagAnswer]:
+) -> Call[TaggedResults]:
     query = [("limit", str(limit)), ("offset", str(offset)), *tags.query()]
     query += given(("dataset_name", dataset_name), ("directory_path", folder_path), ("cursor", cursor))
-    return Call("GET", api("search", "by-tags"), lambda r: parse(wire.TagAnswer, r), query)
+    return Call("GET", api("search", "by-tags"), lambda r: TaggedResults(parse(wire.TagAnswer, r)), query)
 
 
 def count_tags(tags: Tags, dataset_name: str | None, folder_path: str | None) -> Call[wire.TagCounts]:
@@ -459,11 +471,6 @@ def require_portable(http_client: object) -> None:
         )
 
 
-def missing_filename() -> ValidationError:
-    message = "filename is needed when the picture is given as bytes."
-    return wrong_value("filename", message)
-
-
 def paging(limit: int, offset: int, cursor: str | None) -> list[tuple[str, str]]:
     return [("limit", str(limit)), ("offset", str(offset)), *given(("cursor", cursor))]
 
@@ -499,6 +506,20 @@ def error_of(response: httpx.Response) -> ApiError:
         request_id=str(request_id) if request_id else response.headers.get("x-request-id"),
         retry_after_s=parse_retry_after(response.headers.get("retry-after")),
     )
+
+
+def failure_of(outcome: httpx.Response | ConnectionFailed) -> PictographError:
+    """What a call that ends with this outcome raises."""
+    return error_of(outcome) if isinstance(outcome, httpx.Response) else outcome
+
+
+def unreachable(base_url: str, route: Route, error: httpx.RequestError) -> ConnectionFailed:
+    way = f" by way of the proxy {route.proxy}" if route.proxy else ""
+    failed = ConnectionFailed(
+        f"No answer from {base_url}{way}: {error or type(error).__name__}. Is the service running (`pictograph serve`)?"
+    )
+    failed.__cause__ = error
+    return failed
 
 
 def error_part(response: httpx.Response) -> dict[str, Any]:

@@ -8,12 +8,13 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Final
 
 from pictograph.client.results import Different, UploadFailure, UploadReport
-from pictograph.client.walk import Found, LocalFile, reason_of
-from pictograph.errors import ApiError, ConflictError, ValidationError
+from pictograph.client.walk import Found, LocalFile, given_path, reason_of
+from pictograph.errors import ApiError, ConflictError, ValidationError, wrong_value
 from pictograph.types import MAX_FOLDER_SENT, MAX_NAMED
 from pictograph.wire import Image, KnownImage
 
@@ -54,6 +55,16 @@ def one_of_each_place(files: Sequence[LocalFile], report: UploadReport) -> list[
             report.failures.append(UploadFailure(file.path, reason, ConflictError.code))
         first.setdefault(place, file.path)
     return [file for file in files if first[place_of(file)] is file.path]
+
+
+def read_file(file: str | PathLike[str] | bytes, filename: str | None) -> tuple[bytes, str]:
+    """Bytes and name of an upload."""
+    if isinstance(file, bytes):
+        if not filename:
+            raise wrong_value("filename", "filename is needed when the picture is given as bytes.")
+        return file, filename
+    path = given_path(file)
+    return path.read_bytes(), filename or path.name
 
 
 def place_of(file: LocalFile) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +13,8 @@ import httpx
 from pictograph.client.retry import wait_before_retry
 from pictograph.errors import ConnectionFailed
 
+POLL_S: Final = 0.25
+"""Between two looks at what is to come."""
 LONGEST_BUSY_S: Final = 600.0
 """How long the upload of a directory goes on with such a service, for one file."""
 RESTARTING: Final = frozenset({429, 502, 503})
@@ -80,11 +81,3 @@ def described(outcome: Outcome) -> str:
         busy = "is busy" if outcome.status_code == 429 else "is not ready"
         return f"{outcome.request.url.host} {busy} (HTTP {outcome.status_code})"
     return outcome.message.partition(". Is the service running")[0]
-
-
-def pause(seconds: float, patience: Patience | None) -> bool:
-    """Waits; True if it was stopped meanwhile."""
-    if patience is None:
-        time.sleep(seconds)
-        return False
-    return patience.stopped.wait(seconds)

@@ -104,6 +104,8 @@ class TaggedResults(list[TaggedImage]):
 
     def __init__(self, answer: TagAnswer) -> None:
         super().__init__(answer.results)
+        self.answer = answer
+        """The whole answer, as it came."""
         self.total = answer.pagination.total
         """Images that carry the tags, on whatever page; None for some seconds after the service started, until a large
         library's tags are in its memory."""

@@ -1,4 +1,4 @@
-"""The blocking client."""
+"""The blocking client. Made by scripts/build_client.py: change asynchronous.py, then run that script."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from pictograph.client.directory import (
     begun,
     one_of_each_place,
     place_of,
+    read_file,
     settle,
     sort_out,
     tell,
 )
 from pictograph.client.local_service import LocalService
-from pictograph.client.patience import LONGEST_BUSY_S, Patience, pause, pause_after
+from pictograph.client.patience import LONGEST_BUSY_S, POLL_S, Patience, pause_after
 from pictograph.client.results import ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
-from pictograph.client.threads import side_by_side
+from pictograph.client.threads import pause, run_blocking, side_by_side
 from pictograph.client.vectors import VectorBatch, VectorSource, batches_of, note, open_sources
 from pictograph.client.vectors import begun as begun_import
 from pictograph.client.walk import LocalFile, given_path, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
-from pictograph.network import Route
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
@@ -52,13 +52,14 @@ from pictograph.types import (
 from pictograph.version import __version__
 
 Result = TypeVar("Result")
-POLL_S = 0.25
+Row = TypeVar("Row")
 
 
 class Client:
-    """A Pictograph service. Thread-safe; keeps connections open until `close`, so make one and share it.
+    """A Pictograph service. Keeps connections open until `close`, so make one and share it.
 
-    It may be shared with forked and spawned processes too: each opens connections of its own, with the same settings.
+    Threads, event loops, forked and spawned processes may share it: each process and each loop opens connections of its
+    own, with the same settings.
 
         with Client() as client:
             for image in client.search.by_tag(objects=["car"], dataset_name="street"):
@@ -102,7 +103,7 @@ class Client:
         Joins the service that runs on `data_dir`, or starts one, which then ends with this client or with this process.
         Needs the service's packages (the extra `server`). Raises ConfigurationError if the service does not start.
         """
-        service = LocalService.join_or_start(given_path(data_dir), encoder=encoder)
+        service = run_blocking(LocalService.join_or_start, given_path(data_dir), encoder=encoder)
         client = cls(service.api_key, base_url=service.base_url)
         client._service = service
         return client
@@ -131,7 +132,7 @@ class Client:
         """Closes the connections, and ends the service that `embedded` started."""
         self._transport.close()
         if self._service:
-            self._service.stop()
+            run_blocking(self._service.stop)
 
     def __enter__(self) -> Client:
         return self
@@ -165,10 +166,8 @@ class Transport:
                 return call.read(outcome)
             waited_s = time.monotonic() - started
             pause_s = pause_after(outcome, attempt, self.config.max_retries, waited_s, patience)
-            if pause_s is None:
-                raise failure_of(outcome)
-            if pause(pause_s, patience):
-                raise failure_of(outcome)
+            if pause_s is None or pause(pause_s, patience):
+                raise calls.failure_of(outcome)
             attempt += 1
 
     def _attempt(self, call: calls.Call[Result]) -> httpx.Response | ConnectionFailed:
@@ -181,7 +180,17 @@ class Transport:
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise calls.cannot_be_sent(error) from error
         except httpx.RequestError as error:
-            return unreachable(self.config.base_url, self._connections.route, error)
+            return calls.unreachable(self.config.base_url, self._connections.route, error)
+
+    def each(self, call_of: Callable[[str | None], calls.Call[calls.Rows[Row]]]) -> Iterator[Row]:
+        """Every row, page by page. call_of: what asks for the page at a cursor."""
+        cursor: str | None = None
+        while True:
+            page = self.send(call_of(cursor))
+            yield from page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def close(self) -> None:
         self._connections.close()
@@ -189,19 +198,6 @@ class Transport:
     def __reduce__(self) -> tuple[type[Transport], tuple[ClientConfig, None]]:
         calls.require_portable(self._connections.given)
         return type(self), (self.config, None)
-
-
-def failure_of(outcome: httpx.Response | ConnectionFailed) -> PictographError:
-    return calls.error_of(outcome) if isinstance(outcome, httpx.Response) else outcome
-
-
-def unreachable(base_url: str, route: Route, error: httpx.RequestError) -> ConnectionFailed:
-    way = f" by way of the proxy {route.proxy}" if route.proxy else ""
-    failed = ConnectionFailed(
-        f"No answer from {base_url}{way}: {error or type(error).__name__}. Is the service running (`pictograph serve`)?"
-    )
-    failed.__cause__ = error
-    return failed
 
 
 class Search:
@@ -280,15 +276,10 @@ class Search:
         page_size: int = MAX_LIMIT,
     ) -> Iterator[wire.SimilarImage]:
         """Every image that `by_similarity` finds, however many, page by page; none comes twice."""
-        tags, cursor = calls.Tags(objects, scenes, attributes, match), None
-        while True:
-            page = self._transport.send(
-                calls.by_similarity(image_id, threshold, page_size, folder_path, tags, exact, cursor)
-            )
-            yield from page
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.each(
+            lambda cursor: calls.by_similarity(image_id, threshold, page_size, folder_path, tags, exact, cursor)
+        )
 
     def iterate_by_text(
         self,
@@ -305,15 +296,10 @@ class Search:
         page_size: int = MAX_LIMIT,
     ) -> Iterator[wire.SimilarImage]:
         """Every image that `by_text` finds, however many, page by page; none comes twice."""
-        tags, cursor = calls.Tags(objects, scenes, attributes, match), None
-        while True:
-            page = self._transport.send(
-                calls.by_text(text, dataset_name, folder_path, threshold, page_size, tags, exact, cursor)
-            )
-            yield from page
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.each(
+            lambda cursor: calls.by_text(text, dataset_name, folder_path, threshold, page_size, tags, exact, cursor)
+        )
 
     def explain(
         self,
@@ -361,18 +347,8 @@ class Search:
         are a list that also says how many there are in all: see `TaggedResults`.
         Raises ValidationError (no category given), NotFoundError (no such dataset).
         """
-        page = self.by_tag_page(
-            objects=objects,
-            scenes=scenes,
-            attributes=attributes,
-            dataset_name=dataset_name,
-            folder_path=folder_path,
-            match=match,
-            limit=limit,
-            offset=offset,
-            cursor=cursor,
-        )
-        return TaggedResults(page)
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.send(calls.by_tag(tags, dataset_name, folder_path, limit, offset, cursor))
 
     def by_tag_page(
         self,
@@ -388,10 +364,9 @@ class Search:
         cursor: str | None = None,
     ) -> wire.TagAnswer:
         """As `by_tag`, with what the answer says beside its rows: unknown tags, and the cursor of the next page."""
-        call = calls.by_tag(
-            calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, limit, offset, cursor
-        )
-        return self._transport.send(call)
+        tags = calls.Tags(objects, scenes, attributes, match)
+        page = self._transport.send(calls.by_tag(tags, dataset_name, folder_path, limit, offset, cursor))
+        return page.answer
 
     def iterate_by_tag(
         self,
@@ -405,17 +380,8 @@ class Search:
         page_size: int = 500,
     ) -> Iterator[wire.TaggedImage]:
         """Every matching image, page by page; none is skipped or repeated when images are added meanwhile."""
-        cursor: str | None = None
-        while True:
-            page = self._transport.send(
-                calls.by_tag(
-                    calls.Tags(objects, scenes, attributes, match), dataset_name, folder_path, page_size, 0, cursor
-                )
-            )
-            yield from page.results
-            cursor = page.pagination.next_cursor
-            if cursor is None:
-                return
+        tags = calls.Tags(objects, scenes, attributes, match)
+        return self._transport.each(lambda cursor: calls.by_tag(tags, dataset_name, folder_path, page_size, 0, cursor))
 
     def tags(
         self,
@@ -514,13 +480,7 @@ class Datasets:
 
     def iterate(self) -> Iterator[wire.Dataset]:
         """Every dataset, newest first, page by page; none is skipped or repeated whatever comes or goes meanwhile."""
-        cursor: str | None = None
-        while True:
-            page = self._transport.send(calls.list_datasets(1000, 0, cursor))
-            yield from page
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._transport.each(lambda cursor: calls.list_datasets(1000, 0, cursor))
 
     def get(self, dataset: str) -> wire.Dataset:
         """One dataset. Raises NotFoundError."""
@@ -586,7 +546,7 @@ class Datasets:
         Raises ValidationError (another encoder, unknown tags, a wrong row, which it names with its column),
         ConfigurationError (no pyarrow), NotFoundError, ...
         """
-        files = open_sources(sources, encoder)
+        files = run_blocking(open_sources, sources, encoder)
         if create_if_missing:
             ensure_dataset(self._transport, dataset)
         report = begun_import(report, dataset, files)
@@ -595,8 +555,8 @@ class Datasets:
         def send(batch: VectorBatch) -> wire.ImportedVectors:
             return self._transport.send(calls.import_vectors(dataset, batch, replace), patience=patience)
 
-        batches = chain.from_iterable(map(batches_of, files))
-        with closing(side_by_side(send, batches, workers, patience.stopped)) as outcomes:
+        parts = chain.from_iterable(map(batches_of, files))
+        with closing(side_by_side(send, parts, workers, patience.stopped)) as outcomes:
             for batch, outcome in outcomes:
                 note(report, batch, outcome, progress)
         return report
@@ -620,7 +580,7 @@ class Datasets:
                 return counts
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{counts.received} images of {dataset!r} still wait after {timeout} s.")
-            time.sleep(POLL_S)
+            pause(POLL_S)
 
 
 class Images:
@@ -645,7 +605,7 @@ class Images:
         ones answer until the new ones are ready, and stay if those fail: see its `replacement`.
         Raises ConflictError (name taken in that folder), NotFoundError, UnsupportedFormat, BadImage, TooLarge.
         """
-        data, name = read_file(file, filename)
+        data, name = run_blocking(read_file, file, filename)
         return self._transport.send(calls.upload_image(dataset_name, name, folder_path, data, replace))
 
     def upload_from_directory(
@@ -676,7 +636,7 @@ class Images:
         is interrupted.
         Raises ValidationError (no such directory, no pictures), AuthError, ConnectionFailed, ...
         """
-        found = local_files(given_path(directory), folder_path, preserve_structure=preserve_structure)
+        found = run_blocking(local_files, given_path(directory), folder_path, preserve_structure=preserve_structure)
         if create_if_missing:
             ensure_dataset(self._transport, dataset_name)
         report = begun(report, dataset_name, found)
@@ -689,7 +649,7 @@ class Images:
             for file, image in to_do.restore:
                 outcome = self._try(calls.restore_image(image.id), patience)
                 settle(report, file, outcome, restored=True, progress=progress)
-            taken = []
+            taken: list[tuple[LocalFile, ConflictError]] = []
             work = partial(self._try_upload, dataset_name, patience=patience)
             with closing(side_by_side(work, to_do.send, workers, patience.stopped)) as outcomes:
                 for file, outcome in outcomes:
@@ -697,9 +657,10 @@ class Images:
                         taken.append((file, outcome))  # by another upload, since the server was asked
                     else:
                         settle(report, file, outcome, progress=progress)
-            left = self._sort_out(dataset_name, [file for file, _ in taken], report).send if taken else []
+            others = [file for file, _ in taken]
+            still = self._sort_out(dataset_name, others, report) if taken else Verdicts()
             for file, conflict in taken:
-                if file in left:
+                if file in still.send:
                     settle(report, file, conflict, progress=progress)
         return report
 
@@ -710,7 +671,7 @@ class Images:
         asked = askable(files)
         question = calls.which_exist(dataset_name, [place_of(file) for file in asked])
         known = self._transport.send(question, patience=Patience())
-        return sort_out(files, asked, known, report, replace=replace)
+        return run_blocking(sort_out, files, asked, known, report, replace=replace)
 
     def _try(self, call: calls.Call[wire.Image], patience: Patience) -> wire.Image | Exception:
         try:
@@ -720,7 +681,7 @@ class Images:
 
     def _try_upload(self, dataset_name: str, file: LocalFile, patience: Patience) -> wire.Image | Exception:
         try:
-            data, name = read_file(file.path, file.filename)
+            data, name = run_blocking(read_file, file.path, file.filename)
             call = calls.upload_image(dataset_name, name, file.folder_path, data, file.replaces)
             return self._transport.send(call, patience=patience)
         except (PictographError, OSError) as error:
@@ -763,14 +724,9 @@ class Images:
         include_archived: bool = False,
     ) -> Iterator[wire.Image]:
         """Every image of a dataset, newest first, page by page; none is skipped or repeated whatever comes or goes."""
-        cursor: str | None = None
-        while True:
-            call = calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, 0, cursor)
-            page = self._transport.send(call)
-            yield from page
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._transport.each(
+            lambda cursor: calls.list_images(dataset_name, folder_path, None, state, include_archived, 1000, 0, cursor)
+        )
 
     def get(self, image_id: str) -> wire.Image:
         """All that is known of one image, the scores of its tags included. Raises NotFoundError."""
@@ -808,16 +764,6 @@ def ensure_dataset(transport: Transport, name: str) -> None:
         transport.send(calls.create_dataset(name, None))
 
 
-def read_file(file: str | PathLike[str] | bytes, filename: str | None) -> tuple[bytes, str]:
-    """Bytes and name of an upload."""
-    if isinstance(file, bytes):
-        if not filename:
-            raise calls.missing_filename()
-        return file, filename
-    path = given_path(file)
-    return path.read_bytes(), filename or path.name
-
-
 class Keys:
     """API keys of your organization. Needs an admin key."""
 
@@ -833,13 +779,7 @@ class Keys:
 
     def iterate(self) -> Iterator[wire.ApiKey]:
         """Every key, oldest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = self._transport.send(calls.list_keys(1000, cursor))
-            yield from page
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._transport.each(lambda cursor: calls.list_keys(1000, cursor))
 
     def create(self, name: str, *, role: Role = "member", expires_at: datetime | None = None) -> wire.CreatedApiKey:
         """A new key. Keep its `api_key`: nothing can show it again.

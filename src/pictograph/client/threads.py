@@ -1,4 +1,4 @@
-"""Work in threads that end with the process, finished or not."""
+"""How the blocking client waits: with threads that end with the process, finished or not. `tasks.py` is its twin."""
 
 from __future__ import annotations
 
@@ -6,13 +6,29 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
+from pictograph.client.patience import Patience
+
+Given = ParamSpec("Given")
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 LONGEST_FAREWELL_S: Final = 0.5
 LONGEST_DEAF_S: Final = 0.25
 """A Ctrl-C that comes just before Python begins to wait does not end the wait; it is noticed after this long."""
+
+
+def run_blocking(function: Callable[Given, Outcome], *given: Given.args, **named: Given.kwargs) -> Outcome:
+    """What the function gives."""
+    return function(*given, **named)
+
+
+def pause(seconds: float, patience: Patience | None = None) -> bool:
+    """Waits; True if it was stopped meanwhile."""
+    if patience is None:
+        time.sleep(seconds)
+        return False
+    return patience.stopped.wait(seconds)
 
 
 def side_by_side(
