@@ -57,7 +57,7 @@ def pull(
         from pictograph.models.pull import pull as fetch  # noqa: PLC0415
     choice = None if name else model_to_pull()
     if choice and not as_json:
-        say(f"Taking {choice.name}: {choice.why}")
+        say(f"Chose {choice.name}: {choice.why}")
     with byte_bar("Fetching") as bar:
         pulled = fetch(
             name or choice.name,  # type: ignore[union-attr]
