@@ -51,7 +51,7 @@ def test_a_model_is_pulled_listed_verified_packed_and_unpacked(
 ) -> None:
     code, out, _ = command("pull")
     assert code == 0
-    assert f"Taking {NAME}: " in out
+    assert f"Chose {NAME}: " in out
     assert f"Fetched {NAME} (google/{NAME}@{COMMIT[:12]})" in out
     assert f"serve --encoder {NAME}" in out
     assert "Nothing to fetch" in command("pull", NAME)[1]
