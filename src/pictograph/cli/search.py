@@ -10,37 +10,24 @@ import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
+from pictograph.cli.filters import NO_FILTERS, Dataset, takes_filters
 from pictograph.cli.output import Json, console, errors, print_json, print_table
 from pictograph.cli.pages import Cursor, part_of, tell_rest
 from pictograph.client import SearchResults
-from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT, TagMatch
+from pictograph.client.filters import Filters
+from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT
 from pictograph.wire import OfTags, SearchExplanation, SearchRow, SimilarImage
 
 app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words or by tag.")
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help=f"Most rows to print, 1 to {MAX_LIMIT}.")]
-Objects = Annotated[
-    list[str] | None,
-    typer.Option("--object", "-o", help="A tag to find; repeat it for several, any of which may match."),
-]
-Scenes = Annotated[
-    list[str] | None,
-    typer.Option("--scene", "-s", help="A tag to find; repeat it for several, any of which may match."),
-]
-Attributes = Annotated[
-    list[str] | None,
-    typer.Option("--attribute", "-a", help="A tag to find; repeat it for several, any of which may match."),
-]
-MatchAll = Annotated[bool, typer.Option("--all", help="Require all tags of a category, not any one of them.")]
 Exact = Annotated[bool, typer.Option("--exact", help="Compare every vector of the scope, however long that takes.")]
-Dataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")]
-Folder = Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder and the folders below it.")]
-
 
 MORE = f"a larger --limit (to {MAX_LIMIT}) shows more at once"
 
 
 @app.command()
+@takes_filters(folder="Default: the reference's own; `/` is its whole dataset.")
 def similar(
     context: typer.Context,
     image_id: Annotated[str, typer.Argument(help="UUID of the reference image, as every table and --json row has it.")],
@@ -48,13 +35,7 @@ def similar(
         float, typer.Option("--threshold", "-t", help="Least cosine similarity, 0 to 1; 0.6 is about visually related.")
     ] = DEFAULT_THRESHOLD,
     limit: Limit = DEFAULT_LIMIT,
-    folder: Annotated[
-        str | None, typer.Option("--folder", "-f", help="Default: the reference's own; `/` is its whole dataset.")
-    ] = None,
-    objects: Objects = None,
-    scenes: Scenes = None,
-    attributes: Attributes = None,
-    match_all: MatchAll = False,
+    filters: Filters = NO_FILTERS,
     exact: Exact = False,
     cursor: Cursor = None,
     as_json: Json = False,
@@ -68,11 +49,7 @@ def similar(
             image_id,
             threshold=threshold,
             limit=limit,
-            folder_path=folder,
-            objects=objects or None,
-            scenes=scenes or None,
-            attributes=attributes or None,
-            match=match_of(match_all),
+            **filters,
             exact=exact,
             cursor=cursor,
         )
@@ -85,19 +62,16 @@ def similar(
 
 
 @app.command()
+@takes_filters()
 def text(
     context: typer.Context,
     words: Annotated[str, typer.Argument(help="What the images show: 'a red truck at night'.")],
     dataset: Dataset = None,
-    folder: Folder = None,
     threshold: Annotated[
         float, typer.Option("--threshold", "-t", help="Least cosine, 0 to 1; between words and pictures it is low.")
     ] = DEFAULT_TEXT_THRESHOLD,
     limit: Limit = 10,
-    objects: Objects = None,
-    scenes: Scenes = None,
-    attributes: Attributes = None,
-    match_all: MatchAll = False,
+    filters: Filters = NO_FILTERS,
     exact: Exact = False,
     cursor: Cursor = None,
     as_json: Json = False,
@@ -110,13 +84,9 @@ def text(
         rows = client.search.by_text(
             words,
             dataset_name=dataset,
-            folder_path=folder,
             threshold=threshold,
             limit=limit,
-            objects=objects or None,
-            scenes=scenes or None,
-            attributes=attributes or None,
-            match=match_of(match_all),
+            **filters,
             exact=exact,
             cursor=cursor,
         )
@@ -129,18 +99,15 @@ def text(
 
 
 @app.command()
+@takes_filters(folder="As in the search itself.")
 def explain(
     context: typer.Context,
     image_id: Annotated[str | None, typer.Argument(help="UUID of a reference image, or else --text.")] = None,
     words: Annotated[str | None, typer.Option("--text", help="Words, or else an image id.")] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="With --text. Default: all.")] = None,
-    folder: Annotated[str | None, typer.Option("--folder", "-f", help="As in the search itself.")] = None,
     threshold: Annotated[float | None, typer.Option("--threshold", "-t", help="Default: the search's own.")] = None,
     limit: Limit = DEFAULT_LIMIT,
-    objects: Objects = None,
-    scenes: Scenes = None,
-    attributes: Attributes = None,
-    match_all: MatchAll = False,
+    filters: Filters = NO_FILTERS,
     exact: Exact = False,
     as_json: Json = False,
 ) -> None:
@@ -153,13 +120,9 @@ def explain(
             image_id=image_id,
             text=words,
             dataset_name=dataset,
-            folder_path=folder,
             threshold=threshold,
             limit=limit,
-            objects=objects or None,
-            scenes=scenes or None,
-            attributes=attributes or None,
-            match=match_of(match_all),
+            **filters,
             exact=exact,
         )
     warn_of_tags(found)
@@ -170,14 +133,11 @@ def explain(
 
 
 @app.command()
+@takes_filters()
 def tags(
     context: typer.Context,
-    objects: Objects = None,
-    scenes: Scenes = None,
-    attributes: Attributes = None,
+    filters: Filters = NO_FILTERS,
     dataset: Dataset = None,
-    folder: Folder = None,
-    match_all: MatchAll = False,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
     offset: Annotated[
@@ -191,12 +151,8 @@ def tags(
     """
     with connected(context) as client:
         page = client.search.by_tag_page(
-            objects=objects or None,
-            scenes=scenes or None,
-            attributes=attributes or None,
             dataset_name=dataset,
-            folder_path=folder,
-            match=match_of(match_all),
+            **filters,
             limit=limit,
             offset=offset,
             cursor=cursor,
@@ -209,10 +165,6 @@ def tags(
     cells = ((row.image_id, path_of(row), *(labels(row, name) for name in columns[2:])) for row in page.results)
     print_table(f"{part_of(len(page.results), page.pagination.total)} images by tag", columns, cells)
     tell_rest(len(page.results), page.pagination, MORE)
-
-
-def match_of(match_all: bool) -> TagMatch:
-    return "all" if match_all else "any"
 
 
 def warn_of_tags(answer: OfTags) -> None:

@@ -9,17 +9,10 @@ import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
+from pictograph.cli.filters import NO_FILTERS, Dataset, takes_filters
 from pictograph.cli.output import Json, Yes, console, errors, print_json, print_table, progress_bar
-from pictograph.cli.search import (
-    Attributes,
-    Dataset,
-    Folder,
-    MatchAll,
-    Objects,
-    Scenes,
-    match_of,
-    warn_of_tags,
-)
+from pictograph.cli.search import warn_of_tags
+from pictograph.client.filters import Filters
 from pictograph.errors import NotFoundError
 from pictograph.naming import similar_names
 from pictograph.types import TAG_CATEGORIES, TagCategory
@@ -40,14 +33,11 @@ Threshold = Annotated[
 
 
 @app.command("list")
+@takes_filters()
 def list_tags(
     context: typer.Context,
     dataset: Dataset = None,
-    folder: Folder = None,
-    objects: Objects = None,
-    scenes: Scenes = None,
-    attributes: Attributes = None,
-    match_all: MatchAll = False,
+    filters: Filters = NO_FILTERS,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most rows of each category.")] = 20,
     as_json: Json = False,
 ) -> None:
@@ -56,14 +46,7 @@ def list_tags(
     Example: pictograph tags list --dataset street --folder /night --object car
     """
     with connected(context) as client:
-        counts = client.search.tags(
-            objects=objects or None,
-            scenes=scenes or None,
-            attributes=attributes or None,
-            dataset_name=dataset,
-            folder_path=folder,
-            match=match_of(match_all),
-        )
+        counts = client.search.tags(dataset_name=dataset, **filters)
     warn_of_tags(counts)
     if as_json:
         print_json(counts)

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from os import PathLike
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 import httpx
 
@@ -31,6 +31,7 @@ from pictograph.client.directory import (
     sort_out,
     tell,
 )
+from pictograph.client.filters import DatasetFilters, Filters, filtered
 from pictograph.client.local_service import LocalService
 from pictograph.client.patience import LONGEST_BUSY_S, POLL_S, Patience, pause_after
 from pictograph.client.results import ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
@@ -47,7 +48,6 @@ from pictograph.types import (
     ImageState,
     Role,
     TagCategory,
-    TagMatch,
 )
 from pictograph.version import __version__
 
@@ -207,19 +207,16 @@ class AsyncSearch:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
+    @filtered(Filters)
     async def by_similarity(
         self,
         image_id: str,
         *,
         threshold: float = DEFAULT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
-        folder_path: str | None = None,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        match: TagMatch = "any",
         exact: bool = False,
         cursor: str | None = None,
+        **filters: Unpack[Filters],
     ) -> SearchResults[wire.SimilarImage]:
         """Images that look like the one with this id, by falling similarity; the reference itself is left out.
 
@@ -231,25 +228,18 @@ class AsyncSearch:
         Raises NotFoundError (no such image), ValidationError, EmbeddingFailed; waits for an image not yet embedded, and
         raises EmbeddingPending if that takes too long.
         """
-        tags = calls.Tags(objects, scenes, attributes, match)
-        return await self._transport.send(
-            calls.by_similarity(image_id, threshold, limit, folder_path, tags, exact, cursor)
-        )
+        return await self._transport.send(calls.by_similarity(image_id, threshold, limit, exact, cursor, filters))
 
+    @filtered(DatasetFilters)
     async def by_text(
         self,
         text: str,
         *,
-        dataset_name: str | None = None,
-        folder_path: str | None = None,
         threshold: float = DEFAULT_TEXT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        match: TagMatch = "any",
         exact: bool = False,
         cursor: str | None = None,
+        **filters: Unpack[DatasetFilters],
     ) -> SearchResults[wire.SimilarImage]:
         """Images that show what the words say, by falling similarity.
 
@@ -260,87 +250,62 @@ class AsyncSearch:
         a list that also says how they were found and where the next page begins: see `SearchResults`.
         Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
         """
-        tags = calls.Tags(objects, scenes, attributes, match)
-        return await self._transport.send(
-            calls.by_text(text, dataset_name, folder_path, threshold, limit, tags, exact, cursor)
-        )
+        return await self._transport.send(calls.by_text(text, threshold, limit, exact, cursor, filters))
 
+    @filtered(Filters)
     def iterate_by_similarity(
         self,
         image_id: str,
         *,
         threshold: float = DEFAULT_THRESHOLD,
-        folder_path: str | None = None,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        match: TagMatch = "any",
         exact: bool = False,
         page_size: int = MAX_LIMIT,
+        **filters: Unpack[Filters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Every image that `by_similarity` finds, however many, page by page; none comes twice."""
-        tags = calls.Tags(objects, scenes, attributes, match)
         return self._transport.each(
-            lambda cursor: calls.by_similarity(image_id, threshold, page_size, folder_path, tags, exact, cursor)
+            lambda cursor: calls.by_similarity(image_id, threshold, page_size, exact, cursor, filters)
         )
 
+    @filtered(DatasetFilters)
     def iterate_by_text(
         self,
         text: str,
         *,
-        dataset_name: str | None = None,
-        folder_path: str | None = None,
         threshold: float = DEFAULT_TEXT_THRESHOLD,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        match: TagMatch = "any",
         exact: bool = False,
         page_size: int = MAX_LIMIT,
+        **filters: Unpack[DatasetFilters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Every image that `by_text` finds, however many, page by page; none comes twice."""
-        tags = calls.Tags(objects, scenes, attributes, match)
-        return self._transport.each(
-            lambda cursor: calls.by_text(text, dataset_name, folder_path, threshold, page_size, tags, exact, cursor)
-        )
+        return self._transport.each(lambda cursor: calls.by_text(text, threshold, page_size, exact, cursor, filters))
 
+    @filtered(DatasetFilters)
     async def explain(
         self,
         *,
         image_id: str | None = None,
         text: str | None = None,
-        dataset_name: str | None = None,
-        folder_path: str | None = None,
         threshold: float | None = None,
         limit: int = DEFAULT_LIMIT,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        match: TagMatch = "any",
         exact: bool = False,
+        **filters: Unpack[DatasetFilters],
     ) -> wire.SearchExplanation:
         """How a search by likeness (image_id) or by words (text) is answered, and what every other way takes and finds.
 
         It answers the question in each of them, so it costs all together. threshold: None is the search's own default.
         Raises ValidationError unless exactly one of image_id and text is given, and what the search itself raises.
         """
-        tags = calls.Tags(objects, scenes, attributes, match)
-        return await self._transport.send(
-            calls.explain_search(image_id, text, dataset_name, folder_path, threshold, limit, tags, exact)
-        )
+        return await self._transport.send(calls.explain_search(image_id, text, threshold, limit, exact, filters))
 
+    @filtered(DatasetFilters)
     async def by_tag(
         self,
         *,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        dataset_name: str | None = None,
-        folder_path: str | None = None,
-        match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
         cursor: str | None = None,
+        **filters: Unpack[DatasetFilters],
     ) -> TaggedResults:
         """Images whose automatic tags match, newest first.
 
@@ -350,51 +315,35 @@ class AsyncSearch:
         are a list that also says how many there are in all: see `TaggedResults`.
         Raises ValidationError (no category given), NotFoundError (no such dataset).
         """
-        tags = calls.Tags(objects, scenes, attributes, match)
-        return await self._transport.send(calls.by_tag(tags, dataset_name, folder_path, limit, offset, cursor))
+        return await self._transport.send(calls.by_tag(filters, limit, offset, cursor))
 
+    @filtered(DatasetFilters)
     async def by_tag_page(
         self,
         *,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        dataset_name: str | None = None,
-        folder_path: str | None = None,
-        match: TagMatch = "any",
         limit: int = DEFAULT_LIMIT,
         offset: int = 0,
         cursor: str | None = None,
+        **filters: Unpack[DatasetFilters],
     ) -> wire.TagAnswer:
         """As `by_tag`, with what the answer says beside its rows: unknown tags, and the cursor of the next page."""
-        tags = calls.Tags(objects, scenes, attributes, match)
-        page = await self._transport.send(calls.by_tag(tags, dataset_name, folder_path, limit, offset, cursor))
+        page = await self._transport.send(calls.by_tag(filters, limit, offset, cursor))
         return page.answer
 
+    @filtered(DatasetFilters)
     def iterate_by_tag(
         self,
         *,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        dataset_name: str | None = None,
-        folder_path: str | None = None,
-        match: TagMatch = "any",
         page_size: int = 500,
+        **filters: Unpack[DatasetFilters],
     ) -> AsyncIterator[wire.TaggedImage]:
         """Every matching image, page by page; none is skipped or repeated when images are added meanwhile."""
-        tags = calls.Tags(objects, scenes, attributes, match)
-        return self._transport.each(lambda cursor: calls.by_tag(tags, dataset_name, folder_path, page_size, 0, cursor))
+        return self._transport.each(lambda cursor: calls.by_tag(filters, page_size, 0, cursor))
 
+    @filtered(DatasetFilters)
     async def tags(
         self,
-        *,
-        objects: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
-        attributes: Sequence[str] | None = None,
-        dataset_name: str | None = None,
-        folder_path: str | None = None,
-        match: TagMatch = "any",
+        **filters: Unpack[DatasetFilters],
     ) -> wire.TagCounts:
         """Which tags the images carry, and how often, the most frequent first; archived images are left out.
 
@@ -402,8 +351,7 @@ class AsyncSearch:
         counts the whole organization. folder_path: only this folder, with everything below it.
         Raises NotFoundError (no such dataset).
         """
-        tags = calls.Tags(objects, scenes, attributes, match)
-        return await self._transport.send(calls.count_tags(tags, dataset_name, folder_path))
+        return await self._transport.send(calls.count_tags(filters))
 
 
 class AsyncTags:

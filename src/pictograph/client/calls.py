@@ -14,6 +14,7 @@ import httpx
 import pydantic
 
 from pictograph import wire
+from pictograph.client.filters import DatasetFilters, Filters, filter_query
 from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.retry import parse_retry_after
 from pictograph.client.vectors import VectorBatch
@@ -29,7 +30,7 @@ from pictograph.errors import (
     wrong_value,
 )
 from pictograph.network import Route
-from pictograph.types import ImageState, Role, TagCategory, TagMatch
+from pictograph.types import ImageState, Role, TagCategory
 from pictograph.wire.vectors import ARROW_STREAM
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -84,93 +85,43 @@ class Call(Generic[Result_co]):
         return arguments
 
 
-@dataclass(frozen=True, slots=True)
-class Tags:
-    """The tags of a question; a category left None does not filter, an empty one matches nothing."""
-
-    objects: Sequence[str] | None = None
-    scenes: Sequence[str] | None = None
-    attributes: Sequence[str] | None = None
-    match: TagMatch = "any"
-
-    def query(self) -> list[tuple[str, str]]:
-        """Raises ValidationError for a lone text instead of a list."""
-        given = (("objects", self.objects), ("scenes", self.scenes), ("attributes", self.attributes))
-        pairs = [("match", str(self.match))] if self.match != "any" else []
-        for category, labels in given:
-            if labels is not None:
-                pairs += [(category, label) for label in checked_labels(category, labels)] or [(category, "")]
-        return pairs
-
-
 def by_similarity(
-    image_id: str,
-    threshold: float,
-    limit: int,
-    folder_path: str | None,
-    tags: Tags,
-    exact: bool,
-    cursor: str | None = None,
+    image_id: str, threshold: float, limit: int, exact: bool, cursor: str | None, filters: Filters
 ) -> Call[SearchResults[wire.SimilarImage]]:
-    query = [("image_id", str(image_id)), ("threshold", repr(float(threshold))), ("limit", str(limit))]
-    query += given(("directory_path", folder_path), ("cursor", cursor)) + tags.query() + exactly(exact)
+    query = [("image_id", str(image_id)), *cut(threshold, limit, exact, cursor), *filter_query(filters, Filters)]
     return Call("GET", api("search", "similar"), lambda r: results(parse(wire.SimilarAnswer, r)), query)
 
 
 def by_text(
-    text: str,
-    dataset_name: str | None,
-    folder_path: str | None,
-    threshold: float,
-    limit: int,
-    tags: Tags,
-    exact: bool,
-    cursor: str | None = None,
+    text: str, threshold: float, limit: int, exact: bool, cursor: str | None, filters: DatasetFilters
 ) -> Call[SearchResults[wire.SimilarImage]]:
-    query = [("text", text), ("threshold", repr(float(threshold))), ("limit", str(limit))]
-    query += given(("dataset_name", dataset_name), ("directory_path", folder_path), ("cursor", cursor))
-    query += tags.query() + exactly(exact)
+    query = [("text", text), *cut(threshold, limit, exact, cursor), *filter_query(filters, DatasetFilters)]
     return Call("GET", api("search", "by-text"), lambda r: results(parse(wire.TextAnswer, r)), query)
 
 
 def explain_search(
-    image_id: str | None,
-    text: str | None,
-    dataset_name: str | None,
-    folder_path: str | None,
-    threshold: float | None,
-    limit: int,
-    tags: Tags,
-    exact: bool,
+    image_id: str | None, text: str | None, threshold: float | None, limit: int, exact: bool, filters: DatasetFilters
 ) -> Call[wire.SearchExplanation]:
-    query = given(
-        ("image_id", None if image_id is None else str(image_id)),
-        ("text", text),
-        ("dataset_name", dataset_name),
-        ("directory_path", folder_path),
-        ("threshold", None if threshold is None else repr(float(threshold))),
-        ("limit", str(limit)),
-    )
-    query += tags.query() + exactly(exact)
+    query = given(("image_id", None if image_id is None else str(image_id)), ("text", text))
+    query += cut(threshold, limit, exact, None) + filter_query(filters, DatasetFilters)
     return Call("GET", api("search", "explain"), lambda r: parse(wire.SearchExplanation, r), query)
 
 
-def by_tag(
-    tags: Tags,
-    dataset_name: str | None,
-    folder_path: str | None,
-    limit: int,
-    offset: int = 0,
-    cursor: str | None = None,
-) -> Call[TaggedResults]:
-    query = [("limit", str(limit)), ("offset", str(offset)), *tags.query()]
-    query += given(("dataset_name", dataset_name), ("directory_path", folder_path), ("cursor", cursor))
+def by_tag(filters: DatasetFilters, limit: int, offset: int = 0, cursor: str | None = None) -> Call[TaggedResults]:
+    query = paging(limit, offset, cursor) + filter_query(filters, DatasetFilters)
     return Call("GET", api("search", "by-tags"), lambda r: TaggedResults(parse(wire.TagAnswer, r)), query)
 
 
-def count_tags(tags: Tags, dataset_name: str | None, folder_path: str | None) -> Call[wire.TagCounts]:
-    query = tags.query() + given(("dataset_name", dataset_name), ("directory_path", folder_path))
+def count_tags(filters: DatasetFilters) -> Call[wire.TagCounts]:
+    query = filter_query(filters, DatasetFilters)
     return Call("GET", api("search", "tags"), lambda r: parse(wire.TagCounts, r), query)
+
+
+def cut(threshold: float | None, limit: int, exact: bool, cursor: str | None) -> list[tuple[str, str]]:
+    """Which of the ordered images are wanted, and whether only an exact answer will do."""
+    least = None if threshold is None else repr(float(threshold))
+    whole = "true" if exact else None
+    return given(("threshold", least), ("limit", str(limit)), ("exact", whole), ("cursor", cursor))
 
 
 def get_taxonomy() -> Call[wire.Taxonomy]:
@@ -215,25 +166,6 @@ def results(answer: wire.SimilarAnswer | wire.TextAnswer) -> SearchResults[wire.
 
 def given(*pairs: tuple[str, str | None]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if value is not None]
-
-
-def exactly(exact: bool) -> list[tuple[str, str]]:
-    return [("exact", "true")] if exact else []
-
-
-def checked_labels(category: str, labels: Sequence[str]) -> list[str]:
-    """The tags. Raises ValidationError for a lone text, a sequence of letters to Python, and for what is no tag.
-
-    None would become an empty value, which says that the whole list is empty.
-    """
-    if isinstance(labels, str | bytes):
-        message = f"{category} must be a list of tags, not the text {labels!r}: pass [{labels!r}]."
-        raise wrong_value(category, message)
-    listed_labels = list(labels)
-    for label in listed_labels:
-        if not isinstance(label, str):
-            raise wrong_value(category, f"{category} must hold names of tags; {label!r} is not one.")
-    return listed_labels
 
 
 def list_datasets(limit: int, offset: int = 0, cursor: str | None = None) -> Call[ListPage[wire.Dataset]]:

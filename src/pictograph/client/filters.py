@@ -1,0 +1,90 @@
+"""The filters of searches. A new one is a line of `Filters`: every search takes it then, and its signature shows it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypedDict, TypeVar
+
+from pictograph.errors import wrong_value
+from pictograph.naming import similar_names
+from pictograph.types import TAG_CATEGORIES, TagMatch
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class Filters(TypedDict, total=False):
+    """Which images a search looks at: keyword arguments of every search. What is None, or left out, does not filter."""
+
+    objects: Sequence[str] | None
+    """Tags: what is to be seen. Any of them, or with match="all" all of them; an empty list matches nothing."""
+    scenes: Sequence[str] | None
+    """Tags: where, and under which circumstances."""
+    attributes: Sequence[str] | None
+    """Tags: what kind of picture it is."""
+    match: TagMatch
+    """How the tags of one category combine; categories are AND'd."""
+    folder_path: str | None
+    """Only this folder, with everything below it."""
+
+
+class DatasetFilters(Filters, total=False):
+    """The same for searches without a reference image, which would say in which dataset to look."""
+
+    dataset_name: str | None
+    """Name or UUID of the only dataset; None: all that your organization has."""
+
+
+DEFAULTS: Final[Mapping[str, object]] = {"match": "any"}
+"""Of the filters that are never None."""
+SENT_AS: Final[Mapping[str, str]] = {"folder_path": "directory_path"}
+"""Filters that the service calls otherwise."""
+
+
+def filtered(kind: type[Filters]) -> Callable[[Method], Method]:
+    """Makes the signature of a method with `**filters` show them one by one, as help() and notebooks need it."""
+
+    def show(method: Method) -> Method:
+        declared = inspect.signature(method)
+        *others, _ = declared.parameters.values()
+        shown = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS.get(name), annotation=annotation.__forward_arg__
+            )
+            for name, annotation in kind.__annotations__.items()
+        ]
+        method.__signature__ = declared.replace(parameters=[*others, *shown])  # type: ignore[attr-defined]
+        return method
+
+    return show
+
+
+def filter_query(filters: Filters, kind: type[Filters]) -> list[tuple[str, str]]:
+    """The filters as the service takes them. Raises TypeError for a name that is no filter of this search."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in filters.items():
+        if name not in kind.__annotations__:
+            near = similar_names(name, [*kind.__annotations__], 1)
+            raise TypeError(f"unexpected keyword argument {name!r}{f'; did you mean {near[0]!r}?' if near else ''}")
+        if value is None or value == DEFAULTS.get(name):
+            continue
+        if name in TAG_CATEGORIES:
+            pairs += [(name, label) for label in checked_labels(name, value)] or [(name, "")]
+        else:
+            pairs.append((SENT_AS.get(name, name), str(value)))
+    return pairs
+
+
+def checked_labels(category: str, labels: Any) -> list[str]:
+    """The tags. Raises ValidationError for a lone text, a sequence of letters to Python, and for what is no tag.
+
+    None would become an empty value, which says that the whole list is empty.
+    """
+    if isinstance(labels, str | bytes):
+        message = f"{category} must be a list of tags, not the text {labels!r}: pass [{labels!r}]."
+        raise wrong_value(category, message)
+    listed_labels: list[str] = list(labels)
+    for label in listed_labels:
+        if not isinstance(label, str):
+            raise wrong_value(category, f"{category} must hold names of tags; {label!r} is not one.")
+    return listed_labels
