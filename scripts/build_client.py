@@ -1,5 +1,7 @@
 """Makes the blocking client of the asyncio one: `python scripts/build_client.py`, after every change of that.
 
+With `--check`, only says whether it would be another than it is.
+
 src/pictograph/client/asynchronous.py is written by hand, synchronous.py is not. unasync takes `async` and `await` away
 and gives names their plain twins; how either client waits is in tasks.py and threads.py, function by function.
 """
@@ -53,4 +55,7 @@ def formatted(text: str) -> str:
 
 
 if __name__ == "__main__":
-    MADE.write_text(made())
+    if "--check" not in sys.argv:
+        MADE.write_text(made())
+    elif MADE.read_text() != made():
+        sys.exit(f"{MADE.name} is not what {SOURCE.name} makes. Run: python scripts/build_client.py")

@@ -160,7 +160,7 @@ def test_the_name_of_the_distribution_is_one_everywhere() -> None:
 def test_nothing_tells_anybody_to_install_the_other_product() -> None:
     """`pip install pictograph`, its extras and its updates: on PyPI that is another company's."""
     wrong = re.compile(r"pip3? install\b[^\n`]*?[\s\"']pictograph(?![-_\w/.])")
-    warning = "`pip install pictograph` brings that one"
+    warning = "`pip install pictograph` installs"
     pages = [ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("*.md"), *ROOT.glob(".ci/*")]
     folders = [ROOT / name for name in ("src", "docs", "scripts", "benchmarks", "examples")]
     pages += [
