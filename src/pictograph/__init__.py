@@ -18,7 +18,15 @@ from pictograph.version import __version__
 __distribution__ = "pictograph-search"
 
 if TYPE_CHECKING:
-    from pictograph.client import AsyncClient, Client, ImportReport, ListPage, SearchResults, TaggedResults
+    from pictograph.client import (
+        AsyncClient,
+        Client,
+        ExportReport,
+        ImportReport,
+        ListPage,
+        SearchResults,
+        TaggedResults,
+    )
     from pictograph.errors import (
         ApiError,
         AuthError,
@@ -84,6 +92,7 @@ __all__ = [
     "DatabaseStopping",
     "EmbeddingFailed",
     "EmbeddingPending",
+    "ExportReport",
     "ForbiddenError",
     "HeadTooLarge",
     "IdempotencyConflict",
@@ -120,6 +129,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pictograph' has no attribute {name!r}")
-    of_client = ("Client", "AsyncClient", "ImportReport", "ListPage", "SearchResults", "TaggedResults")
+    of_client = ("Client", "AsyncClient", "ExportReport", "ImportReport", "ListPage", "SearchResults", "TaggedResults")
     home = "pictograph.client" if name in of_client else "pictograph.errors"
     return getattr(import_module(home), name)

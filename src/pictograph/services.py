@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from pictograph.bulk.door import VectorDoor
+from pictograph.bulk.export import VectorExport
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
@@ -80,6 +81,7 @@ class Services:
     codes: CodesWhenLarge
     rooms: Rooms
     vectors: VectorDoor
+    export: VectorExport
 
 
 @contextmanager
@@ -148,6 +150,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             image_counts=ImageCounts(database),
             name_changes=NameChanges(database),
             vectors=VectorDoor(database, spaces, label_test(taxonomy)),
+            export=VectorExport(database, spaces),
         )
 
 

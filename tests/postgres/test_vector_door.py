@@ -13,7 +13,8 @@ import pytest
 from pictograph.bulk.door import VectorDoor, Verdicts
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.pipeline import FORGOTTEN_AFTER_SWEEPS, Intake
+from pictograph.ingest.sweep import FORGOTTEN_AFTER_SWEEPS
+from pictograph.pipeline import Intake
 from pictograph.spaces.registry import Spaces
 from pictograph.spaces.reindex import Reindex
 from pictograph.store.blobs import BlobStore

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pictograph import AsyncClient, Client, ConfigurationError, ImportReport, ValidationError
+from pictograph import AsyncClient, Client, ConfigurationError, ImportReport, NotFoundError, ValidationError
 from pictograph.client import vectors
 from pictograph.localconfig import LocalConfig, write_config
 from pictograph.types import OrganizationId
 from support.commands import runner
+from support.pictures import picture_bytes
+from support.raw import Raw
 from support.services import Service
 from support.vectors import ENCODER, vector_table
 
@@ -219,3 +221,128 @@ def test_the_command_imports_and_says_what_differs(
     assert command("import", other, "--dataset", "street", "--replace")[0] == 0
     code, _, err = command("import", other, "--dataset", "street", "--encoder", "offline@1")
     assert (code, "offline@1" in err) == (6, True)
+
+
+def ranked(client: Client, dataset: str, filename: str) -> list[tuple[str, str, float]]:
+    (reference,) = client.images.list(dataset, filename=filename)
+    rows = client.search.by_similarity(reference.id, folder_path="/", threshold=0)
+    return [(row.folder_path, row.filename, row.similarity) for row in rows]
+
+
+def tagged(client: Client, dataset: str) -> list[tuple[str, dict[str, list[str]]]]:
+    return [(row.filename, dict(row.tags)) for row in client.search.by_tag(objects=["car"], dataset_name=dataset)]
+
+
+@pytest.mark.parametrize("name", ["v.parquet", "v.arrow"])
+def test_what_was_exported_gives_the_same_answers_when_it_is_imported(
+    client: Client, service: Service, tmp_path: Path, name: str
+) -> None:
+    folders = ["/a", "/a/b", "/"] * 4
+    objects = [["car", "person"], ["person"], []] * 4
+    table = vector_table(COSINES, folder_path=folders, objects=objects, width=[640] * 12, file_size=[7] * 12)
+    client.datasets.import_vectors("street", table)
+    told: list[tuple[int, int | None]] = []
+    report = client.datasets.export_vectors("street", tmp_path / name, progress=lambda *seen: told.append(seen))
+    assert (report.rows, report.left_out, told[-1]) == (12, 0, (12, 12))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    elsewhere = service.client()
+    assert elsewhere.datasets.import_vectors("copy", tmp_path / name).imported == 12
+    assert ranked(elsewhere, "copy", "1.0.jpg") == ranked(client, "street", "1.0.jpg")
+    assert tagged(elsewhere, "copy") == tagged(client, "street")
+    again = elsewhere.datasets.export_vectors("copy", tmp_path / f"again.{name}")
+    assert again.rows == 12
+    both = [read(tmp_path / name), read(tmp_path / f"again.{name}")]
+    same = [column for column in both[0].column_names if column != "id"]  # those of "street" have their ids already
+    assert both[0].select(same).equals(both[1].select(same))
+    assert elsewhere.datasets.import_vectors("copy", tmp_path / f"again.{name}").skipped == 12
+
+
+def read(path: Path) -> Any:
+    return pa.ipc.open_file(str(path)).read_all() if path.suffix == ".arrow" else pq.read_table(path)
+
+
+def test_an_export_goes_page_by_page_and_holds_what_is_asked_for(client: Client, raw: Raw, tmp_path: Path) -> None:
+    objects = [["car", "person"], ["person"], []] * 4
+    table = vector_table(COSINES, folder_path=["/a", "/a/b", "/c"] * 4, objects=objects)
+    client.datasets.import_vectors("street", table)
+
+    def names(**wanted: Any) -> set[str]:
+        client.datasets.export_vectors("street", tmp_path / "v.parquet", **wanted)
+        return set(read(tmp_path / "v.parquet")["filename"].to_pylist())
+
+    everything = {f"{cosine}.jpg" for cosine in COSINES}
+    assert names() == everything
+    assert names(folder_path="/a/") == {f"{cosine}.jpg" for number, cosine in enumerate(COSINES) if number % 3 != 2}
+    assert names(objects=["car"]) == {f"{cosine}.jpg" for cosine in COSINES[::3]}
+    assert names(objects=["car", "person"]) == {f"{c}.jpg" for n, c in enumerate(COSINES) if n % 3 != 2}
+    assert names(objects=["car", "person"], match="all") == {f"{cosine}.jpg" for cosine in COSINES[::3]}
+    assert names(objects=["dog"]) == set()
+    cursor, seen = None, list[str]()
+    while True:
+        params = {"limit": 5} | ({"cursor": cursor} if cursor else {})
+        page = raw.api("GET", "/datasets/street/vectors", params=params)
+        seen += pa.ipc.open_stream(page.content).read_all()["filename"].to_pylist()
+        assert page.headers.get("Pictograph-Total") == (None if cursor else "12")
+        cursor = page.headers.get("Pictograph-Next-Cursor")
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(everything)
+    other = raw.api("GET", "/datasets/street/vectors", params={"cursor": "x", "directory_path": "/a"})
+    assert other.status_code == 422
+
+
+def test_an_export_that_cannot_be_leaves_no_file(client: Client, tmp_path: Path) -> None:
+    client.datasets.import_vectors("street", vector_table([1.0]))
+    for wanted, error in (({"objects": ["cra"]}, ValidationError), ({"folder_path": "/no"}, NotFoundError)):
+        with pytest.raises(error):
+            client.datasets.export_vectors("street", tmp_path / "v.parquet", **wanted)
+    with pytest.raises(NotFoundError):
+        client.datasets.export_vectors("nowhere", tmp_path / "v.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_without_a_vector_are_left_out_of_an_export_and_counted(
+    service: Service, client: Client, tmp_path: Path
+) -> None:
+    client.datasets.import_vectors("street", vector_table([1.0]))
+    client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    client.datasets.wait_until_processed("street", timeout=30)
+    report = client.datasets.export_vectors("street", tmp_path / "v.parquet")
+    assert (report.rows, report.left_out) == (2, 0)
+    (image,) = client.images.list("street", filename="a.jpg")
+    assert service.run(forget_vector(service, image.id)) == 1
+    report = client.datasets.export_vectors("street", tmp_path / "v.parquet")
+    assert (report.rows, report.left_out) == (1, 1)
+
+
+async def forget_vector(service: Service, image: str) -> int:
+    async with service.services.database.connection() as connection:
+        return (await connection.execute("DELETE FROM image_embedding WHERE image_id = %s", [image])).rowcount
+
+
+async def test_the_async_client_exports_too(
+    service: Service, organization: OrganizationId, client: Client, tmp_path: Path
+) -> None:
+    client.datasets.import_vectors("street", vector_table(COSINES))
+    async with AsyncClient(service.key(organization), base_url=service.address) as other:
+        assert (await other.datasets.export_vectors("street", tmp_path / "v.arrow")).rows == 12
+    assert read(tmp_path / "v.arrow").num_rows == 12
+
+
+def test_the_command_exports(
+    service: Service,
+    organization: OrganizationId,
+    client: Client,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_config(LocalConfig(service.address, service.key(organization), "elsewhere"))
+    client.datasets.import_vectors("street", vector_table(COSINES))
+    command = runner(monkeypatch, capsys)
+    code, out, err = command("export", "street", tmp_path / "v", "--format", "arrow", "--json")
+    assert (code, err, json.loads(out)["rows"]) == (0, "", 12)
+    assert pa.ipc.open_file(str(tmp_path / "v")).read_all().num_rows == 12
+    assert "12 images are in" in command("export", "street", tmp_path / "v.parquet")[1]
+    assert command("import", tmp_path / "v", tmp_path / "v.parquet", "--dataset", "copy")[0] == 0

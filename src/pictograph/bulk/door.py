@@ -22,6 +22,7 @@ from pictograph.bulk.load import bulk_load, make_folders, replace_vectors
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_value
 from pictograph.errors import NotFoundError, ValidationError, WriteConflict, wrong_value
+from pictograph.index.tagged import TagFilter
 from pictograph.spaces.registry import Space, Spaces, fingerprint_of, lock_rules
 from pictograph.store.locks import lock_images
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, TagCategory
@@ -91,6 +92,12 @@ class VectorDoor:
         self._database = database
         self._spaces = spaces
         self._is_label = is_label
+
+    def unknown_tags(self, tags: TagFilter) -> list[str]:
+        """Those that the taxonomy does not have."""
+        return [
+            label for category, labels in tags.labels.items() for label in labels if not self._is_label(category, label)
+        ]
 
     async def read(self, body: bytes, encoder: str) -> tuple[Space, Rows]:
         """The rows of an Arrow stream, checked. encoder: fingerprint of what made the vectors.

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from pictograph.types import Tags
 

@@ -26,6 +26,8 @@ from pictograph.store.images import MAKE_FOLDERS
 from pictograph.store.names import canonical_folder, folder_and_ancestors
 from pictograph.types import DatasetId, ImageId, Sha256, SpaceId
 
+CAME_AS: Final = "SELECT set_config('pictograph.came_as', %s, true)"
+"""What the history says of images that are added now: migration 0022."""
 FOLDERS: Final = "SELECT id, path FROM folder WHERE dataset_id = %s AND path = ANY(%s)"
 FOLDERS_ELSEWHERE: Final = """
 SELECT given.id FROM unnest(%s::bigint[]) AS given (id)
@@ -68,16 +70,18 @@ async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, 
     images = images.rows(np.argsort(images.folder_ids, kind="stable"))
     async with our_errors(), connection.transaction():
         await connection.execute(KEEP_PLANS)
+        await connection.execute(CAME_AS, ["imported"])
         if not (await lock_rules(connection, space)).active:
             raise SpaceMismatch(f"Space {space} is not the active one, and images are loaded into that one only.")
         await require_folders(connection, dataset, images.folder_ids)
-        digests = await name_blobs(connection, images)
+        digests, held = await name_blobs(connection, images)
         await copy_rows(connection, "image", len(images.ids), lambda part: image_columns(dataset, images.rows(part)))
-        is_new = await save_vectors(connection, space, digests, images)
+        is_new = await save_vectors(connection, space, digests, held, images)
         await place_new(connection, space, dataset, images.rows(np.flatnonzero(is_new)))
         if not is_new.all():
             others = [UUID(bytes=row.tobytes()) for row in images.ids[~is_new]]
             await connection.execute(PLACE_KNOWN, {"space": space, "images": others})
+        await connection.execute(CAME_AS, [""])
 
 
 async def replace_vectors(connection: Connection, space: SpaceId, images: BulkImages) -> None:
@@ -86,7 +90,7 @@ async def replace_vectors(connection: Connection, space: SpaceId, images: BulkIm
         return
     ids = [ImageId(UUID(bytes=row.tobytes())) for row in images.ids]
     async with our_errors(), connection.transaction():
-        digests = await name_blobs(connection, images)
+        digests, held = await name_blobs(connection, images)
         await connection.execute(FORGET_OLD, {"images": ids})
         await connection.execute(
             TAKE,
@@ -99,7 +103,7 @@ async def replace_vectors(connection: Connection, space: SpaceId, images: BulkIm
                 "sizes": images.sizes_bytes.tolist(),
             },
         )
-        await save_vectors(connection, space, digests, images)
+        await save_vectors(connection, space, digests, held, images)
         await connection.execute(PLACE_KNOWN, {"space": space, "images": ids})
 
 
@@ -108,20 +112,23 @@ def kinds_of(images: BulkImages) -> list[str]:
     return [kinds] * len(images.ids) if isinstance(kinds, str) else list(kinds)
 
 
-async def name_blobs(connection: Connection, images: BulkImages) -> list[Sha256]:
-    """Sees to it that there is a row of `blob` for each, and that no sweep takes it; their hashes, in order."""
+async def name_blobs(connection: Connection, images: BulkImages) -> tuple[list[Sha256], list[Sha256]]:
+    """Sees to it that there is a row of `blob` for each, and that no sweep takes it.
+
+    Their hashes, in order; and those of which there was a row: only of these can anything be known.
+    """
     digests = [Sha256(row.tobytes()) for row in images.sha256s]
     held: list[Sha256] = await fetch_column(connection, HOLD_KNOWN_BLOBS, [digests])
     unheld = images.rows(np.flatnonzero(first_of_each(images.sha256s) & ~are_in(digests, held)))
     await copy_rows(connection, "blob", len(unheld.ids), lambda part: blob_columns(unheld.rows(part)))
-    return digests
+    return digests, held
 
 
 async def save_vectors(
-    connection: Connection, space: SpaceId, digests: Sequence[Sha256], images: BulkImages
+    connection: Connection, space: SpaceId, digests: Sequence[Sha256], held: Sequence[Sha256], images: BulkImages
 ) -> npt.NDArray[np.bool_]:
-    """Keeps what the space did not know; True for the images whose vector was kept."""
-    known = await known_encodings(connection, space, digests)
+    """Keeps what the space did not know; True for the images whose vector was kept. held: see `name_blobs`."""
+    known = await known_encodings(connection, space, held) if held else set()
     is_new = first_of_each(images.sha256s) & ~are_in(digests, known)
     new = images.rows(np.flatnonzero(is_new))
     await copy_rows(connection, "encoding", len(new.ids), lambda part: encoding_columns(space, new.rows(part)))

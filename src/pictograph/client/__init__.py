@@ -1,10 +1,10 @@
 """Journey, step 8: the SDK. Imports only wire models, errors, types and the local config: nothing heavy."""
 
 from pictograph.client.asynchronous import AsyncClient
-from pictograph.client.results import ImportReport, ListPage, SearchResults, TaggedResults
+from pictograph.client.results import ExportReport, ImportReport, ListPage, SearchResults, TaggedResults
 from pictograph.client.synchronous import Client
 from pictograph_search import warn_of_namesake
 
-__all__ = ["AsyncClient", "Client", "ImportReport", "ListPage", "SearchResults", "TaggedResults"]
+__all__ = ["AsyncClient", "Client", "ExportReport", "ImportReport", "ListPage", "SearchResults", "TaggedResults"]
 
 warn_of_namesake()

@@ -34,9 +34,17 @@ from pictograph.client.directory import (
 from pictograph.client.filters import DatasetFilters, Filters, filtered
 from pictograph.client.local_service import LocalService
 from pictograph.client.patience import LONGEST_BUSY_S, POLL_S, Patience, pause_after
-from pictograph.client.results import ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
+from pictograph.client.results import ExportReport, ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.tasks import pause, run_blocking, side_by_side
-from pictograph.client.vectors import VectorBatch, VectorSource, batches_of, note, open_sources
+from pictograph.client.vectors import (
+    FileFormat,
+    VectorBatch,
+    VectorSource,
+    VectorWriter,
+    batches_of,
+    note,
+    open_sources,
+)
 from pictograph.client.vectors import begun as begun_import
 from pictograph.client.walk import LocalFile, given_path, local_files
 from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
@@ -511,6 +519,39 @@ class AsyncDatasets:
             async for batch, outcome in outcomes:
                 note(report, batch, outcome, progress)
         return report
+
+    @filtered(Filters)
+    async def export_vectors(
+        self,
+        dataset: str,
+        path: str | PathLike[str],
+        *,
+        file_format: FileFormat | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+        **filters: Unpack[Filters],
+    ) -> ExportReport:
+        """Writes images with vectors, names, tags and facts into a file that `import_vectors` takes again.
+
+        The newest come first. folder_path: only this folder, with everything below it. objects, scenes, attributes,
+        match: only images with these tags, as in `by_tag`. file_format: None goes by the name, Arrow's file format for
+        `.arrow`, else Parquet. progress: called after each page with how many rows are written, and how many there are.
+        The file gets its name when it is whole. Needs pyarrow (the extra `vectors`).
+        Raises NotFoundError (no such dataset or folder), ValidationError (an unknown tag; a reindex in between),
+        ConfigurationError (no pyarrow), OSError.
+        """
+        cursor, patience = None, Patience()
+        writer = await run_blocking(VectorWriter, given_path(path), file_format)
+        try:
+            while True:
+                page = await self._transport.send(calls.export_vectors(dataset, filters, cursor), patience=patience)
+                await run_blocking(writer.add, page)
+                if progress:
+                    progress(writer.rows, writer.total)
+                cursor = page.next_cursor
+                if cursor is None:
+                    return await run_blocking(writer.finish)
+        finally:
+            writer.give_up()
 
     async def wait_until_processed(
         self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None

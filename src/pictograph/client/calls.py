@@ -17,7 +17,7 @@ from pictograph import wire
 from pictograph.client.filters import DatasetFilters, Filters, filter_query
 from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.retry import parse_retry_after
-from pictograph.client.vectors import VectorBatch
+from pictograph.client.vectors import VectorBatch, VectorPage, page_of
 from pictograph.errors import (
     ApiError,
     ConfigurationError,
@@ -209,6 +209,11 @@ def import_vectors(dataset: str, batch: VectorBatch, replace: bool) -> Call[wire
         headers={"Content-Type": ARROW_STREAM},
         content=batch.body,
     )
+
+
+def export_vectors(dataset: str, filters: Filters, cursor: str | None) -> Call[VectorPage]:
+    query = filter_query(filters, Filters) + given(("cursor", cursor))
+    return Call("GET", dataset_path(dataset, "vectors"), page_of, query)
 
 
 def upload_image(dataset: str, filename: str, folder_path: str, data: bytes, replace: bool = False) -> Call[wire.Image]:

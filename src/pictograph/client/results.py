@@ -249,6 +249,18 @@ class DifferentRow:
     """What differs."""
 
 
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was written."""
+
+    path: Path
+    """The file."""
+    rows: int
+    """Images in it."""
+    left_out: int
+    """Images that are meant but have no vector, and so are not in it: they wait to be processed, or failed."""
+
+
 @dataclass(slots=True, repr=False)
 class ImportReport:
     """What became of the rows of files of vectors."""

@@ -17,9 +17,11 @@ Values: TypeAlias = Mapping[str, Any] | Sequence[Any]
 VALUES_AT_ONCE: Final = 1000
 
 
-async def fetch_all(connection: Connection, row_type: type[Row], statement: str, values: Values = ()) -> list[Row]:
-    """Every row, each as a `row_type` whose fields are named like the columns."""
-    async with connection.cursor(row_factory=class_row(row_type)) as cursor:
+async def fetch_all(
+    connection: Connection, row_type: type[Row], statement: str, values: Values = (), *, binary: bool = False
+) -> list[Row]:
+    """Every row, each as a `row_type` whose fields are named like the columns. binary: as for `fetch_one`."""
+    async with connection.cursor(row_factory=class_row(row_type), binary=binary) as cursor:
         await cursor.execute(statement.encode(), values)
         rows = part = await cursor.fetchmany(ROWS_AT_ONCE)
         while len(part) == ROWS_AT_ONCE:

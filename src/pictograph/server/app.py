@@ -50,6 +50,7 @@ ROUTERS: Final = (
     images.forms,
     images.uploads,
     vectors.router,
+    vectors.exports,
 )
 DESCRIPTION: Final = (
     "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."

@@ -26,6 +26,7 @@ from pictograph.types import (
     MAX_TEXT,
     TagMatch,
 )
+from pictograph.wire.vectors import MAX_EXPORTED
 
 Label = Annotated[str, Field(max_length=MAX_LABEL)]
 Labels = Annotated[list[Label] | None, Field(max_length=200, description="Repeat the key for several tags.")]
@@ -146,6 +147,13 @@ class ByTagsAsked(TagCountsAsked):
             offset=self.offset,
             cursor=self.cursor,
         )
+
+
+class VectorsAsked(Filters):
+    """Which images are exported with their vectors?"""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_EXPORTED, description="Most rows of one page.")] = MAX_EXPORTED
+    cursor: Cursor = None
 
 
 def scope_of(asked: SimilarAsked | TextAsked) -> dict[str, Any]:

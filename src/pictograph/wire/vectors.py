@@ -7,12 +7,15 @@ from typing import Final
 from pictograph.wire.base import Wire
 
 ARROW_STREAM: Final = "application/vnd.apache.arrow.stream"
-"""Content type of rows on their way in, and out with `format=arrow`."""
-PARQUET: Final = "application/vnd.apache.parquet"
+"""Content type of rows on their way in and out."""
 FINGERPRINT: Final = b"pictograph.encoder"
 """Key of a file's own metadata: which encoder made its vectors, `offline@8c1f`."""
+NEXT_CURSOR: Final = "Pictograph-Next-Cursor"
+"""Header of a page of an export: where the next one begins; absent on the last."""
+TOTAL: Final = "Pictograph-Total"
+"""Header of its first page: rows of all pages."""
 LEFT_OUT: Final = "Pictograph-Left-Out"
-"""Header of an export: how many images of the dataset have no vector, and are not in it."""
+"""Header of its first page: images that are meant, but have no vector and so are in none: they wait, or failed."""
 TEXT_COLUMNS: Final = ("id", "folder_path", "filename", "content_type")
 NUMBER_COLUMNS: Final = ("width", "height", "file_size")
 VECTOR_COLUMNS: Final = (
@@ -32,6 +35,8 @@ VECTOR_COLUMNS: Final = (
 """In the order in which an export has them; an import needs `filename` and `vector`."""
 MAX_ROWS: Final = 10_000
 """Rows of one request."""
+MAX_EXPORTED: Final = 5_000
+"""Rows of one page of an export."""
 MAX_ROWS_BYTES: Final = 64 * 1024 * 1024
 """Bytes of one request."""
 

@@ -5,7 +5,7 @@ ALTER TABLE blob ADD COLUMN has_bytes boolean NOT NULL DEFAULT true;
 CREATE OR REPLACE FUNCTION note_added_images() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO write_history (about, action, key_id)
-    SELECT added.id, CASE WHEN blob.has_bytes THEN 'uploaded' ELSE 'imported' END, author_of_write()
-    FROM added JOIN blob ON blob.sha256 = added.sha256;
+    SELECT added.id, coalesce(nullif(current_setting('pictograph.came_as', true), ''), 'uploaded'), author_of_write()
+    FROM added;
     RETURN NULL;
 END $$;

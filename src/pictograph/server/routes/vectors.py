@@ -7,14 +7,19 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response, UploadFile
 
 from pictograph import wire
+from pictograph.bulk.export import Wanted
+from pictograph.errors import wrong_value
 from pictograph.server import present
-from pictograph.server.access import Member, ServicesDep
+from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import UploadBody, admission_of
 from pictograph.server.answers import answer_of
+from pictograph.server.asked import VectorsAsked
+from pictograph.store.names import canonical_folder
 from pictograph.types import MAX_ENCODER
-from pictograph.wire.vectors import ARROW_STREAM, MAX_ROWS, MAX_ROWS_BYTES
+from pictograph.wire.vectors import ARROW_STREAM, LEFT_OUT, MAX_ROWS, MAX_ROWS_BYTES, NEXT_CURSOR, TOTAL
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/datasets", tags=["datasets"], route_class=UploadBody)
+exports = APIRouter(prefix=router.prefix, tags=["datasets"], route_class=KeyFirst)
 
 Imported = wire.Data[wire.ImportedVectors]
 ROWS_BODY: Final[dict[str, Any]] = {
@@ -22,6 +27,19 @@ ROWS_BODY: Final[dict[str, Any]] = {
         "required": True,
         "description": f"An Arrow stream, not compressed; at most {MAX_ROWS} rows and {MAX_ROWS_BYTES} bytes.",
         "content": {ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+ROWS_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Rows as an Arrow stream.",
+        "content": {ARROW_STREAM: {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {
+            NEXT_CURSOR: {"description": "Where the next page begins.", "schema": {"type": "string"}},
+            TOTAL: {"description": "Rows of all pages, on the first.", "schema": {"type": "string"}},
+            LEFT_OUT: {"description": "Images without a vector, on the first.", "schema": {"type": "string"}},
+        },
     }
 }
 
@@ -50,3 +68,25 @@ async def import_vectors(
         space, rows = await services.vectors.read(await file.read(), encoder)
         verdicts = await services.vectors.store(caller.organization_id, dataset_id, space, rows, replace=replace)
     return await answer_of(lambda: Imported(data=present.imported(verdicts, rows)))
+
+
+@exports.get("/{dataset}/vectors", response_class=Response, responses=ROWS_ANSWER)
+async def export_vectors(
+    services: ServicesDep, caller: Viewer, dataset: str, asked: Annotated[VectorsAsked, Query()]
+) -> Response:
+    """Images with their vectors, in the columns that an import takes; newest first, page by page.
+
+    Images that have no vector are left out and counted: they wait to be processed, or failed.
+    """
+    dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
+    unknown = services.vectors.unknown_tags(asked.tags)
+    if unknown:
+        raise wrong_value(
+            "objects", f"The taxonomy has no tags {', '.join(map(repr, unknown))}: nothing could carry them."
+        )
+    folder = canonical_folder(asked.directory_path) if asked.directory_path is not None else None
+    wanted = Wanted(folder, asked.tags)
+    page = await services.export.page(dataset_id, wanted, limit=asked.limit, cursor=asked.cursor)
+    told = {NEXT_CURSOR: page.next_cursor, TOTAL: page.total, LEFT_OUT: page.left_out}
+    headers = {name: str(value) for name, value in told.items() if value is not None}
+    return Response(page.body, media_type=ARROW_STREAM, headers=headers)
