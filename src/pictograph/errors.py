@@ -128,21 +128,21 @@ class ForbiddenError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """No such thing, or it belongs to another organization: the two look the same."""
+    """It does not exist, or it belongs to another organization: the two look the same."""
 
     code = "not_found"
     status = 404
 
 
 class MethodNotAllowed(ApiError):
-    """The path is there, but takes other methods; the header `Allow` names them."""
+    """The path exists, but takes other methods; the header `Allow` names them."""
 
     code = "method_not_allowed"
     status = 405
 
 
 class SlowSender(ApiError):
-    """The rest of a request did not come in time; nothing was done."""
+    """The request did not arrive in time; nothing was changed."""
 
     code = "slow_sender"
     status = 408
@@ -200,7 +200,7 @@ def wrong_value(field: str, message: str) -> ValidationError:
 
 
 class BadImage(ValidationError):
-    """These bytes are not a picture we can read."""
+    """These bytes are not a picture that can be read."""
 
     code = "bad_image"
 
@@ -212,7 +212,7 @@ class TooCostly(BadImage):
 
 
 class UnsupportedFormat(ValidationError):
-    """The bytes are of a kind we do not read."""
+    """The format of these bytes is not supported."""
 
     code = "unsupported_format"
     status = 415
@@ -233,7 +233,7 @@ class HeadTooLarge(TooLarge):
 
 
 class WrongHost(ApiError):
-    """The service was asked by a name that it does not know as its own; the message names the setting."""
+    """The request names a host that is not the service's own; the message names the setting."""
 
     code = "wrong_host"
     status = 421
@@ -248,7 +248,7 @@ class RateLimitError(ApiError):
 
 
 class StillRunning(RateLimitError):
-    """The first request with this Idempotency-Key is still being worked on; the SDK asks again by itself."""
+    """The server is still working on the first request with this Idempotency-Key; the SDK asks again by itself."""
 
     code = "still_running"
 
@@ -262,7 +262,7 @@ class ServerError(ApiError):
 
 
 class NotSupported(ServerError):
-    """Other services of this protocol have this, this one has not; `details["feature"]` names it."""
+    """Other services of this protocol have this, this one does not; `details["feature"]` names it."""
 
     code = "not_supported"
     status = 501
@@ -309,7 +309,7 @@ class DatabaseStopping(Unavailable):
 
 
 class DatabaseRefused(Unavailable):
-    """The database answers, but does not let us in: another password, name or right is needed."""
+    """The database answers but refuses the connection: it needs another password, name or right."""
 
     code = "database_refused"
     retryable = False
@@ -327,14 +327,14 @@ class DatabaseIncomplete(Unavailable):
 
 
 class DatabaseBusy(Unavailable):
-    """The database has no connection, or another resource, left for us."""
+    """The database has no connection, or another resource, left."""
 
     code = "database_busy"
     words = "The database takes no more connections; allow it more (max_connections), or start fewer services"
 
 
 class DatabaseOutOfMemory(Unavailable):
-    """The database's memory ended while it worked for this request."""
+    """The database ran out of memory while it worked on this request."""
 
     code = "database_out_of_memory"
     words = "The database ran out of memory; give its machine more, or lower work_mem"
@@ -356,7 +356,7 @@ class DatabaseDamaged(Unavailable):
 
 
 class LockTimeout(Unavailable):
-    """Another program holds what this request needs, and did not let go in time."""
+    """Another program has locked what this request needs, and did not release it in time."""
 
     code = "lock_timeout"
     words = "Another program has locked rows of the database for too long; try again in a moment"

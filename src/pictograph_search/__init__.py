@@ -63,7 +63,7 @@ def hidden_by_namesake() -> str | None:
 
 
 def way_out() -> str:
-    return f"mend it with {pip()} uninstall {NAMESAKE}, then {install_command('server')} --force-reinstall --no-deps"
+    return f"repair it with {pip()} uninstall {NAMESAKE}, then {install_command('server')} --force-reinstall --no-deps"
 
 
 def other_product() -> Distribution | None:

@@ -176,5 +176,5 @@ async def test_a_cursor_of_another_question_is_refused(garden: Garden, street: D
     ):
         with pytest.raises(ValidationError, match="another question"):
             await asked.by_text(garden.organization, text)
-    with pytest.raises(ValidationError, match="not one of ours"):
+    with pytest.raises(ValidationError, match="cursor is not valid"):
         await asked.by_text(garden.organization, TextQuery("along 1", limit=2, cursor="nonsense"))

@@ -44,7 +44,7 @@ class Patience:
             log.warning("%s. Waiting for the service, up to %.0f minutes.", described(outcome), self.longest_s / 60)
 
     def answered(self) -> None:
-        """The service answers again; if it goes away once more, that is said again."""
+        """Logs that the service answers again; a later silence is logged again too."""
         if self._told:
             self._told = False
             log.warning("The service answers again.")
@@ -55,7 +55,7 @@ def pause_after(
 ) -> float | None:
     """Seconds until the call is sent again, or None if this outcome stands.
 
-    Who asks for no retries at all (max_retries = 0) gets none.
+    max_retries = 0 disables retries.
     """
     if patience and patience.stopped.is_set():
         return None

@@ -54,9 +54,9 @@ class SearchResults(list[Row]):
         self.took_ms = facts.took_ms
         """Milliseconds in the service, without HTTP."""
         self.unknown_tags = facts.unknown_tags
-        """Tags asked for besides that are not in the taxonomy: no image can carry them."""
+        """Tags in the question that are not in the taxonomy: no image can carry them."""
         self.unjudged_tags = facts.unjudged_tags
-        """Tags asked for besides that the running encoder cannot judge, and that no image found carries."""
+        """Tags in the question that the running encoder cannot judge, and that no image found carries."""
         self.nearest_tags = facts.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
         self.total = facts.pagination.total
@@ -114,9 +114,9 @@ class TaggedResults(list[TaggedImage]):
         self.next_cursor = answer.pagination.next_cursor
         """Where the next page begins: pass it as `cursor` with the same question; None on the last one."""
         self.unknown_tags = answer.unknown_tags
-        """Tags asked for that are not in the taxonomy: no image can carry them."""
+        """Tags in the question that are not in the taxonomy: no image can carry them."""
         self.unjudged_tags = answer.unjudged_tags
-        """Tags asked for that the running encoder cannot judge, and that no image found carries."""
+        """Tags in the question that the running encoder cannot judge, and that no image found carries."""
         self.nearest_tags = answer.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
 
@@ -126,7 +126,7 @@ class TaggedResults(list[TaggedImage]):
 
 @dataclass(frozen=True, slots=True)
 class UploadFailure:
-    """One file that was not taken."""
+    """One file that was refused."""
 
     path: Path
     """The local file."""
@@ -177,7 +177,7 @@ def listed(left_aside: Sequence[LeftAside], most: int = 5) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Different:
-    """One file that is other than the image that has its folder and name."""
+    """One file that differs from the image of its folder and name."""
 
     path: Path
     """The local file."""
@@ -189,7 +189,7 @@ class Different:
 
 @dataclass(slots=True, repr=False)
 class UploadReport:
-    """What became of each file of a directory. Shows itself as counts; its lists hold every file."""
+    """What became of each file of a directory. It prints as counts; its lists hold every file."""
 
     dataset_name: str
     attempted: int = 0
@@ -201,7 +201,7 @@ class UploadReport:
     restored: list[Image] = field(default_factory=list)
     """Files that were there already but archived; searches find them again."""
     replaced: list[Image] = field(default_factory=list)
-    """Images that get the bytes of the files of their places, because `replace` asked for that."""
+    """Images that get the bytes of the files of their places, because of `replace`."""
     different: list[Different] = field(default_factory=list)
     """Files that are other than the image that has their folder and name; nothing was sent of them."""
     failures: list[UploadFailure] = field(default_factory=list)
@@ -233,7 +233,7 @@ class UploadReport:
 
 @dataclass(frozen=True, slots=True)
 class DifferentRow:
-    """One row of a file of vectors that is other than the image that has its folder and filename."""
+    """One row of a file of vectors that differs from the image of its folder and filename."""
 
     source: str
     """The file."""
@@ -273,9 +273,9 @@ class ImportReport:
     skipped: int = 0
     """Rows that were there already: same folder, same name, same vector, tags and facts."""
     restored: int = 0
-    """Rows that were there already, but archived: they are found again."""
+    """Rows whose images were there already but archived: searches find them again."""
     replaced: int = 0
-    """Images that got the vector, the tags and the facts of their rows, because `replace` asked for that."""
+    """Images that got the vector, the tags and the facts of their rows, because of `replace`."""
     different: list[DifferentRow] = field(default_factory=list)
     """Rows of which nothing was stored, because another image has their place."""
     ignored_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)

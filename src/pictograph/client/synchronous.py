@@ -420,7 +420,7 @@ class Tags:
 
 
 class Datasets:
-    """Named sets of images. Wherever a dataset is asked for, its name or its UUID will do."""
+    """Named sets of images. Every method that takes a dataset takes its name or its UUID."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -615,7 +615,7 @@ class Images:
     ) -> UploadReport:
         """Uploads every picture below a directory; run it again to go on where it stopped.
 
-        A picture is told by its first bytes, whatever its name. Folders that are links are looked through, each once.
+        It recognizes pictures by their first bytes, whatever their names, and follows links to folders, each once.
         What is left aside (no picture, a kind that is not read, hidden, unreadable) is in the report's `left_aside`.
         preserve_structure: sub-directories become folders. skip_existing: of the files whose folder and name are
         taken, those with the same bytes are `skipped`, or `restored` if that image is archived; the others are

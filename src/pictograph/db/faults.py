@@ -1,4 +1,4 @@
-"""What goes wrong at PostgreSQL, in our words: every class of its errors has an entry here, or is a bug of ours.
+"""Translates PostgreSQL's errors: every class of them has an entry here, or is a bug in Pictograph.
 
 https://www.postgresql.org/docs/current/errcodes-appendix.html
 """

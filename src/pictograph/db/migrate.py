@@ -1,4 +1,4 @@
-"""Brings the schema to this version, once, whoever starts first."""
+"""Migrates the database to this version's schema; of several services that start, one does it."""
 
 from __future__ import annotations
 

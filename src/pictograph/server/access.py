@@ -1,4 +1,4 @@
-"""Who asks, and may they: dependencies that every route of the API declares, and routes that ask before they read."""
+"""Authentication and roles: dependencies that every route declares, and routes that check the key before the body."""
 
 from __future__ import annotations
 

@@ -35,13 +35,13 @@ Words = Annotated[str, Field(max_length=MAX_TEXT)]
 DatasetName = Annotated[str, Field(max_length=MAX_NAMED)]
 Folder = Annotated[str, Field(max_length=MAX_FOLDER_SENT)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Most rows to return; the cap is 500.")]
-Exact = Annotated[bool, Field(description="Only the exact answer, whatever it takes.")]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="The largest number of rows to return, at most 500.")]
+Exact = Annotated[bool, Field(description="Compare every vector, however long that takes.")]
 Cursor = Annotated[str | None, Field(max_length=MAX_CURSOR, description="`next_cursor` of the page before.")]
 
 
 class Filters(BaseModel):
-    """Which images are looked at."""
+    """Which images a search considers."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -51,7 +51,7 @@ class Filters(BaseModel):
     match: TagMatch = "any"
     """How tags inside one category combine."""
     directory_path: Folder | None = None
-    """Only this folder, with all below it."""
+    """Only this folder and the folders below it."""
 
     @property
     def tags(self) -> TagFilter:
@@ -72,9 +72,9 @@ class SimilarAsked(Filters):
     image_id: ImageId
     """UUID of the reference image."""
     threshold: Threshold = DEFAULT_THRESHOLD
-    """Least cosine similarity; 0.6 is about related."""
+    """The lowest cosine similarity of a row; 0.6 is about visually related."""
     directory_path: Folder | None = None
-    """Folder to search, with all below it. Absent: the reference's own; `/`: the dataset."""
+    """The folder to search, with the folders below it. Absent: the reference's own; `/`: the dataset."""
     limit: Limit = DEFAULT_LIMIT
     exact: Exact = False
     cursor: Cursor = None
@@ -88,9 +88,9 @@ class TextAsked(TagCountsAsked):
     """Which images show what these words say?"""
 
     text: Words
-    """What the images show, in words."""
+    """Words that say what the images show."""
     threshold: Threshold = DEFAULT_TEXT_THRESHOLD
-    """Least cosine; its scale is the encoder's own."""
+    """The lowest cosine of a row, on the encoder's own scale."""
     limit: Limit = DEFAULT_LIMIT
     exact: Exact = False
     cursor: Cursor = None
@@ -119,11 +119,13 @@ class ExplainAsked(Filters):
     def query(self) -> SimilarQuery | TextQuery:
         """The search that is explained, checked. Raises NotFoundError, and ValidationError unless it is exactly one."""
         if (self.image_id is None) == (self.text is None):
-            raise wrong_value("image_id", "Pass exactly one of image_id and text: what is to be explained?")
+            raise wrong_value("image_id", "Pass exactly one of image_id and text.")
         if self.image_id is None:
             return TextAsked(**self.model_dump(exclude_unset=True)).query()
         if self.dataset_name is not None:
-            raise wrong_value("dataset_name", "dataset_name goes with text: a likeness search asks the image's own.")
+            raise wrong_value(
+                "dataset_name", "dataset_name goes with text: a likeness search uses the image's own dataset."
+            )
         return SimilarAsked(**self.model_dump(exclude_unset=True)).query()
 
 

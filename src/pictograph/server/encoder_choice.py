@@ -1,4 +1,4 @@
-"""Before the service starts: is the encoder here that it shall run, and can it be had if not?"""
+"""Chooses the encoder before the service starts, and fetches it if necessary."""
 
 from __future__ import annotations
 

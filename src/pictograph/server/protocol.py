@@ -47,7 +47,7 @@ LINGER_BYTES: Final = 1_000_000
 MOST_UNHEARD_BYTES: Final = 16_384
 """Of an answer that may wait to be read without our being told."""
 LEAST_BYTES_PER_S: Final = 1_000
-"""Who reads an answer, or sends what is thrown away, slower than this is let go."""
+"""The server drops a client that reads an answer, or sends a refused body, more slowly than this."""
 WINDOW_S: Final = 20.0
 """Over which that is measured."""
 

@@ -108,7 +108,7 @@ def keep_what_is_loaded() -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """The listening socket, before anything slow: a port in use is said at once."""
+    """Opens the listening socket before anything slow, so that a port conflict fails immediately."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -85,7 +85,7 @@ FORGET: Final = "DELETE FROM space WHERE NOT active AND NOT building"
 
 @dataclass(frozen=True, slots=True)
 class FailedImage:
-    """One that the new encoder could not take, though the old one could."""
+    """An image that the new encoder could not process, though the old one could."""
 
     id: ImageId
     filename: str

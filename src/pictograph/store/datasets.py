@@ -82,7 +82,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class DeletedDataset:
-    """What went with a dataset."""
+    """What was deleted with a dataset."""
 
     id: DatasetId
     name: str

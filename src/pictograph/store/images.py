@@ -163,7 +163,7 @@ class Tagging:
 
 @dataclass(frozen=True, slots=True)
 class KnownImage:
-    """What there is at a place that was asked for."""
+    """The image at one of the places in the question."""
 
     position: int
     """Of the place in the question, from 0."""

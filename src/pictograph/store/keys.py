@@ -111,7 +111,7 @@ class ApiKey:
 
     @property
     def works(self) -> bool:
-        """False once it is revoked or its time is over."""
+        """False once it is revoked or has expired."""
         return self.revoked_at is None and not is_over(self.expires_at)
 
 

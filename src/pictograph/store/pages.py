@@ -136,4 +136,4 @@ def unsealed(cursor: str, question: str) -> list[Any]:
 
 
 def not_ours() -> ValidationError:
-    return wrong_value("cursor", "This cursor is not one of ours. Pass `next_cursor` of the page before, unchanged.")
+    return wrong_value("cursor", "This cursor is not valid. Pass the `next_cursor` of the page before, unchanged.")

@@ -40,7 +40,7 @@ class Shown:
 
 
 class Rest:
-    """What is left out."""
+    """How many characters are left out."""
 
     def __repr__(self) -> str:
         return "..."
@@ -91,17 +91,17 @@ class Pagination(Wire):
 
     limit: int
     offset: int = 0
-    """Rows that were passed over, from the cursor if there was one; not stable while the list changes."""
+    """Rows that were skipped, from the cursor if there was one; not stable while the list changes."""
     total: int | None = None
     """How many there are in all, on whatever page. None where counting would cost more than the page: of a search by
     tag for some seconds after a start, until a large library's tags are in the server's memory."""
     total_is: Literal["exact", "estimate"] | None = None
-    """What `total` is worth; None where there is none."""
+    """Whether `total` is exact or an estimate; None where there is no total."""
     has_more: bool
     """Whether rows follow these."""
     next_cursor: str | None = None
-    """Pass it as `cursor`, with the same question, for the next page: it neither skips nor repeats whatever comes or
-    goes meanwhile. None on the last page."""
+    """Pass it as `cursor`, with the same question, for the next page, which neither skips nor repeats a row, whatever
+    was added or removed meanwhile. None on the last page."""
 
 
 class Data(Wire, Generic[Item]):

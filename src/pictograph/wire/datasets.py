@@ -39,7 +39,7 @@ class Dataset(compat.DatasetNames):
     updated_at: datetime | None = None
     """When its name or description last changed, UTC."""
     images: list[Image] | None = None
-    """Where `include_images` asked for them: the first of its images, newest first."""
+    """With `include_images`: the first of its images, newest first."""
 
 
 class Progress(Wire):
@@ -88,7 +88,7 @@ class DatasetUpdate(compat.DatasetUpdateFields):
 
 
 class DeletedDataset(Wire):
-    """What went with a dataset."""
+    """What was deleted with a dataset."""
 
     id: str
     name: str
@@ -98,6 +98,6 @@ class DeletedDataset(Wire):
 
 
 class Retried(Wire):
-    """What is processed once more."""
+    """How many images will be processed again."""
 
     images: int

@@ -20,7 +20,7 @@ class Write(Wire):
     detail: str | None = None
     """Of an act on the installation: the encoder, or `objects/dog: default -> 0.4`."""
     key_id: str | None = None
-    """The API key that asked for it; None where the service itself wrote, or before keys were noted."""
+    """The API key of the request; None where the service itself wrote, or before keys were noted."""
     key_name: str | None = None
     """The name of that key."""
 

@@ -26,7 +26,7 @@ class Replacement(Wire):
 
 
 class Image(compat.ImageNames):
-    """One image, with all that is known of it apart from its bytes."""
+    """One image, with everything but its bytes."""
 
     brief: ClassVar[tuple[str, ...]] = ("id", "filename", "folder_path", "state", "width", "height", "reason")
 
@@ -45,7 +45,7 @@ class Image(compat.ImageNames):
     content_type: str
     """By content, not by name: `image/jpeg`."""
     width: int | None
-    """Pixels across, upright; None where it was imported as a vector and nobody said."""
+    """Pixels across, upright; None if it was imported as a vector without it."""
     height: int | None
     """Pixels down, upright; None as `width`."""
     file_size: int
@@ -75,7 +75,7 @@ class Image(compat.ImageNames):
 
 
 class KnownImage(Wire):
-    """What there is at a place that was asked for."""
+    """The image at one of the places in the question."""
 
     position: int
     """Of the place in the question, from 0."""
@@ -127,9 +127,9 @@ class PlaceInDataset(Body):
     """A folder and a filename."""
 
     directory_path: Annotated[str, Field(max_length=MAX_FOLDER_SENT)] = "/"
-    """Exactly this folder. What no folder can be called is not there."""
+    """Exactly this folder. A name that no folder can have finds nothing."""
     filename: Annotated[str, Field(max_length=MAX_NAMED)]
-    """Exactly this name. What no file can be called is not there."""
+    """Exactly this name. A name that no file can have finds nothing."""
 
 
 class WhichExistRequest(Body):

@@ -23,11 +23,11 @@ class ApiKey(Wire):
     key_prefix: str
     """Its first 12 characters, to tell keys apart."""
     role: OrganizationRole
-    """`viewer` reads, `member` uploads, `admin` deletes datasets and makes keys, which an `owner`'s are safe from."""
+    """`viewer` reads, `member` uploads, `admin` deletes datasets and makes keys, admins cannot change an `owner`."""
     installation: bool = False
     """True if it may act on the whole installation too (encoder, thresholds): its role is `installation`."""
     is_active: bool
-    """False once it is revoked or its time is over."""
+    """False once it is revoked or has expired."""
     rate_limit: int = 0
     """Requests an hour; 0 = no limit."""
     created_at: datetime
@@ -50,7 +50,7 @@ class ApiKeys(Wire):
 
 
 class CreatedApiKey(Wire):
-    """A new key; the secret is shown this once."""
+    """A new key; its secret is shown only once."""
 
     brief: ClassVar[tuple[str, ...]] = ("name", "role", "key_prefix", "key_id")
 
@@ -77,6 +77,6 @@ class ApiKeyCreate(Body):
     expires_at: AwareDatetime | None = None
     """When it is to stop working, with a time zone: `2027-01-01T00:00:00Z`. Absent: never."""
     organization_id: Annotated[str, Field(max_length=MAX_NAMED)] | None = None
-    """Your own organization's id or name, which is also what is meant when it is absent."""
+    """Your own organization's id or name, which is also the default."""
     rate_limit: Literal[0] | None = None
     """0 or absent: this service counts no requests per hour, so it promises no such limit."""

@@ -21,7 +21,7 @@ class Space(Wire):
 
 
 class FailedImage(Wire):
-    """One that the new encoder could not take, though the old one could."""
+    """An image that the new encoder could not process, though the old one could."""
 
     image_id: str
     filename: str
@@ -29,16 +29,16 @@ class FailedImage(Wire):
 
 
 class Reindex(Wire):
-    """Where the library is on its way to another encoder."""
+    """How far the library has moved to another encoder."""
 
     state: Literal["idle", "running", "needs_decision"]
-    """`needs_decision`: all that is left failed in the new encoder alone; accept that, start again, or cancel."""
+    """`needs_decision`: only images that failed with the new encoder are left; accept that, start again, or cancel."""
     active: Space
-    """What searches ask."""
+    """The encoder that searches use."""
     building: Space | None
-    """What is filled beside it."""
+    """The encoder whose space is being filled."""
     previous: Space | None
-    """What searches asked before; still there to go back to."""
+    """The encoder that searches used before; its space is still there to go back to."""
     pace: float | None
     """Share of the time that workers spend on it."""
     workers: int
@@ -48,7 +48,7 @@ class Reindex(Wire):
     failed: int
     """Images of the new space that could not be encoded, for whatever reason."""
     new_failures: int
-    """Those of them that the active space has: they would be lost."""
+    """Those of them that the active space has: searches would no longer find them."""
     left_behind: int = 0
     """Those of them that were imported as vectors: there is no picture to encode again."""
     examples: list[FailedImage]
@@ -56,7 +56,7 @@ class Reindex(Wire):
 
 
 class ReindexStart(Body):
-    """What to move the library to."""
+    """The encoder to move the library to."""
 
     encoder: Annotated[str, Field(min_length=1, max_length=MAX_ENCODER)]
     """As for `pictograph serve --encoder`: a name, or a folder on the server."""

@@ -43,18 +43,18 @@ class TaggedImage(SearchRow):
 
 
 class OfTags(Wire):
-    """What an answer says of the tags that were asked for."""
+    """What an answer says about the tags in its question."""
 
     unknown_tags: list[str] = []
-    """Asked for, but not in the taxonomy: no image can carry them."""
+    """Tags in the question that are not in the taxonomy: no image can carry them."""
     unjudged_tags: list[str] = []
-    """Asked for and in the taxonomy, but the running encoder cannot judge them, and no image found carries them."""
+    """Tags in the question that the running encoder cannot judge, and that no image found carries."""
     nearest_tags: dict[str, list[str]] = {}
-    """For some of both, tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
+    """For some of both, similar tags that the encoder can judge: `{"nighttime": ["attributes/dark"]}`."""
 
 
 class SearchFacts(OfTags):
-    """How an answer was found, and what it is worth."""
+    """How an answer was found, and whether it is exact and complete."""
 
     plan: str
     """`exact`: vectors were compared in SQL. `codes`: short codes in memory, then the best by their vectors."""
@@ -71,7 +71,7 @@ class SearchFacts(OfTags):
     took_ms: float
     """Milliseconds in the service, from the question to the rows; HTTP is not in it."""
     pagination: Pagination
-    """Where the page lies. Its `total` is there if this page has every row; else the rows are not counted."""
+    """Where the page is in the list. `total` is given if this page has every row; else the rows are not counted."""
 
 
 class TextAnswer(SearchFacts):
@@ -135,7 +135,7 @@ class SearchExplanation(OfTags):
 
 
 class TagFilters(Wire):
-    """What a tag search was asked for."""
+    """The filters of a tag search."""
 
     objects: list[str] | None = None
     scenes: list[str] | None = None
@@ -168,10 +168,10 @@ class TagCounts(OfTags):
     """Answer of `GET /search/tags`: each category's tags, the most frequent first, then by name."""
 
     objects: list[TagCount]
-    """What is to be seen."""
+    """Things that are seen."""
     scenes: list[TagCount]
     """Where, and under which circumstances."""
     attributes: list[TagCount]
     """What kind of picture it is."""
     images: int
-    """Images that were counted, with tags or without: of the scope, or those of it that carry the tags asked for."""
+    """Images that were counted, with tags or without: all of the scope, or those with the tags in the question."""

@@ -26,7 +26,7 @@ class Health(Wire):
     fingerprint: str | None = None
     """That encoder with its revision, `offline@8c1f`: what a file of vectors must name to be imported."""
     queue: int | None = None
-    """Images that wait for a worker or are with one."""
+    """Images that wait for a worker or are being processed."""
     workers: int | None = None
     """Worker processes that this service runs."""
     problems: list[str] = []
@@ -34,7 +34,7 @@ class Health(Wire):
     warnings: list[str] = []
     """What will soon keep it from being ready: disks that are nearly full."""
     storage: list[Room] = []
-    """The disks on the service's machine that the library lies on."""
+    """The disks on the service's machine that hold the library."""
 
 
 class ErrorBody(Wire):
@@ -49,7 +49,7 @@ class ErrorBody(Wire):
 
 
 class ErrorAnswer(Wire):
-    """Every answer that is not a success has this shape."""
+    """The shape of every answer that is not a success."""
 
     error: ErrorBody
     detail: str

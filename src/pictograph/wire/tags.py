@@ -18,7 +18,7 @@ class Label(Wire):
     name: str
     """Unique in its category."""
     group: str
-    """A heading for people."""
+    """A heading under which people find it."""
     parents: list[str]
     """Labels of the same category that it implies."""
     exclusive_with: list[str]
@@ -30,7 +30,7 @@ class Label(Wire):
     default_threshold: float
     """The taxonomy's own threshold."""
     lowest_threshold: float
-    """Lower scores are not kept, so no lower threshold can be set."""
+    """Lower scores are not stored, so no lower threshold can be set."""
     is_judged: bool
     """False if the running tagger never gives it."""
 
@@ -43,7 +43,7 @@ class Taxonomy(Wire):
     tagger: str | None = None
     """What judges them now, `taxonomy-1+offline-2`; None if the encoder brings no tagger."""
     labels: list[Label]
-    """Category by category, kin together."""
+    """Category by category, related labels together."""
 
 
 class TagExample(Wire):
@@ -90,13 +90,13 @@ class ThresholdPreview(Wire):
     lost: int
     """Images that would lose it."""
     images: int
-    """Images any of whose tags would be others."""
+    """Images whose tags would change."""
     others: list[TagChange]
     """Other tags that change, because a label implies them or never stands beside them."""
     gained_examples: list[TagExample]
-    """Some that would get it, those next to the threshold first."""
+    """Some images that would gain it, those nearest to the threshold first."""
     lost_examples: list[TagExample]
-    """Some that would lose it, those next to the threshold first."""
+    """Some images that would lose it, those nearest to the threshold first."""
     is_judged: bool = True
     """False if the running tagger cannot judge the label: then no image gets it, whatever the threshold."""
 
@@ -113,7 +113,7 @@ class ThresholdChange(Wire):
     previous_threshold: float
     """The one before."""
     images: int
-    """Images of your organization whose tags are others now."""
+    """Images of your organization whose tags changed."""
     is_judged: bool = True
     """False if the running tagger cannot judge the label: then no image gets it, whatever the threshold."""
 
@@ -138,13 +138,13 @@ class TagUpdate(Wire):
     """Answer of `POST /tags/update`. It counts contents: images with the same bytes are one."""
 
     tagger: str
-    """What the tags are brought to."""
+    """The version that the tags have after the update."""
     updated: int
     """Tagged again by this call."""
     remaining: int
-    """Tagged by another version, still to be done."""
+    """Tagged by another version, not yet updated."""
     cannot_update: int
-    """Tagged by another version, or by none, with too little kept to be tagged again."""
+    """Tagged by another version, or by none, with too little stored to be tagged again."""
     reason: str | None = None
     """Why some cannot be updated, and what helps."""
     next_cursor: str | None = None

@@ -42,7 +42,7 @@ MAX_ROWS_BYTES: Final = 64 * 1024 * 1024
 
 
 class DifferentVector(Wire):
-    """A row that is other than the image that has its folder and filename; nothing of it was stored."""
+    """A row that differs from the image of its folder and filename; nothing of it was stored."""
 
     row: int
     """Of the request, from 0."""
@@ -64,8 +64,8 @@ class ImportedVectors(Wire):
     skipped: int
     """Rows that were there already: same folder, same name, same vector, tags and facts."""
     restored: int
-    """Rows that were there already, but archived: they are found again."""
+    """Rows whose images were there already but archived: searches find them again."""
     replaced: int
-    """Images that got the vector, the tags and the facts of their rows, because `replace` asked for that."""
+    """Images that got the vector, the tags and the facts of their rows, because of `replace`."""
     different: list[DifferentVector]
     """Rows of which nothing was stored, because another image has their place."""

@@ -1,4 +1,4 @@
-"""The landmarks of each space: made once by whoever is first, so that every worker and the server judge alike."""
+"""Stores the landmarks of each space, which its first worker computes, so that all workers and servers judge alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tagger of a space: from the landmarks that are stored, or from such as are made now, once."""
+"""Makes the tagger of a space from its stored landmarks, and computes and stores those first if they are missing."""
 
 from __future__ import annotations
 
