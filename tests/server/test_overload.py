@@ -27,6 +27,7 @@ from pictograph.store.keys import new_secret
 from pictograph.store.tickets import Tickets
 from pictograph.types import OrganizationId
 from pictograph.wire import API_PREFIX, UPLOADS_PREFIX
+from pictograph.wire.vectors import ARROW_STREAM
 from support.databases import fresh_database
 from support.pictures import picture_bytes
 from support.services import Service, client_of, running_service
@@ -270,6 +271,7 @@ WITH_BODY = [
     ("POST", f"{API_PREFIX}/reindex/", JSON),
     ("POST", f"{API_PREFIX}/tags/apply", JSON),
     ("POST", f"{API_PREFIX}/tags/reset", JSON),
+    ("POST", f"{API_PREFIX}/datasets/street/vectors", {"Content_Type": ARROW_STREAM}),
 ]
 
 
