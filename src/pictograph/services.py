@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pictograph.bulk.door import VectorDoor
 from pictograph.bulk.export import VectorExport
@@ -36,6 +37,7 @@ from pictograph.store.datasets import Datasets
 from pictograph.store.history import History
 from pictograph.store.idempotency import AnsweredRequests
 from pictograph.store.images import Images
+from pictograph.store.key_memory import KeyVersions, ReadVersions
 from pictograph.store.keys import Keys
 from pictograph.store.library import Report, require_own_blobs
 from pictograph.store.name_changes import NameChanges
@@ -100,8 +102,17 @@ def running_database(settings: Settings) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Services]:
-    """The server's objects. Raises SpaceMismatch if the data was embedded by another encoder."""
+async def open_services(
+    settings: Settings,
+    conninfo: str,
+    *,
+    key_versions: Callable[[Database], KeyVersions] = ReadVersions,
+    picture_turn: Path | None = None,
+) -> AsyncIterator[Services]:
+    """The server's objects. Raises SpaceMismatch if the data was embedded by another encoder.
+
+    key_versions, picture_turn: what several serving processes share (`KeyMemory`, `PictureReaders`).
+    """
     async with AsyncExitStack() as closing:
         database, recognizing = await open_databases(settings, conninfo, closing)
         await open_space(settings, database)
@@ -109,7 +120,8 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
         codes = CodesWhenLarge(database, max_bytes=settings.code_bytes)
         closing.push_async_callback(codes.close)
         blobs = await open_blobs(settings, database)
-        thumbnails = Thumbnails(blobs, PictureReaders(limits_of(settings), budget_of(settings), processes=1))
+        readers = PictureReaders(limits_of(settings), budget_of(settings), processes=1, shared_turn=picture_turn)
+        thumbnails = Thumbnails(blobs, readers)
         closing.callback(thumbnails.close)
         images, tickets = Images(database), Tickets(database)
         local_folder = None if settings.database_url else settings.data_folder
@@ -121,7 +133,7 @@ async def open_services(settings: Settings, conninfo: str) -> AsyncIterator[Serv
             settings=settings,
             database=database,
             blobs=blobs,
-            keys=Keys(database, recognizing),
+            keys=Keys(database, recognizing, key_versions(recognizing)),
             requests=AnsweredRequests(database),
             history=History(database),
             datasets=Datasets(database),

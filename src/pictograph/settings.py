@@ -22,6 +22,7 @@ OTHER_VARIABLES: Final = ("home", "api_key", "base_url", "timeout", "max_retries
 """Variables that are no settings of the service: the SDK, the command or the start of PostgreSQL read them."""
 HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::[0-9]{1,5})?")
 """A name or an address, and a port or none."""
+MOST_HTTP_WORKERS: Final = 64
 LEAST_WORKER_MEMORY_BYTES: Final = 500_000_000
 MEMORY_BYTES_A_THREAD: Final = 128_000_000
 
@@ -69,6 +70,11 @@ class Settings:
         "encoder, which needs no download), or a SigLIP model: its folder, or its name in "
         "$PICTOGRAPH_HOME/models.",
     )
+    http_workers: int = setting(
+        1,
+        "Processes that answer HTTP on the one port; several let questions use several cores. They share the limits of "
+        "uploads and connections. Each has its own memory for codes, and its own model once it is asked by words.",
+    )
     workers: int = setting(1, "Worker processes to start on this machine; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")
     worker_threads: int = setting(
@@ -109,7 +115,9 @@ class Settings:
         "Client connections open at once, fewer where the limit of open files is lower; beyond that, the "
         "service closes idle ones.",
     )
-    max_connections: int = setting(10, "Database connections of the server process.")
+    max_connections: int = setting(
+        10, "Database connections for requests, divided among the http_workers; each has at least one."
+    )
     code_bytes: int = setting(
         1_073_741_824,
         "Memory for codes of images, 744 bytes each, which make searches of large scopes fast; beyond it, the largest "
@@ -144,6 +152,7 @@ class Settings:
     def check(self) -> None:
         """Raises ConfigurationError for values that cannot work."""
         for name in (
+            "http_workers",
             "worker_batch",
             "max_bytes",
             "max_pixels",
@@ -166,6 +175,8 @@ class Settings:
         ):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name} must not be negative, as {getattr(self, name)} is.")
+        if self.http_workers > MOST_HTTP_WORKERS:
+            raise ConfigurationError(f"http_workers must be at most {MOST_HTTP_WORKERS}, not {self.http_workers}.")
         if self.port > 65_535:
             raise ConfigurationError(f"port must be at most 65535, not {self.port}.")
         if self.log_level not in get_args(LogLevel):
@@ -204,6 +215,20 @@ class Settings:
     def threads(self) -> int:
         """`worker_threads` with its default filled in."""
         return self.worker_threads or available_cores()
+
+    def share(self, number: int) -> Settings:
+        """What the process `number`, from 0 on, of `http_workers` may have of the limits that are for all together."""
+
+        def part(total: int, least: int) -> int:
+            return max(least, total // self.http_workers + (number < total % self.http_workers))
+
+        return replace(
+            self,
+            max_connections=part(self.max_connections, 1),
+            max_uploads=part(self.max_uploads, 1),
+            max_waiting_uploads=part(self.max_waiting_uploads, 0),
+            max_client_connections=part(self.max_client_connections, 1),
+        )
 
     def environment(self) -> dict[str, str]:
         """These settings as variables, for a child process; secrets do not belong on a command line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -18,10 +19,16 @@ ACCESS: Final = "pictograph.access"
 """Name of the log that has a line for each request, if the setting access_log is on."""
 
 
-def set_up_logging(level: LogLevel, *, role: str, log_format: LogFormat = "text") -> None:
-    """role: `server` or `worker`, so that the lines of several processes can share one terminal."""
+def set_up_logging(
+    level: LogLevel, *, role: str, log_format: LogFormat = "text", is_one_of_several: bool = False
+) -> None:
+    """role: `server` or `worker`, so that the lines of several processes can share one terminal.
+
+    is_one_of_several: that have this role, so that lines of text show the process's number too.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLine(role) if log_format == "json" else TextLine(role))
+    named = f"{role}/{os.getpid()}" if is_one_of_several else role
+    handler.setFormatter(JsonLine(role) if log_format == "json" else TextLine(named))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "psycopg.pool", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
@@ -42,7 +49,7 @@ class TextLine(logging.Formatter):
 
 
 class JsonLine(logging.Formatter):
-    """One JSON object a line: time, level, role, logger, message, request_id, and the traceback if there is one."""
+    """One JSON object a line: time, level, role, process (a number), logger, message, request_id, perhaps traceback."""
 
     def __init__(self, role: str) -> None:
         super().__init__()
@@ -54,6 +61,7 @@ class JsonLine(logging.Formatter):
             "time": time_of(record),
             "level": record.levelname.lower(),
             "role": self._role,
+            "process": record.process,
             "logger": record.name,
             "message": record.getMessage(),
             "request_id": request_of(record),

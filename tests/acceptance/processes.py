@@ -149,6 +149,10 @@ class Place:
     def workers(self) -> list[int]:
         return [pid for pid, program in self.processes() if program == "worker"]
 
+    def serving(self) -> list[int]:
+        """Processes that answer beside others; none where the service itself answers."""
+        return sorted(pid for pid, program in self.processes() if program == "serving")
+
     def guard(self) -> int:
         return next(pid for pid, program in self.processes() if program == "guard")
 
@@ -162,7 +166,7 @@ class Place:
             return None
 
     def processes(self) -> Iterator[tuple[int, str]]:
-        """Every living process of this place with what it is: guard, postgres, initdb, worker, other."""
+        """Every living process of this place with what it is: guard, postgres, initdb, worker, serving, other."""
         for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
             if pid != os.getpid() and (program := self._program(Path("/proc") / str(pid))):
                 yield pid, program
@@ -187,6 +191,8 @@ class Place:
             return "postgres"
         if b"initdb" in os.path.basename(arguments[0]) or b"run" in arguments:
             return "initdb"
+        if b"serve-http" in arguments:
+            return "serving"
         return "worker" if b"worker" in arguments else "other"
 
     def kill_everything(self) -> None:

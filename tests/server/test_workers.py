@@ -29,7 +29,7 @@ def workers() -> list[int]:
 def test_a_worker_that_is_stopped_is_replaced_and_its_images_are_processed(
     postgres: str, template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pictograph.server.workers.kill_when_silent", partial(kill_when_silent, silent_for_s=6.0))
+    monkeypatch.setattr("pictograph.server.children.kill_when_silent", partial(kill_when_silent, silent_for_s=6.0))
     before = set(workers())
     options = {"workers": 1, "lease_s": 2.0}
     with fresh_database(postgres, template) as url, running_service(url, tmp_path, **options) as service:

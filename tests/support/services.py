@@ -16,7 +16,7 @@ import uvicorn
 from pictograph.client import Client
 from pictograph.server.admission import Admission
 from pictograph.server.app import create_app
-from pictograph.server.run import bind, uvicorn_config
+from pictograph.server.listening import bind, uvicorn_config
 from pictograph.services import Services
 from pictograph.settings import Settings
 from pictograph.types import OrganizationId, Role

@@ -110,3 +110,23 @@ def test_every_variable_that_the_code_names_is_known() -> None:
     source = Path(pictograph.__file__).parent
     named = {name for path in source.rglob("*.py") for name in re.findall(r"PICTOGRAPH_[A-Z_]+[A-Z]", path.read_text())}
     assert unknown_variables(dict.fromkeys(named, "x")) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+def test_serving_processes_have_together_what_the_limits_say(processes: int) -> None:
+    settings = Settings.load({"http_workers": processes, "max_uploads": 16, "max_waiting_uploads": 64}, {})
+    shares = [settings.share(number) for number in range(processes)]
+    for name in ("max_uploads", "max_waiting_uploads", "max_client_connections", "max_connections"):
+        assert sum(getattr(share, name) for share in shares) == getattr(settings, name)
+
+
+def test_each_serving_process_has_a_database_connection_and_room_for_an_upload() -> None:
+    share = Settings.load({"http_workers": 8, "max_connections": 2, "max_uploads": 3, "max_waiting_uploads": 0}, {})
+    shares = [share.share(number) for number in range(8)]
+    assert {(one.max_connections, one.max_uploads, one.max_waiting_uploads) for one in shares} == {(1, 1, 0)}
+
+
+@pytest.mark.parametrize("processes", [0, -1, 65])
+def test_a_number_of_serving_processes_that_cannot_work_is_refused(processes: int) -> None:
+    with pytest.raises(ConfigurationError, match="http_workers must be"):
+        Settings.load({"http_workers": processes}, {})

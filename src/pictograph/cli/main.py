@@ -38,6 +38,7 @@ app = typer.Typer(
     epilog=EXIT_HELP,
 )
 app.command()(service.serve)
+app.command(hidden=True)(service.serve_http)
 app.command()(service.worker)
 app.command()(service.status)
 app.command()(upload.upload)

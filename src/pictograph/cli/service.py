@@ -42,6 +42,7 @@ DataDir = Annotated[Path | None, described("data_dir", "--data-dir", parser=give
 DatabaseUrl = Annotated[str | None, described("database_url", "--database-url")]
 BlobUrl = Annotated[str | None, described("blob_url", "--blob-url")]
 EncoderName = Annotated[str | None, described("encoder", "--encoder")]
+HttpWorkers = Annotated[int | None, described("http_workers", "--http-workers")]
 Workers = Annotated[int | None, described("workers", "--workers")]
 WorkerBatch = Annotated[int | None, described("worker_batch", "--worker-batch")]
 WorkerThreads = Annotated[int | None, described("worker_threads", "--worker-threads")]
@@ -76,6 +77,7 @@ def serve(
     database_url: DatabaseUrl = None,
     blob_url: BlobUrl = None,
     encoder: EncoderName = None,
+    http_workers: HttpWorkers = None,
     workers: Workers = None,
     worker_batch: WorkerBatch = None,
     worker_threads: WorkerThreads = None,
@@ -111,6 +113,19 @@ def serve(
         adopt=told_of_files if adopt_blob_store else None,
         exit_with_parent=exit_with_parent,
     )
+
+
+def serve_http(
+    listener: Annotated[int, typer.Option("--listener")],
+    board: Annotated[int, typer.Option("--board")],
+    beat_to: Annotated[int, typer.Option("--beat-to")],
+) -> None:
+    """Be one of several serving processes of `pictograph serve`, which starts this and passes open files."""
+    settings = Settings.load({})
+    set_up_logging(settings.log_level, role="server", log_format=settings.log_format, is_one_of_several=True)
+    from pictograph.server.serving_process import Given, serve_part  # noqa: PLC0415 - as in `require_server`
+
+    serve_part(settings, Given(listener=listener, board=board, signs=beat_to))
 
 
 def worker(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from pictograph.db.pool import Database
 from pictograph.search.sampling import RecallSampler
 from pictograph.server.admission import Admission
 from pictograph.server.background import beside, every, watch_lag
@@ -22,11 +25,13 @@ from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import datasets, health, history, images, keys, names, reindex, search, tags, vectors
+from pictograph.server.told import Crew
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
 from pictograph.settings import Settings
 from pictograph.shared import Shared
 from pictograph.store.idempotency import ALIVE_EVERY_S
+from pictograph.store.key_memory import KeyVersions
 from pictograph.version import __version__
 from pictograph.wire import ErrorAnswer, Health
 
@@ -62,21 +67,36 @@ def all_routes() -> list[APIRoute]:
     return [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 
 
-def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Services], None] | None = None) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What makes an application one of several that serve together (serving.py): others run workers, and sweep."""
+
+    crew: Callable[[], Crew]
+    """How the workers do."""
+    key_versions: Callable[[Database], KeyVersions]
+    picture_turn: Path
+
+
+def create_app(
+    settings: Settings,
+    conninfo: str,
+    *,
+    on_ready: Callable[[Services], None] | None = None,
+    part: Part | None = None,
+) -> FastAPI:
     """The application. on_ready is called once, when everything is open and requests are about to be taken."""
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with (
-            open_services(settings, conninfo) as services,
-            WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
-            housekeeping(services, metrics),
-            watched_searches(services, metrics),
-        ):
+        async with AsyncExitStack() as opened:
+            services, app.state.crew = await opened.enter_async_context(
+                whole_service(settings, conninfo) if part is None else part_of_service(settings, conninfo, part)
+            )
+            await opened.enter_async_context(beside_requests(services, metrics))
+            await opened.enter_async_context(watched_searches(services, metrics))
             await asyncio.to_thread(prepare_routes, app)
             app.state.services = services
-            app.state.workers = workers
             app.state.admission = Admission(settings.max_uploads, settings.max_waiting_uploads)
             if on_ready:
                 on_ready(services)
@@ -98,7 +118,7 @@ def create_app(settings: Settings, conninfo: str, *, on_ready: Callable[[Service
     install_error_handlers(app, all_routes())
     describe(app, all_routes())
     app.state.metrics = metrics
-    app.state.refusals = Refusals()
+    app.state.refusals = Refusals(settings.http_workers)
     app.state.ready, app.state.measured = Shared[Health](), Shared[bytes]()
     add_middleware(app, settings, metrics)
     return app
@@ -115,8 +135,29 @@ def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
 
 
 @asynccontextmanager
-async def housekeeping(services: Services, metrics: Metrics) -> AsyncIterator[None]:
-    """While the block runs, does what a library needs beside requests."""
+async def whole_service(settings: Settings, conninfo: str) -> AsyncIterator[tuple[Services, Callable[[], Crew]]]:
+    """The objects of a process that is the whole service but for its workers, which it runs; and how those do."""
+    async with (
+        open_services(settings, conninfo) as services,
+        WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
+        housekeeping(services),
+    ):
+        yield services, lambda: workers.crew
+
+
+@asynccontextmanager
+async def part_of_service(
+    settings: Settings, conninfo: str, part: Part
+) -> AsyncIterator[tuple[Services, Callable[[], Crew]]]:
+    """The objects of a process that answers beside others; and how the workers do."""
+    opening = open_services(settings, conninfo, key_versions=part.key_versions, picture_turn=part.picture_turn)
+    async with opening as services:
+        yield services, part.crew
+
+
+@asynccontextmanager
+async def housekeeping(services: Services) -> AsyncIterator[None]:
+    """While the block runs, does what a library needs beside requests; one process of a service does."""
 
     async def sweep() -> None:
         if files := await services.intake.sweep():
@@ -128,9 +169,6 @@ async def housekeeping(services: Services, metrics: Metrics) -> AsyncIterator[No
         if new := await services.reindex.advance():
             logger.info("Searches now use the vectors of the encoder %s", new.encoder)
 
-    async def watch_loop() -> None:
-        await watch_lag(metrics.saw_lag)
-
     async def warn_of_old_tags() -> None:
         if await services.retag.is_due():
             logger.warning(
@@ -139,14 +177,26 @@ async def housekeeping(services: Services, metrics: Metrics) -> AsyncIterator[No
 
     async with (
         every(SWEEP_EVERY_S, sweep),
-        every(ALIVE_EVERY_S, services.requests.keep_alive),
         every(REINDEX_EVERY_S, advance_reindex),
         beside(warn_of_old_tags),
-        beside(watch_loop),
-        beside(services.codes.keep_fresh),
         every(ROOM_EVERY_S, services.rooms.warn),
         every(ADD_UP_EVERY_S, services.scope_counts.add_up),
         every(ADD_UP_EVERY_S, services.image_counts.add_up),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def beside_requests(services: Services, metrics: Metrics) -> AsyncIterator[None]:
+    """While the block runs, does what each process that answers requests needs beside them."""
+
+    async def watch_loop() -> None:
+        await watch_lag(metrics.saw_lag)
+
+    async with (
+        every(ALIVE_EVERY_S, services.requests.keep_alive),
+        beside(watch_loop),
+        beside(services.codes.keep_fresh),
     ):
         yield
 

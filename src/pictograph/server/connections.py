@@ -10,6 +10,7 @@ import asyncio
 import logging
 import resource
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 logger = logging.getLogger(__name__)
@@ -72,9 +73,17 @@ def open_files_limit() -> int:
 class Connections:
     """Those that are open. Lives on the event loop of the server."""
 
-    def __init__(self, most: int) -> None:
-        """most: connections at once; fewer where the limit of open files is lower."""
+    def __init__(
+        self,
+        most: int,
+        *,
+        most_unread_bytes: int = MOST_UNREAD_BYTES,
+        counted: Callable[[int], object] | None = None,
+    ) -> None:
+        """most: connections at once; fewer where the limit of open files is lower. counted: is told how many."""
         self._most = most
+        self._most_unread_bytes = most_unread_bytes
+        self._counted = counted or (lambda _: None)
         self._open: set[Guarded] = set()
         self._looking: asyncio.TimerHandle | None = None
         self._shed = 0
@@ -94,6 +103,7 @@ class Connections:
         if len(self._open) >= most and not self._make_room(most):
             return False
         self._open.add(connection)
+        self._counted(len(self._open))
         if self._looking is None:
             self._look_later()
         return True
@@ -101,6 +111,7 @@ class Connections:
     def leave(self, connection: Guarded) -> None:
         """It has ended."""
         self._open.discard(connection)
+        self._counted(len(self._open))
 
     def _make_room(self, most: int) -> bool:
         idle = sorted(
@@ -144,7 +155,7 @@ class Connections:
         unread = [one for one in self._open if one.unread_bytes]
         total = sum(one.unread_bytes for one in unread)
         for one in sorted(unread, key=lambda one: one.unread_since):
-            if total <= MOST_UNREAD_BYTES:
+            if total <= self._most_unread_bytes:
                 return
             total -= one.unread_bytes
             logger.warning(

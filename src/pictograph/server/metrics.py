@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pictograph.search.execute import Ask, Found
@@ -18,8 +20,15 @@ COUNT_EVERY_S: Final = 15.0
 """Images by state are counted at most this often: that reads an entry for each."""
 
 
+METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that makes several processes keep their numbers in files of one folder; read as Python imports."""
+
+
 class Metrics:
-    """The numbers of one service process."""
+    """The numbers of a service: of all its serving processes together, where there are several.
+
+    Counts and histograms are added up, those of processes that have ended too; of a gauge the latest value holds.
+    """
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -32,7 +41,7 @@ class Metrics:
         )  # fmt: skip
         self._recall = Gauge(
             "pictograph_search_recall", "Recall, the share of the true rows, of the answer checked last.", ("plan",),
-            registry=registry,
+            registry=registry, multiprocess_mode="mostrecent",
         )  # fmt: skip
         self._recalls = Histogram(
             "pictograph_search_recall_checks", "Recall, the share of the true rows, of all answers checked.", ("plan",),
@@ -43,10 +52,17 @@ class Metrics:
             buckets=BUCKETS_S, registry=registry,
         )  # fmt: skip
         self._queue = Gauge(
-            "pictograph_queue_jobs", "Images that wait for a worker or are being processed.", ("is",), registry=registry
-        )
-        self._workers = Gauge("pictograph_workers", "Worker processes of this service.", registry=registry)
-        self._images = Gauge("pictograph_images", "Images of all organizations.", ("state",), registry=registry)
+            "pictograph_queue_jobs", "Images that wait for a worker or are being processed.", ("is",),
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._workers = Gauge(
+            "pictograph_workers", "Worker processes of this service.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._images = Gauge(
+            "pictograph_images", "Images of all organizations.", ("state",),
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
         self._count_again = 0.0
 
     def saw_request(self, method: str, route: str, status: int) -> None:
@@ -77,7 +93,14 @@ class Metrics:
             for state in ImageState:
                 self._images.labels(state.value).set(counts[state])
             self._count_again = time.monotonic() + COUNT_EVERY_S
-        return generate_latest(self.registry)
+        return generate_latest(self._of_all())
+
+    def _of_all(self) -> CollectorRegistry:
+        if METRICS_FOLDER not in os.environ:
+            return self.registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry
 
 
 class CountRequests:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import gc
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, TypeVar
-
-import uvicorn
 
 from pictograph.db.pool import Database
 from pictograph.errors import ConfigurationError
@@ -26,9 +21,10 @@ from pictograph.localconfig import DEFAULT_PROFILE, LocalConfig, config_path, re
 from pictograph.models.choose import Choice
 from pictograph.server.app import create_app
 from pictograph.server.beats import Life
-from pictograph.server.connections import Connections, raise_file_limit
+from pictograph.server.connections import raise_file_limit
 from pictograph.server.encoder_choice import Fetch, settle_encoder
-from pictograph.server.protocol import GuardedProtocol
+from pictograph.server.listening import Server, address_of, bind, keep_what_is_loaded, uvicorn_config
+from pictograph.server.serving import serve_with_several
 from pictograph.services import open_blobs, open_space, running_database
 from pictograph.settings import AUTO, Settings
 from pictograph.store.keys import Keys
@@ -38,8 +34,6 @@ from pictograph.worker import open_worker
 logger = logging.getLogger(__name__)
 
 Opened = TypeVar("Opened")
-MOST_DISCARDED_BYTES: Final = 128_000_000
-"""Of a refused body, which is thrown away as it comes in so that the connection stays usable."""
 MACHINE_KEY_NAME: Final = "this machine"
 
 
@@ -75,82 +69,36 @@ def serve(
     address = address_of(settings.host, listener)
     with listener, running_database(settings) as conninfo:
         settings, start = asyncio.run(first_start(settings, conninfo, address, fetch, adopt))
-
-        def be_ready(_: object) -> None:
-            keep_what_is_loaded()
-            announce(start)
-
-        app = create_app(settings, conninfo, on_ready=be_ready)
-        server = Server(uvicorn_config(app, settings))
-        if exit_with_parent:
-            when_parent_ends(lambda: setattr(server, "should_exit", True))
-        server.run(sockets=[listener])
+        serve_on = serve_alone if settings.http_workers == 1 else serve_with_others
+        serve_on(settings, conninfo, listener, lambda: announce(start), exit_with_parent=exit_with_parent)
 
 
-class Server(uvicorn.Server):
-    """Ends at SIGINT and SIGTERM, and then lets us stop the database: uvicorn's own raises the signal once more."""
+def serve_alone(
+    settings: Settings, conninfo: str, listener: socket.socket, announce: Callable[[], None], *, exit_with_parent: bool
+) -> None:
+    """Answers all requests in this process."""
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Takes the signals while it serves."""
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def be_ready(_: object) -> None:
+        keep_what_is_loaded()
+        announce()
 
-
-def keep_what_is_loaded() -> None:
-    """Spares the garbage collector what lives as long as the process: going through it stops requests for 60 ms."""
-    gc.collect()
-    gc.freeze()
+    server = Server(uvicorn_config(create_app(settings, conninfo, on_ready=be_ready), settings))
+    if exit_with_parent:
+        when_parent_ends(lambda: setattr(server, "should_exit", True))
+    server.run(sockets=[listener])
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Opens the listening socket before anything slow, so that a port conflict fails immediately."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. {way_to_listen(error)}"
-        ) from error
-    return listener
+def serve_with_others(
+    settings: Settings, conninfo: str, listener: socket.socket, announce: Callable[[], None], *, exit_with_parent: bool
+) -> None:
+    """Has all requests answered by processes of their own."""
 
+    async def serve() -> None:
+        async with stopping(exit_with_parent=exit_with_parent) as stop:
+            await serve_with_several(settings, conninfo, listener, stop, announce)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end has begun, and the database's takes a moment
 
-def way_to_listen(error: OSError) -> str:
-    """What to change: the host, if it is none of this machine's, else the port."""
-    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return "Choose a --host that this machine has: 127.0.0.1 for itself alone, 0.0.0.0 for every network it is on."
-    return "Choose another --port (0 takes a free one)."
-
-
-def address_of(host: str, listener: socket.socket) -> str:
-    """What a client on this machine types."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
-
-
-def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
-    """How requests are read: by `GuardedProtocol`."""
-    guard = Connections(settings.max_client_connections)
-    most_discarded = max(MOST_DISCARDED_BYTES, 2 * settings.max_bytes)
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        http=partial(GuardedProtocol, guard=guard, most_discarded=most_discarded),  # type: ignore[arg-type]
-        ws="none",
-        log_config=None,
-        access_log=False,  # ours has the request's id
-        proxy_headers=False,  # anybody can send them: behind a proxy, public_url says what clients use
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=15,
-    )
+    asyncio.run(serve())
 
 
 async def first_start(

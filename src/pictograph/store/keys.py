@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from pictograph.db.pool import Database
 from pictograph.db.rows import fetch_all, fetch_one, fetch_value
 from pictograph.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, ValidationError, wrong_value
-from pictograph.store.key_memory import KeyMemory, Row
+from pictograph.store.key_memory import KeyMemory, KeyVersions, Row
 from pictograph.store.names import checked_segment
 from pictograph.store.pages import After, Listed, cursor_after, page_of, question_key, read_after
 from pictograph.types import ROLES, OrganizationId, Role
@@ -149,11 +149,16 @@ def caller_of(row: Row) -> Caller:
 class Keys:
     """Makes, lists, revokes and recognizes keys."""
 
-    def __init__(self, database: Database, recognizing: Database | None = None) -> None:
-        """recognizing: connections of its own for `identify`, so that it never waits for those that searches hold."""
+    def __init__(
+        self, database: Database, recognizing: Database | None = None, versions: KeyVersions | None = None
+    ) -> None:
+        """recognizing: connections of its own for `identify`, so that it never waits for those that searches hold.
+
+        versions: as of `KeyMemory`.
+        """
         self._database = database
         self._recognizing = recognizing or database
-        self._memory = KeyMemory(self._recognizing, CALLERS, caller_of)
+        self._memory = KeyMemory(self._recognizing, CALLERS, caller_of, versions)
         self._touched: dict[UUID, float] = {}
 
     async def ensure_organization(self, name: str = DEFAULT_ORGANIZATION) -> OrganizationId:

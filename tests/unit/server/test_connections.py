@@ -65,8 +65,7 @@ async def test_the_limit_of_open_files_counts_too(monkeypatch: pytest.MonkeyPatc
 
 async def test_the_longest_unread_answers_are_dropped_until_the_others_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr(connections, "MOST_UNREAD_BYTES", 100)
-    guard = Connections(10)
+    guard = Connections(10, most_unread_bytes=100)
     unread = [Fake(worth=None, unread_bytes=50, unread_since=float(n)) for n in range(4)]
     for one in unread:
         guard.admit(one)

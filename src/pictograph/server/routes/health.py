@@ -12,7 +12,7 @@ from pictograph import wire
 from pictograph.errors import PictographError, Unavailable
 from pictograph.server.access import services_of
 from pictograph.server.strict import Strict
-from pictograph.server.workers import WorkerProcesses
+from pictograph.server.told import Crew
 from pictograph.services import Services
 from pictograph.shared import Shared
 from pictograph.spaces.registry import fingerprint_of
@@ -35,20 +35,20 @@ async def ready(request: Request) -> wire.Health:
     """200 if the database answers, workers run and disks have room; else 503 with what is missing."""
     shared: Shared[wire.Health] = request.app.state.ready
     try:
-        health = await shared.of(lambda: look(services_of(request), request.app.state.workers), WAIT_S)
+        health = await shared.of(lambda: look(services_of(request), request.app.state.crew()), WAIT_S)
     except TimeoutError:
         problem = f"The database or the blob store has not answered for {WAIT_S:g} s."
         health = wire.Health(
-            status="not_ready", version=__version__, workers=request.app.state.workers.alive, problems=[problem]
+            status="not_ready", version=__version__, workers=request.app.state.crew().alive, problems=[problem]
         )
     if health.problems:
         raise Unavailable(" ".join(health.problems), details=health.model_dump(), retry_after_s=2)
     return health
 
 
-async def look(services: Services, workers: WorkerProcesses) -> wire.Health:
+async def look(services: Services, crew: Crew) -> wire.Health:
     """How things stand now."""
-    problems, queue, active = list(workers.problems), None, None
+    problems, queue, active = list(crew.problems), None, None
     storage = await services.rooms.look()
     problems += storage.problems
     try:
@@ -62,9 +62,9 @@ async def look(services: Services, workers: WorkerProcesses) -> wire.Health:
         encoder=active.encoder if active else None,
         fingerprint=fingerprint_of(active) if active else None,
         queue=queue,
-        workers=workers.alive,
+        workers=crew.alive,
         problems=problems,
-        warnings=storage.warnings,
+        warnings=[*crew.warnings, *storage.warnings],
         storage=[
             wire.Room(holds=room.holds, free_bytes=room.free_bytes, total_bytes=room.total_bytes)
             for room in storage.rooms
@@ -76,5 +76,5 @@ async def look(services: Services, workers: WorkerProcesses) -> wire.Health:
 async def metrics(request: Request) -> Response:
     """How the service does, in Prometheus' text format. Needs no key, and tells nothing of whose images it holds."""
     state = request.app.state
-    text = await state.measured.of(lambda: state.metrics.text(services_of(request), state.workers.alive))
+    text = await state.measured.of(lambda: state.metrics.text(services_of(request), state.crew().alive))
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -56,5 +56,5 @@ async def forget_previous(services: ServicesDep, _: Operator) -> wire.Data[wire.
 
 async def shown(request: Request, services: Services, caller: Caller) -> wire.Data[wire.Reindex]:
     progress = await services.reindex.progress(caller.organization_id)
-    workers = request.app.state.workers.alive_for(progress.building.id) if progress.building else 0
+    workers = request.app.state.crew().alive_for(progress.building.id) if progress.building else 0
     return wire.Data(data=present.reindex(progress, workers))

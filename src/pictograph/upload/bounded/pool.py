@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from pictograph.errors import ApiError, TooCostly, Unavailable
 from pictograph.upload.bounded.reader import Reader
@@ -12,6 +17,9 @@ from pictograph.upload.limits import PictureLimits
 
 USES = 2_000
 """Pictures after which a process gives place to a fresh one: decoders may leak."""
+
+LOOK_EVERY_S = 0.02
+"""How soon a turn is taken that another process gave back."""
 
 
 class PictureReaders:
@@ -23,8 +31,12 @@ class PictureReaders:
     Who asks while all are busy waits.
     """
 
-    def __init__(self, limits: PictureLimits, budget: DecodeBudget, *, processes: int) -> None:
+    def __init__(
+        self, limits: PictureLimits, budget: DecodeBudget, *, processes: int, shared_turn: Path | None = None
+    ) -> None:
+        """shared_turn: a file whose lock is held while a picture is read: of all processes that name it, one reads."""
         self.budget = budget
+        self._shared_turn = shared_turn
         self._limits = limits
         self._turns = threading.Semaphore(processes)
         self._lock = threading.Lock()
@@ -51,7 +63,7 @@ class PictureReaders:
             budget = replace(budget, memory_bytes=min(memory_bytes, budget.memory_bytes))
         if seconds is not None:
             budget = replace(budget, seconds=min(seconds, budget.seconds))
-        with self._turns:
+        with self._turns, self._turn_among_processes():
             reader, uses = self._taken()
             healthy = False
             try:
@@ -65,6 +77,21 @@ class PictureReaders:
             finally:
                 self._give_back(reader, uses + 1, healthy=healthy)
             return made
+
+    @contextmanager
+    def _turn_among_processes(self) -> Iterator[None]:
+        """The lock goes with whoever holds it, however that process ends."""
+        if self._shared_turn is None:
+            yield
+            return
+        with self._shared_turn.open("wb") as file:
+            while not self._closed:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(LOOK_EVERY_S)
+            yield
 
     def close(self) -> None:
         """Ends the processes, also those at work: their pictures are then Unavailable."""
