@@ -56,7 +56,7 @@ async def test_it_is_not_repeated_for_ever(garden: Garden, monkeypatch: pytest.M
         tries += 1
         raise psycopg.errors.SerializationFailure("could not serialize access")
 
-    with pytest.raises(WriteConflict, match="Others write the same rows"):
+    with pytest.raises(WriteConflict, match="Others are writing the same rows"):
         await garden.database.write(step)
     assert tries == pool.REPEATS
 
