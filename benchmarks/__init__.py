@@ -4,6 +4,6 @@ python -m benchmarks                every question that the service alone can an
 python -m benchmarks ingest queue   some of them
 python -m benchmarks encoders       SigLIP's speed, on request: needs torch
 python -m benchmarks quality FOLDER is what is found and tagged any good? On request: needs labelled photographs
-python -m benchmarks landmarks      how long a new SigLIP space waits for its tagger: needs torch, and minutes
+python -m benchmarks calibration      how long a new SigLIP space waits for its tagger: needs torch, and minutes
 python -m benchmarks search         who finds the right rows, and how fast? On request: an hour, other engines
 """

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.attributes import attributes
+from benchmarks.quality.calibration import calibration_of, judged_by_prompts
 from benchmarks.quality.classes import ClassReader, PhotoClass
 from benchmarks.quality.copies import copies
 from benchmarks.quality.encoding import Seen, see
 from benchmarks.quality.folder import Folder, read_folder
-from benchmarks.quality.landmarks import judged_by_prompts, landmarks_of
 from benchmarks.quality.related import (
     Definition,
     Relation,
@@ -30,12 +30,12 @@ from benchmarks.quality.zero_shot import zero_shot
 from pictograph.encode.protocol import Encoder
 from pictograph.encode.registry import load_encoder
 from pictograph.errors import ConfigurationError
-from pictograph.tagging.calibration import Landmarks, stretch_of
+from pictograph.tagging.calibration import Calibration, stretch_of
 from pictograph.tagging.registry import tagger_for
 from pictograph.tagging.taxonomy import Taxonomy, load_taxonomy
 
 DEFAULT_QUESTIONS = ("similarity", "zero-shot", "tags", "threshold")
-ON_REQUEST = ("copies", "words", "attributes", "landmarks")
+ON_REQUEST = ("copies", "words", "attributes", "calibration")
 ALL_QUESTIONS = (*DEFAULT_QUESTIONS, *ON_REQUEST)
 
 
@@ -45,7 +45,7 @@ class Run:
 
     folder: Folder
     encoder: Encoder
-    landmarks: Landmarks | None
+    calibration: Calibration | None
     """Of its space; None if the encoder needs none."""
     seen: Seen
     reader: ClassReader
@@ -60,13 +60,13 @@ class Run:
         """Reads, encodes and tags the folder. Raises PictographError if folder or encoder cannot be used."""
         found = read_folder(folder)
         encoder, taxonomy = load_encoder(encoder_name), load_taxonomy()
-        landmarks = landmarks_of(encoder, taxonomy)
-        seen = see(encoder, tagger_for(encoder.spec, taxonomy, landmarks), found.photos)
+        calibration = calibration_of(encoder, taxonomy)
+        seen = see(encoder, tagger_for(encoder.spec, taxonomy, calibration), found.photos)
         reader = ClassReader(taxonomy)
         by_name = reader.read_all(seen.class_names)
         classes = [by_name[name] for name in seen.class_names]
         chosen: Any = best_definition(classes, wordnet) if related_by == "auto" else related_by
-        return cls(found, encoder, landmarks, seen, reader, taxonomy, classes, chosen, wordnet)
+        return cls(found, encoder, calibration, seen, reader, taxonomy, classes, chosen, wordnet)
 
     def facts(self) -> dict[str, Any]:
         """What every answer is about."""
@@ -88,7 +88,7 @@ class Run:
             "threshold": lambda: threshold(self.seen.vectors, self.relation, self.stretch),
             "copies": lambda: copies(self.encoder, self.seen),
             "words": self._words,
-            "landmarks": self._landmarks,
+            "calibration": self._calibration,
             "attributes": lambda: attributes(self.seen.photos, self.taxonomy, self.encoder.spec.input_px),
         }
         return answers[question]()
@@ -105,7 +105,7 @@ class Run:
     @property
     def stretch(self) -> float:
         """How the cosines of the space become similarities: `Space.stretch`."""
-        return stretch_of(self.landmarks.background) if self.landmarks else 1.0
+        return stretch_of(self.calibration.background) if self.calibration else 1.0
 
     @cached_property
     def _tree(self) -> WordnetTree:
@@ -122,8 +122,8 @@ class Run:
             return {"skipped_because": f"the encoder {self.encoder.spec.name} brings no tagger"}
         return {"tagger": self.seen.tagger_version, **tags(self.seen.tagged, self.classes, self.taxonomy)}
 
-    def _landmarks(self) -> dict[str, Any]:
-        return judged_by_prompts(self.encoder, self.landmarks, self.seen.vectors, self.classes, self.taxonomy)
+    def _calibration(self) -> dict[str, Any]:
+        return judged_by_prompts(self.encoder, self.calibration, self.seen.vectors, self.classes, self.taxonomy)
 
     def _words(self) -> dict[str, Any]:
         if not self.encoder.spec.has_text:

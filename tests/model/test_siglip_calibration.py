@@ -1,4 +1,4 @@
-"""Landmarks through both towers of a real checkpoint, against the published formulas in numpy."""
+"""Calibration through both towers of a real checkpoint, against the published formulas in numpy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pictograph.encode.siglip import SiglipEncoder
 from pictograph.encode.tokens import SiglipTokenizer
 from pictograph.spaces.registry import Spaces
 from pictograph.tagging.background import background_files
-from pictograph.tagging.calibration import Landmarks
-from pictograph.tagging.library.taggers import make_landmarks, stored_tagger, tagger_of
+from pictograph.tagging.calibration import Calibration
+from pictograph.tagging.library.taggers import make_calibration, stored_tagger, tagger_of
 from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
@@ -42,12 +42,12 @@ def encoder(folder: Path) -> SiglipEncoder:
 
 
 @pytest.fixture(scope="module")
-async def landmarks(encoder: SiglipEncoder) -> Landmarks:
-    return await make_landmarks(encoder, TAXONOMY)
+async def calibration(encoder: SiglipEncoder) -> Calibration:
+    return await make_calibration(encoder, TAXONOMY)
 
 
 async def test_the_background_is_what_the_formulas_make_of_the_shipped_pictures(
-    folder: Path, landmarks: Landmarks
+    folder: Path, calibration: Calibration
 ) -> None:
     reference = Reference.open(folder)
     pictures = [
@@ -55,24 +55,24 @@ async def test_the_background_is_what_the_formulas_make_of_the_shipped_pictures(
     ]
     expected = np.stack([reference.picture_vector(reference.pixels(picture.pixels)) for picture in pictures])
     width = expected.shape[1]
-    np.testing.assert_allclose(landmarks.background[:, :width], expected, atol=PARITY)
-    assert not landmarks.background[:, width:].any()
+    np.testing.assert_allclose(calibration.background[:, :width], expected, atol=PARITY)
+    assert not calibration.background[:, width:].any()
 
 
 async def test_a_labels_vector_is_the_mean_of_what_the_formulas_make_of_its_prompts(
-    folder: Path, landmarks: Landmarks
+    folder: Path, calibration: Calibration
 ) -> None:
     reference, tokenizer = Reference.open(folder), SiglipTokenizer(folder, TEXT_LENGTH)
     for index in range(0, len(TAXONOMY.labels), 25):
         tokens = tokenizer.tokens([prompt.lower() for prompt in TAXONOMY.labels[index].prompts])
         mean = np.mean([reference.word_vector(row) for row in tokens], axis=0)
-        found = landmarks.label_vectors[index, : len(mean)]
+        found = calibration.label_vectors[index, : len(mean)]
         np.testing.assert_allclose(found, mean / np.linalg.norm(mean), atol=PARITY)
 
 
-async def test_the_words_network_is_closed_again(encoder: SiglipEncoder, landmarks: Landmarks) -> None:
+async def test_the_words_network_is_closed_again(encoder: SiglipEncoder, calibration: Calibration) -> None:
     assert isinstance(encoder, PairEncoder)
-    assert landmarks.logit_scale == encoder.logit_scale
+    assert calibration.logit_scale == encoder.logit_scale
     assert "_words" not in vars(encoder)
     assert "_pictures" in vars(encoder)
 

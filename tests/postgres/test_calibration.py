@@ -1,4 +1,4 @@
-"""The landmarks of a space are made once, whoever comes first, and judge the same for everybody."""
+"""The calibration of a space are made once, whoever comes first, and judge the same for everybody."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pictograph.encode.protocol import Encoded, EncoderSpec, FloatArray, PairEnc
 from pictograph.errors import ConfigurationError, SpaceMismatch
 from pictograph.spaces.registry import Space, Spaces
 from pictograph.tagging.background import background_files
-from pictograph.tagging.calibration import Landmarks, stretch_of
-from pictograph.tagging.library.calibration import save_landmarks
-from pictograph.tagging.library.taggers import make_landmarks, stored_tagger, tagger_of
+from pictograph.tagging.calibration import Calibration, stretch_of
+from pictograph.tagging.library.calibration import save_calibration
+from pictograph.tagging.library.taggers import make_calibration, stored_tagger, tagger_of
 from pictograph.tagging.measures import MEASURE_NAMES
 from pictograph.tagging.prompts import PromptTagger
 from pictograph.tagging.protocol import Tagger
@@ -111,7 +111,7 @@ async def test_the_space_gets_its_stretch_and_the_models_logits(database: Databa
     assert space.stretch == 1
     encoder = PlantedPairs()
     await tagger_of(database, space.id, encoder, TAXONOMY)
-    expected = stretch_of((await make_landmarks(encoder, TAXONOMY)).background)
+    expected = stretch_of((await make_calibration(encoder, TAXONOMY)).background)
     assert 0.3 < expected < 0.5  # directions drawn at random are all but orthogonal
     assert (await reopened(database)).stretch == pytest.approx(expected, abs=1e-3)
     async with database.connection() as connection:
@@ -180,14 +180,14 @@ class Overflowing(PlantedPairs):
 
 
 async def test_a_picture_that_overflows_is_left_out_of_the_background() -> None:
-    made = await make_landmarks(Overflowing(5), TAXONOMY)
+    made = await make_calibration(Overflowing(5), TAXONOMY)
     assert made.background.shape == (55, DIMENSION)
     assert np.isfinite(made.background).all()
 
 
 async def test_a_model_that_overflows_on_nearly_everything_is_refused_with_a_reason() -> None:
     with pytest.raises(ConfigurationError, match="only 2 of 60 background pictures"):
-        await make_landmarks(Overflowing(58), TAXONOMY)
+        await make_calibration(Overflowing(58), TAXONOMY)
 
 
 async def test_one_that_is_stopped_while_it_makes_them_stops_soon(database: Database) -> None:
@@ -210,16 +210,16 @@ async def test_one_that_is_stopped_while_it_makes_them_stops_soon(database: Data
         assert await fetch_value(connection, HELD_LOCKS) == 0
 
 
-async def test_landmarks_of_a_space_that_was_dropped_meanwhile_are_refused(database: Database) -> None:
+async def test_calibration_of_a_space_that_was_dropped_meanwhile_are_refused(database: Database) -> None:
     space = await open_space(database)
-    made: Landmarks = await make_landmarks(PlantedPairs(), TAXONOMY)
+    made: Calibration = await make_calibration(PlantedPairs(), TAXONOMY)
     async with database.connection() as connection:
         await connection.execute("DELETE FROM space")
         with pytest.raises(SpaceMismatch, match="dropped"):
-            await save_landmarks(connection, space.id, TAXONOMY, made)
+            await save_calibration(connection, space.id, TAXONOMY, made)
 
 
-async def test_an_encoder_without_words_needs_no_landmarks(database: Database) -> None:
+async def test_an_encoder_without_words_needs_no_calibration(database: Database) -> None:
     space = await Spaces(database).open(SPEC, "noop")
     assert await tagger_of(database, space.id, NoopEncoder(), TAXONOMY) is None
     assert await stored_tagger(database, space, TAXONOMY) is None

@@ -52,7 +52,7 @@ def test_uploaded_pictures_are_embedded_by_the_model_and_found_by_likeness_and_b
         assert client.search.by_text("A RED truck at night") == found
 
 
-def test_pictures_are_tagged_with_words_of_the_taxonomy_by_landmarks_that_outlive_the_worker(
+def test_pictures_are_tagged_with_words_of_the_taxonomy_by_calibration_that_outlive_the_worker(
     database_url: str, tmp_path: Path
 ) -> None:
     model, taxonomy = make_checkpoint(tmp_path / "siglip2-tiny-patch16-50"), load_taxonomy()

@@ -39,7 +39,7 @@ class SiglipEncoder:
         probabilities = 1 / (1 + np.exp(-(encoder.logit_scale * cosines + encoder.logit_bias)))
 
     Each tower is opened by the first call that needs it (`load` opens the one for pictures). A worker holds the words'
-    network only while it makes the landmarks of a new space; an encoder made by the constructor, which only reads
+    network only while it makes the calibration of a new space; an encoder made by the constructor, which only reads
     texts, never holds the pictures'.
     """
 

@@ -1,4 +1,4 @@
-"""Landmarks of a space: from what vectors a text-image model's cosines get a meaning. Pure functions of vectors."""
+"""Calibration of a space: from what vectors a text-image model's cosines get a meaning. Pure functions of vectors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_STRETCH: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Landmarks:
+class Calibration:
     """What a tagger by prompts stands on, of one space and one version of the taxonomy."""
 
     label_vectors: FloatArray

@@ -12,7 +12,7 @@ import numpy as np
 
 from pictograph.encode.protocol import Encoded, FloatArray
 from pictograph.tagging.attributes import PixelJudge
-from pictograph.tagging.calibration import Landmarks, as_kept, centre_and_deviation, require_background
+from pictograph.tagging.calibration import Calibration, as_kept, centre_and_deviation, require_background
 from pictograph.tagging.measures import MEASURE_NAMES
 from pictograph.tagging.taxonomy import Condition, Label, Taxonomy
 
@@ -33,9 +33,9 @@ WHITE_PLACES: Final = frozenset({"scenes/snowy", "scenes/ski slope", "scenes/ice
 
 
 class PromptTagger:
-    """Tags from vectors alone, by the landmarks of their space. Implements `Tagger`.
+    """Tags from vectors alone, by the calibration of their space. Implements `Tagger`.
 
-        tagger = PromptTagger(taxonomy, landmarks)
+        tagger = PromptTagger(taxonomy, calibration)
         scores = tagger.scores(encoder.encode_prepared(prepared), measures)  # float32 (N, labels)
 
     A label's score is the greater of two: how far its logit stands above the median of the background pictures, and the
@@ -43,15 +43,15 @@ class PromptTagger:
     most background pictures deserve (outdoor) be given all the same. Attributes of the pixels are judged by pixels.
     """
 
-    def __init__(self, taxonomy: Taxonomy, landmarks: Landmarks) -> None:
-        """Raises ValueError if the landmarks are not of this taxonomy, or their background is too small."""
-        if len(landmarks.label_vectors) != len(taxonomy.labels):
-            raise ValueError(f"need {len(taxonomy.labels)} label vectors, not {len(landmarks.label_vectors)}")
-        require_background(landmarks.background)
-        self._version = f"taxonomy-{taxonomy.version}+{METHOD}-{landmarks.digest}"
-        self._labels = as_kept(landmarks.label_vectors).T
-        self._scale, self._bias = np.float32(landmarks.logit_scale), np.float32(landmarks.logit_bias)
-        self._centres, deviations = centre_and_deviation(self._logits(landmarks.background))
+    def __init__(self, taxonomy: Taxonomy, calibration: Calibration) -> None:
+        """Raises ValueError if the calibration is not of this taxonomy, or its background is too small."""
+        if len(calibration.label_vectors) != len(taxonomy.labels):
+            raise ValueError(f"need {len(taxonomy.labels)} label vectors, not {len(calibration.label_vectors)}")
+        require_background(calibration.background)
+        self._version = f"taxonomy-{taxonomy.version}+{METHOD}-{calibration.digest}"
+        self._labels = as_kept(calibration.label_vectors).T
+        self._scale, self._bias = np.float32(calibration.logit_scale), np.float32(calibration.logit_bias)
+        self._centres, deviations = centre_and_deviation(self._logits(calibration.background))
         # One deviation for all labels: measured on 60 pictures, each label's own is mostly chance (docs/taxonomy.md).
         self._deviation = np.float32(max(float(np.median(deviations)), LEAST_DEVIATION))
         self._by_pixels_alone = np.array([is_judged_by_pixels(label) for label in taxonomy.labels])
@@ -60,7 +60,7 @@ class PromptTagger:
 
     @property
     def version(self) -> str:
-        """`taxonomy-1+prompts-1-0f3a99c2`: the last part names the landmarks."""
+        """`taxonomy-1+prompts-1-0f3a99c2`: the last part names the calibration."""
         return self._version
 
     def scores(self, encoded: Encoded, measures: FloatArray) -> FloatArray:

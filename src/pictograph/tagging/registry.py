@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from pictograph.encode.protocol import EncoderSpec
-from pictograph.tagging.calibration import Landmarks
+from pictograph.tagging.calibration import Calibration
 from pictograph.tagging.offline import OfflineTagger
 from pictograph.tagging.prompts import PromptTagger
 from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy
 
 
-def tagger_for(spec: EncoderSpec, taxonomy: Taxonomy, landmarks: Landmarks | None = None) -> Tagger | None:
+def tagger_for(spec: EncoderSpec, taxonomy: Taxonomy, calibration: Calibration | None = None) -> Tagger | None:
     """The tagger for what this encoder gives; None if there is none, and pictures then get no tags.
 
-    landmarks: of its space, where words are compared with pictures; the offline encoder needs none.
+    calibration: of its space, where words are compared with pictures; the offline encoder needs none.
     """
-    return tagger_named(spec.name, taxonomy, landmarks)
+    return tagger_named(spec.name, taxonomy, calibration)
 
 
-def tagger_named(encoder: str, taxonomy: Taxonomy, landmarks: Landmarks | None = None) -> Tagger | None:
+def tagger_named(encoder: str, taxonomy: Taxonomy, calibration: Calibration | None = None) -> Tagger | None:
     """The same by the encoder's name (`EncoderSpec.name`, `Space.encoder`)."""
     if encoder == "offline":
         return OfflineTagger(taxonomy)
-    return PromptTagger(taxonomy, landmarks) if landmarks else None
+    return PromptTagger(taxonomy, calibration) if calibration else None

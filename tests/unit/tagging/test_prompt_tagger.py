@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pictograph.encode.protocol import Encoded, EncoderSpec, FloatArray
 from pictograph.tagging.assign import Assigner
-from pictograph.tagging.calibration import LEAST_PICTURES, Landmarks
+from pictograph.tagging.calibration import LEAST_PICTURES, Calibration
 from pictograph.tagging.measures import MEASURE_NAMES, measure_picture
 from pictograph.tagging.prompts import (
     WHITE_BORDER,
@@ -59,13 +59,13 @@ def showing(*keys: str, cosine: float = RIGHT) -> FloatArray:
     return pictures_showing(row)
 
 
-def landmarks(background: FloatArray | None = None, *, bias: float = BIAS) -> Landmarks:
+def calibration(background: FloatArray | None = None, *, bias: float = BIAS) -> Calibration:
     directions = np.eye(LABELS, DIMENSION, dtype=np.float32)
     pictures = pictures_showing(ordinary() if background is None else background)
-    return Landmarks(directions, pictures, SCALE, bias)
+    return Calibration(directions, pictures, SCALE, bias)
 
 
-TAGGER = PromptTagger(TAXONOMY, landmarks())
+TAGGER = PromptTagger(TAXONOMY, calibration())
 
 
 def scores(vectors: FloatArray, tagger: PromptTagger = TAGGER, measures: FloatArray = DAYLIGHT) -> FloatArray:
@@ -93,7 +93,7 @@ def test_an_ordinary_picture_gets_no_tag_by_words() -> None:
 def test_words_that_fit_everything_a_little_count_for_nothing() -> None:
     background = ordinary()
     background[:, TAXONOMY.index_of["objects/car"]] += 0.08
-    tagger = PromptTagger(TAXONOMY, landmarks(background))
+    tagger = PromptTagger(TAXONOMY, calibration(background))
     assert score("objects/car", showing("objects/car", cosine=0.1)) > 0.9
     assert score("objects/car", showing("objects/car", cosine=0.1), tagger) < 0.1
     assert score("objects/car", showing("objects/car", cosine=0.1 + 0.08), tagger) > 0.9
@@ -102,20 +102,20 @@ def test_words_that_fit_everything_a_little_count_for_nothing() -> None:
 def test_a_label_that_part_of_the_background_shows_is_still_found() -> None:
     background = ordinary()
     background[:20, TAXONOMY.index_of["objects/animal"]] = RIGHT
-    tagger = PromptTagger(TAXONOMY, landmarks(background))
+    tagger = PromptTagger(TAXONOMY, calibration(background))
     assert score("objects/animal", showing("objects/animal"), tagger) > 0.9
 
 
 def test_what_nearly_all_of_the_background_shows_needs_the_models_own_certainty() -> None:
     background = ordinary()
     background[:50, TAXONOMY.index_of["scenes/outdoor"]] = RIGHT
-    tagger = PromptTagger(TAXONOMY, landmarks(background))
+    tagger = PromptTagger(TAXONOMY, calibration(background))
     assert score("scenes/outdoor", showing("scenes/outdoor", cosine=RIGHT), tagger) < 0.5
     assert score("scenes/outdoor", showing("scenes/outdoor", cosine=0.15), tagger) > 0.5
 
 
 def test_a_label_that_the_model_itself_holds_impossible_never_passes() -> None:
-    doubtful = PromptTagger(TAXONOMY, landmarks(bias=-26))
+    doubtful = PromptTagger(TAXONOMY, calibration(bias=-26))
     highest_logit = SCALE * RIGHT - 26
     assert highest_logit < np.log(1e-5)
     assert score("objects/dog", showing("objects/dog"), doubtful) < 0.5
@@ -123,7 +123,7 @@ def test_a_label_that_the_model_itself_holds_impossible_never_passes() -> None:
 
 
 def test_a_background_of_equal_pictures_gives_finite_scores() -> None:
-    tagger = PromptTagger(TAXONOMY, landmarks(np.full((LEAST_PICTURES, LABELS), WRONG)))
+    tagger = PromptTagger(TAXONOMY, calibration(np.full((LEAST_PICTURES, LABELS), WRONG)))
     found = scores(np.concatenate([showing(), showing("objects/dog")]), tagger)
     assert np.isfinite(found).all()
     assert found[1, TAXONOMY.index_of["objects/dog"]] > 0.9
@@ -183,19 +183,19 @@ def test_every_condition_is_either_of_the_pixels_or_a_white_border() -> None:
     assert all(key in TAXONOMY.index_of for key in WHITE_PLACES)
 
 
-def test_the_version_changes_with_the_landmarks() -> None:
-    other = PromptTagger(TAXONOMY, landmarks(ordinary(seed=9)))
+def test_the_version_changes_with_the_calibration() -> None:
+    other = PromptTagger(TAXONOMY, calibration(ordinary(seed=9)))
     assert TAGGER.version.startswith(f"taxonomy-{TAXONOMY.version}+prompts-1-")
-    assert PromptTagger(TAXONOMY, landmarks()).version == TAGGER.version
+    assert PromptTagger(TAXONOMY, calibration()).version == TAGGER.version
     assert other.version != TAGGER.version
-    assert PromptTagger(TAXONOMY, landmarks(bias=-15)).version != TAGGER.version
+    assert PromptTagger(TAXONOMY, calibration(bias=-15)).version != TAGGER.version
 
 
-def test_landmarks_of_another_taxonomy_or_too_few_pictures_are_refused() -> None:
+def test_calibration_of_another_taxonomy_or_too_few_pictures_are_refused() -> None:
     with pytest.raises(ValueError, match="label vectors"):
-        PromptTagger(TAXONOMY, replace(landmarks(), label_vectors=np.eye(3, DIMENSION, dtype=np.float32)))
+        PromptTagger(TAXONOMY, replace(calibration(), label_vectors=np.eye(3, DIMENSION, dtype=np.float32)))
     with pytest.raises(ValueError, match="at least 8 pictures"):
-        PromptTagger(TAXONOMY, landmarks(ordinary(LEAST_PICTURES - 1)))
+        PromptTagger(TAXONOMY, calibration(ordinary(LEAST_PICTURES - 1)))
 
 
 def test_vectors_and_measures_must_fit() -> None:
@@ -206,10 +206,10 @@ def test_vectors_and_measures_must_fit() -> None:
         TAGGER.scores(Encoded(showing(), encoded.evidence), DAYLIGHT[np.newaxis, :3])
 
 
-def test_an_encoder_of_words_has_a_tagger_only_with_landmarks() -> None:
+def test_an_encoder_of_words_has_a_tagger_only_with_calibration() -> None:
     spec = EncoderSpec("siglip2-tiny", "r", DIMENSION, 50, has_text=True)
     assert tagger_for(spec, TAXONOMY) is None
-    assert isinstance(tagger_for(spec, TAXONOMY, landmarks()), PromptTagger)
+    assert isinstance(tagger_for(spec, TAXONOMY, calibration()), PromptTagger)
 
 
 @settings(max_examples=40, deadline=None)

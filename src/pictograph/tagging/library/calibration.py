@@ -1,4 +1,4 @@
-"""Stores the landmarks of each space, which its first worker computes, so that all workers and servers judge alike."""
+"""Stores each space's calibration, which its first worker computes, so that all workers and servers judge alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_column, fetch_tuple, fetch_value
 from pictograph.encode.protocol import FloatArray
 from pictograph.spaces.registry import lock_rules
-from pictograph.tagging.calibration import Landmarks, stretch_of
+from pictograph.tagging.calibration import Calibration, stretch_of
 from pictograph.tagging.taxonomy import Taxonomy
 from pictograph.types import DIMENSION, SpaceId
 
@@ -31,14 +31,14 @@ LOCK: Final = "SELECT pg_advisory_lock(%s, %s)"
 UNLOCK: Final = "SELECT pg_advisory_unlock(%s, %s)"
 
 
-async def find_landmarks(connection: Connection, space: SpaceId, taxonomy: Taxonomy) -> Landmarks | None:
-    """The landmarks of this space and this version of the taxonomy; None if they are not there, or not complete."""
+async def find_calibration(connection: Connection, space: SpaceId, taxonomy: Taxonomy) -> Calibration | None:
+    """The calibration of this space and this version of the taxonomy; None if it is missing or incomplete."""
     logits = await fetch_tuple(connection, LOGITS, [space])
     background = await find_background(connection, space)
     labels = await _find_labels(connection, space, taxonomy)
     if logits is None or background is None or labels is None:
         return None
-    return Landmarks(labels, background, *logits)
+    return Calibration(labels, background, *logits)
 
 
 async def find_background(connection: Connection, space: SpaceId) -> FloatArray | None:
@@ -55,29 +55,31 @@ async def _find_labels(connection: Connection, space: SpaceId, taxonomy: Taxonom
     return _matrix([stored[label.key] for label in taxonomy.labels])
 
 
-async def save_landmarks(connection: Connection, space: SpaceId, taxonomy: Taxonomy, landmarks: Landmarks) -> None:
-    """Keeps them, all or nothing. A background that is there already stays, and with it the space's stretch.
+async def save_calibration(
+    connection: Connection, space: SpaceId, taxonomy: Taxonomy, calibration: Calibration
+) -> None:
+    """Stores it, all or nothing. A background that is there already stays, and with it the space's stretch.
 
-    Call it under `landmarks_lock`. Raises SpaceMismatch if the space was dropped meanwhile, ValueError if
+    Call it under `calibration_lock`. Raises SpaceMismatch if the space was dropped meanwhile, ValueError if
     the background cannot be one.
     """
     async with connection.transaction(), connection.cursor() as cursor:
         await lock_rules(connection, space)
         await cursor.execute(FORGET_LABELS, [space, taxonomy.version])
-        rows = zip(taxonomy.labels, landmarks.label_vectors, strict=True)
+        rows = zip(taxonomy.labels, calibration.label_vectors, strict=True)
         await cursor.executemany(
             ADD_LABEL, [(space, taxonomy.version, label.key, HalfVector(vector)) for label, vector in rows]
         )
         if await find_background(connection, space) is None:
-            numbered = enumerate(landmarks.background)
+            numbered = enumerate(calibration.background)
             await cursor.executemany(ADD_BACKGROUND, [(space, place, HalfVector(vector)) for place, vector in numbered])
-            stretch = stretch_of(landmarks.background)
-            await cursor.execute(CALIBRATE, [landmarks.logit_scale, landmarks.logit_bias, stretch, space])
+            stretch = stretch_of(calibration.background)
+            await cursor.execute(CALIBRATE, [calibration.logit_scale, calibration.logit_bias, stretch, space])
 
 
 @asynccontextmanager
-async def landmarks_lock(connection: Connection, space: SpaceId) -> AsyncIterator[None]:
-    """One worker at a time makes the landmarks of a space; a process that ends lets go.
+async def calibration_lock(connection: Connection, space: SpaceId) -> AsyncIterator[None]:
+    """Lets one worker at a time make the calibration of a space; a process that ends releases the lock.
 
     The lock belongs to the connection, not to a transaction, which would stay open for minutes.
     """

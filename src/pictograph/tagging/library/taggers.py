@@ -1,4 +1,4 @@
-"""Makes the tagger of a space from its stored landmarks, and computes and stores those first if they are missing."""
+"""Makes the tagger of a space from its stored calibration, and computes and stores that first if it is missing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pictograph.encode.protocol import Encoded, Encoder, FloatArray, PairEncoder
 from pictograph.errors import ConfigurationError
 from pictograph.spaces.registry import Space
 from pictograph.tagging.background import background_files
-from pictograph.tagging.calibration import LEAST_PICTURES, Landmarks, label_vectors_of, prompts_of
-from pictograph.tagging.library.calibration import find_background, find_landmarks, landmarks_lock, save_landmarks
+from pictograph.tagging.calibration import LEAST_PICTURES, Calibration, label_vectors_of, prompts_of
+from pictograph.tagging.library.calibration import calibration_lock, find_background, find_calibration, save_calibration
 from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.registry import tagger_for, tagger_named
 from pictograph.tagging.taxonomy import Taxonomy
@@ -37,37 +37,39 @@ REPORT_EVERY_S: Final = 5.0
 async def tagger_of(database: Database, space: SpaceId, encoder: Encoder, taxonomy: Taxonomy) -> Tagger | None:
     """The tagger for this encoder's space; None if the encoder brings none.
 
-    The first worker of a space whose encoder compares words with pictures makes its landmarks and stores them, which
+    The first worker of a space whose encoder compares words with pictures makes its calibration and stores it, which
     takes minutes on a CPU (the log says how long); others wait for it, and later ones read them.
     """
-    landmarks = None
+    calibration = None
     if isinstance(encoder, PairEncoder):
-        landmarks = await landmarks_of(database, space, encoder, taxonomy)
-    return tagger_for(encoder.spec, taxonomy, landmarks)
+        calibration = await calibration_of(database, space, encoder, taxonomy)
+    return tagger_for(encoder.spec, taxonomy, calibration)
 
 
 async def stored_tagger(database: Database, space: Space, taxonomy: Taxonomy) -> Tagger | None:
-    """The same tagger from what is stored, without opening a network; None if no worker has made its landmarks yet."""
+    """The same tagger from what is stored, without opening a network; None if no worker has calibrated it."""
     async with database.connection() as connection:
-        landmarks = await find_landmarks(connection, space.id, taxonomy)
-    return tagger_named(space.encoder, taxonomy, landmarks)
+        calibration = await find_calibration(connection, space.id, taxonomy)
+    return tagger_named(space.encoder, taxonomy, calibration)
 
 
-async def landmarks_of(database: Database, space: SpaceId, encoder: PairEncoder, taxonomy: Taxonomy) -> Landmarks:
-    """The stored landmarks of this space and taxonomy, made first if there are none."""
+async def calibration_of(database: Database, space: SpaceId, encoder: PairEncoder, taxonomy: Taxonomy) -> Calibration:
+    """The stored calibration of this space and taxonomy, made first if there is none."""
     async with database.connection() as connection:
-        if found := await find_landmarks(connection, space, taxonomy):
+        if found := await find_calibration(connection, space, taxonomy):
             return found
-        async with landmarks_lock(connection, space):
-            if found := await find_landmarks(connection, space, taxonomy):
+        async with calibration_lock(connection, space):
+            if found := await find_calibration(connection, space, taxonomy):
                 return found
             background = await find_background(connection, space)
-            made = await make_landmarks(encoder, taxonomy, background)
-            await save_landmarks(connection, space, taxonomy, made)
+            made = await make_calibration(encoder, taxonomy, background)
+            await save_calibration(connection, space, taxonomy, made)
             return made
 
 
-async def make_landmarks(encoder: PairEncoder, taxonomy: Taxonomy, background: FloatArray | None = None) -> Landmarks:
+async def make_calibration(
+    encoder: PairEncoder, taxonomy: Taxonomy, background: FloatArray | None = None
+) -> Calibration:
     """Looks at the background pictures, unless their vectors are known, and reads the taxonomy's prompts.
 
     Can be cancelled between two batches. Nothing else may use the encoder meanwhile.
@@ -77,7 +79,7 @@ async def make_landmarks(encoder: PairEncoder, taxonomy: Taxonomy, background: F
         background = await _background_vectors(encoder, background_files())
     prompts = await _prompt_vectors(encoder, prompts_of(taxonomy))
     labels = label_vectors_of(taxonomy, prompts)
-    return Landmarks(labels, background, encoder.logit_scale, encoder.logit_bias)
+    return Calibration(labels, background, encoder.logit_scale, encoder.logit_bias)
 
 
 async def _background_vectors(encoder: Encoder, files: Sequence[Path]) -> FloatArray:

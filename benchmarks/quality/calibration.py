@@ -1,4 +1,4 @@
-"""What are a space's landmarks worth: how is it stretched, and how do labels judged by their prompts come out?
+"""What is a space's calibration worth: how is it stretched, and how do labels judged by their prompts come out?
 
 The offline encoder, though it brings another tagger, can be asked too: it is the only text-image encoder that can be
 had without a download. Its cosines have no logits, so the model's own probability takes no part.
@@ -17,8 +17,8 @@ from benchmarks.quality.metrics import average_precision
 from pictograph.encode.offline import OfflineEncoder
 from pictograph.encode.protocol import Encoder, FloatArray, PairEncoder
 from pictograph.errors import ConfigurationError
-from pictograph.tagging.calibration import Landmarks, as_kept, centre_and_deviation, stretch_of
-from pictograph.tagging.library.taggers import make_landmarks
+from pictograph.tagging.calibration import Calibration, as_kept, centre_and_deviation, stretch_of
+from pictograph.tagging.library.taggers import make_calibration
 from pictograph.tagging.prompts import LEAST_DEVIATION, LEAST_LOGIT, is_judged_by_pixels
 from pictograph.tagging.taxonomy import Taxonomy
 
@@ -34,14 +34,14 @@ class OfflinePairs(OfflineEncoder):
         """Nothing to give back."""
 
 
-def landmarks_of(encoder: Encoder, taxonomy: Taxonomy) -> Landmarks | None:
-    """The landmarks that the first worker of a space with this encoder would make; None if it needs none."""
-    return asyncio.run(make_landmarks(encoder, taxonomy)) if isinstance(encoder, PairEncoder) else None
+def calibration_of(encoder: Encoder, taxonomy: Taxonomy) -> Calibration | None:
+    """The calibration that the first worker of a space with this encoder would make; None if it needs none."""
+    return asyncio.run(make_calibration(encoder, taxonomy)) if isinstance(encoder, PairEncoder) else None
 
 
 def judged_by_prompts(
     encoder: Encoder,
-    landmarks: Landmarks | None,
+    calibration: Calibration | None,
     vectors: FloatArray,
     classes: Sequence[PhotoClass],
     taxonomy: Taxonomy,
@@ -49,8 +49,10 @@ def judged_by_prompts(
     """Raises ConfigurationError unless every photograph is of an ImageNet class and the encoder reads words."""
     truth = [entry.image_class.index for entry in classes if entry.image_class]
     if len(truth) < len(classes):
-        raise ConfigurationError("The question landmarks needs a folder of ImageNet classes only, named by WordNet id.")
-    made = landmarks or landmarks_of(paired(encoder), taxonomy)
+        raise ConfigurationError(
+            "The question calibration needs a folder of ImageNet classes only, named by WordNet id."
+        )
+    made = calibration or calibration_of(paired(encoder), taxonomy)
     if made is None:
         raise ConfigurationError(f"The encoder {encoder.spec.name} compares no words with pictures.")
     return {
@@ -65,12 +67,12 @@ def paired(encoder: Encoder) -> Encoder:
     return OfflinePairs(encoder.assets) if isinstance(encoder, OfflineEncoder) else encoder
 
 
-def objects(taxonomy: Taxonomy, landmarks: Landmarks, vectors: FloatArray, truth: Sequence[int]) -> dict[str, Any]:
+def objects(taxonomy: Taxonomy, calibration: Calibration, vectors: FloatArray, truth: Sequence[int]) -> dict[str, Any]:
     """The labels that ImageNet classes can check, by prompts alone, for each way to scale their logits."""
     shown = np.array([[one in label.imagenet_classes for label in taxonomy.labels] for one in truth])
     checked = np.array([label.category == "objects" and bool(label.imagenet_classes) for label in taxonomy.labels])
     by_words = np.array([not is_judged_by_pixels(label) for label in taxonomy.labels])
-    ordinary, logits = (logits_of(landmarks, part) for part in (landmarks.background, vectors))
+    ordinary, logits = (logits_of(calibration, part) for part in (calibration.background, vectors))
     centres, own = centre_and_deviation(ordinary)
     shared = np.full_like(own, max(float(np.median(own)), LEAST_DEVIATION))
     ways = {"centred, one deviation for all": (centres, shared), "centred, each its own deviation": (centres, own)}
@@ -84,10 +86,10 @@ def objects(taxonomy: Taxonomy, landmarks: Landmarks, vectors: FloatArray, truth
     return answer
 
 
-def logits_of(landmarks: Landmarks, vectors: FloatArray) -> FloatArray:
+def logits_of(calibration: Calibration, vectors: FloatArray) -> FloatArray:
     """float32 (N, labels)."""
-    cosines: FloatArray = as_kept(vectors) @ as_kept(landmarks.label_vectors).T
-    return landmarks.logit_scale * cosines + landmarks.logit_bias
+    cosines: FloatArray = as_kept(vectors) @ as_kept(calibration.label_vectors).T
+    return calibration.logit_scale * cosines + calibration.logit_bias
 
 
 def hits(found: Any, shown: Any, checked: Any) -> dict[str, float]:

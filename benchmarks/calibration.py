@@ -1,9 +1,9 @@
-"""How long does the first worker of a SigLIP space make its landmarks, and what memory does it keep afterwards?
+"""How long does the first worker of a SigLIP space make its calibration, and what memory does it keep afterwards?
 
 Both towers at full size with random weights, as in `benchmarks.encoders`; the shipped background pictures and every
 prompt of the taxonomy. Making the model and saving it (gigabytes) happens in a process of its own.
 
-python -m benchmarks.landmarks --model base-patch16-224
+python -m benchmarks.calibration --model base-patch16-224
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.common import memory_mb, report
 from benchmarks.encoders import MODELS, save_random
 from pictograph.encode.siglip import SiglipEncoder
 from pictograph.tagging.calibration import prompts_of
-from pictograph.tagging.library.taggers import make_landmarks
+from pictograph.tagging.library.taggers import make_calibration
 from pictograph.tagging.taxonomy import load_taxonomy
 
 VOCABULARY = 256_000
@@ -60,15 +60,15 @@ def measure(model: str, folder: Path) -> None:
     encoder = SiglipEncoder.load(folder)
     before_mib = memory_mb(os.getpid())
     started = time.perf_counter()
-    landmarks = asyncio.run(make_landmarks(encoder, taxonomy))
+    calibration = asyncio.run(make_calibration(encoder, taxonomy))
     whole_s = time.perf_counter() - started
     after_mib = memory_mb(os.getpid())
     started = time.perf_counter()
-    asyncio.run(make_landmarks(encoder, taxonomy, landmarks.background))
+    asyncio.run(make_calibration(encoder, taxonomy, calibration.background))
     report(
-        "seconds to make the landmarks of a SigLIP space, random weights",
+        "seconds to make the calibration of a SigLIP space, random weights",
         model=model,
-        pictures=len(landmarks.background),
+        pictures=len(calibration.background),
         prompts=len(prompts_of(taxonomy)),
         whole_s=round(whole_s, 1),
         prompts_alone_again_s=round(time.perf_counter() - started, 1),
@@ -78,7 +78,7 @@ def measure(model: str, folder: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.landmarks", description="How long landmarks take.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description="How long calibration takes.")
     parser.add_argument("--model", choices=MODELS, default="base-patch16-224")
     parser.add_argument("--step", choices=("save", "measure"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> None:
         try:
             for step in ("save", "measure"):
                 passed = ["--model", options.model, "--step", step, "--folder", str(folder)]
-                subprocess.run([sys.executable, "-m", "benchmarks.landmarks", *passed], check=True)
+                subprocess.run([sys.executable, "-m", "benchmarks.calibration", *passed], check=True)
         finally:
             shutil.rmtree(folder.parent)
 
