@@ -9,7 +9,18 @@ import subprocess
 import sys
 
 QUESTIONS = ("startup", "ingest", "queue", "latency", "uploads", "bulk")
-ON_REQUEST = ("bulk_parts", "churn", "codes", "encoders", "calibration", "quality", "runtimes", "search", "tags")
+ON_REQUEST = (
+    "bulk_parts",
+    "churn",
+    "codes",
+    "encoders",
+    "felt",
+    "calibration",
+    "quality",
+    "runtimes",
+    "search",
+    "tags",
+)
 """Need more than the service does: torch, and minutes without a GPU; patience; a folder of labelled photographs;
 gigabytes."""
 
