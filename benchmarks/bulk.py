@@ -1,137 +1,129 @@
-"""How fast are images with ready vectors loaded, and how fast is a dataset of them deleted?
+"""How fast do vectors come in and go out through the service's door, and how fast is a dataset of them deleted?
 
-Laid out: NumPy makes the bytes of the COPY, nothing else runs. Table: the vectors alone, into a table like
-`image_embedding` without its indexes and constraints. Whole: everything that `bulk_load` writes for an image (blob,
-image, encoding, search row; indexes, foreign keys, triggers), a commit for each chunk. Delete: the dataset through
-`Datasets.delete`, all that hangs on it included.
+A real service, asked through the SDK: files of rows with vectors, names, 4 tags and facts are imported, imported again
+(every row is there then, as after an interruption), exported and deleted. Beside the clock the processor time of all
+our processes (client, service, PostgreSQL): on a machine that does other work too, the clock says little.
 
-python -m benchmarks.bulk --images 100000 --rounds 3
+python -m benchmarks.bulk [--images 100000] [--rounds 3]
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import os
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from uuid import uuid4
+from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from benchmarks.common import Rate, measured, median, report
-from pictograph.bulk.images import BulkImages, new_ids, tag_documents
-from pictograph.bulk.load import bulk_load, embedding_columns, make_folders
-from pictograph.db.binary_copy import SLICE, copy_rows, laid_out
-from pictograph.db.embedded import EmbeddedPostgres
-from pictograph.db.migrate import migrate
-from pictograph.db.pool import Connection, Database
+from benchmarks.common import family_cpu_s, median, report
+from benchmarks.uploads import served
+from pictograph.client import Client
 from pictograph.encode.noop import SPEC
-from pictograph.spaces.registry import Spaces
-from pictograph.store.datasets import Datasets
-from pictograph.store.keys import Keys
-from pictograph.types import DIMENSION, DatasetId, SpaceId, Tags
+from pictograph.services import running_database
+from pictograph.settings import Settings
+from pictograph.tagging.taxonomy import load_taxonomy
+from pictograph.types import DIMENSION, TAG_CATEGORIES
+from pictograph.wire.vectors import FINGERPRINT
 
-CHUNK = 50_000
-FOLDERS = 100
-TAGS: list[Tags] = [
-    {"objects": ["car", "truck"], "scenes": ["street"], "attributes": ["sharp"]},
-    {"objects": [], "scenes": ["indoor", "kitchen", "room"], "attributes": []},
-]
-BARE = "CREATE TABLE bare (LIKE image_embedding INCLUDING STORAGE INCLUDING DEFAULTS)"
+CHUNK: Final = 10_000
+FOLDERS: Final = 100
+TAGS: Final = (2, 1, 1)
+"""Of each category, on each image."""
 
 
-def random_images(folder_ids: np.ndarray, random: np.random.Generator) -> BulkImages:
-    count = len(folder_ids)
+def random_rows(first: int, count: int, images: int, random: np.random.Generator) -> Any:
+    """A pyarrow Table of rows first, first + 1, ... of `images`, folder after folder."""
     vectors = random.standard_normal((count, DIMENSION), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return BulkImages(
-        ids=new_ids(count),
-        folder_ids=folder_ids,
-        filenames=[f"{uuid4().hex}.jpg" for _ in range(count)],
-        sha256s=random.integers(0, 256, (count, 32), np.uint8),
-        sizes_bytes=np.full(count, 200_000),
-        widths_px=np.full(count, 1024),
-        heights_px=np.full(count, 768),
-        vectors=vectors.astype(np.float16),
-        tags=tag_documents([TAGS[number % len(TAGS)] for number in range(count)]),
-    )
+    taxonomy = load_taxonomy()
+    tags: dict[str, Any] = {
+        category: [[str(label) for label in row] for row in random.choice(taxonomy.names(category), (count, number))]
+        for category, number in zip(TAG_CATEGORIES, TAGS, strict=True)
+    }
+    tags["objects"] = [list(dict.fromkeys(row)) for row in tags["objects"]]
+    numbers = range(first, first + count)
+    return pa.table(
+        {
+            "filename": [f"{number:08}.jpg" for number in numbers],
+            "folder_path": [f"/{number * FOLDERS // images:03}" for number in numbers],
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.astype(np.float16).ravel()), DIMENSION),
+            **tags,
+            "width": np.full(count, 1024, np.int32),
+            "height": np.full(count, 768, np.int32),
+            "file_size": np.full(count, 200_000),
+        }
+    ).replace_schema_metadata({FINGERPRINT: f"{SPEC.name}@{SPEC.revision}".encode()})
 
 
-def lay_out(space: SpaceId, dataset: DatasetId, images: BulkImages) -> Rate:
-    with measured(len(images.ids)) as rate:
-        for start in range(0, len(images.ids), SLICE):
-            laid_out(embedding_columns(space, dataset, images.rows(slice(start, start + SLICE))))
-    return rate
+def write_files(folder: Path, images: int, seed: int) -> dict[str, Path]:
+    """The same rows as Parquet and as Arrow."""
+    random = np.random.default_rng(seed)
+    files = {"parquet": folder / "rows.parquet", "arrow": folder / "rows.arrow"}
+    tables = (random_rows(first, min(CHUNK, images - first), images, random) for first in range(0, images, CHUNK))
+    first = next(tables)
+    with (
+        pq.ParquetWriter(files["parquet"], first.schema, use_dictionary=["folder_path"]) as parquet,
+        pa.ipc.new_file(str(files["arrow"]), first.schema) as arrow,
+    ):
+        for table in (first, *tables):
+            parquet.write_table(table)
+            arrow.write_table(table)
+    return files
 
 
-async def load_table(connection: Connection, space: SpaceId, dataset: DatasetId, images: BulkImages) -> Rate:
-    await connection.execute(BARE)
-    with measured(len(images.ids)) as rate:
-        await copy_rows(
-            connection, "bare", len(images.ids), lambda part: embedding_columns(space, dataset, images.rows(part))
-        )
-    await connection.execute("DROP TABLE bare")
-    return rate
+def timed(images: int, work: Callable[[], object]) -> tuple[float, float, float]:
+    """Rows a second; microseconds of processor time for a row, of all our processes and of this one."""
+    all_before, own_before, started = family_cpu_s(), time.process_time(), time.perf_counter()
+    work()
+    took, own = time.perf_counter() - started, time.process_time() - own_before
+    return images / took, (family_cpu_s() - all_before) * 1e6 / images, own * 1e6 / images
 
 
-async def load_whole(connection: Connection, space: SpaceId, dataset: DatasetId, chunks: Sequence[BulkImages]) -> Rate:
-    with measured(sum(len(images.ids) for images in chunks)) as rate:
-        for images in chunks:
-            await bulk_load(connection, space, dataset, images)
-    return rate
-
-
-async def run(conninfo: str, count: int, rounds: int) -> dict[str, list[Rate]]:
-    """Every way in turn, `rounds` times."""
-    database = Database(conninfo, max_connections=2)
-    await database.open()
-    space = (await Spaces(database).open(SPEC, SPEC.name)).id
-    organization = await Keys(database).ensure_organization()
-    rates: dict[str, list[Rate]] = {"laid_out": [], "table": [], "whole": [], "delete": []}
-    random = np.random.default_rng(0)
+def run(client: Client, folder: Path, images: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Every way in turn, `rounds` times, each with rows of its own."""
+    found: dict[str, list[tuple[float, float, float]]] = {}
     for turn in range(rounds):
-        dataset = await Datasets(database).create(organization, f"round {turn}")
-        async with database.connection() as connection:
-            paths = [f"/{folder:03}" for folder in range(FOLDERS)]
-            folders = np.sort(np.resize(await make_folders(connection, dataset.id, paths), count))
-            chunks = [random_images(folders[start : start + CHUNK], random) for start in range(0, count, CHUNK)]
-            rates["laid_out"].append(lay_out(space, dataset.id, chunks[0]))
-            rates["table"].append(await load_table(connection, space, dataset.id, chunks[0]))
-            rates["whole"].append(await load_whole(connection, space, dataset.id, chunks))
-        with measured(count) as rate:
-            await Datasets(database).delete(organization, dataset.name)
-        rates["delete"].append(rate)
-    await database.close()
-    return rates
+        files = write_files(folder, images, turn)
+        for kind, file in files.items():
+            name = f"{kind} {turn}"
+            ways: dict[str, Callable[[], object]] = {
+                f"import {kind}": lambda name=name, file=file: client.datasets.import_vectors(name, file),  # type: ignore[misc]
+                "import again": lambda name=name, file=file: client.datasets.import_vectors(name, file),  # type: ignore[misc]
+                f"export {kind}": lambda name=name, kind=kind: client.datasets.export_vectors(  # type: ignore[misc]
+                    name, folder / f"out.{kind}"
+                ),
+                "delete": lambda name=name: client.datasets.delete(name),  # type: ignore[misc]
+            }
+            for way, work in ways.items():
+                found.setdefault(way, []).append(timed(images, work))
+    return {
+        way: {
+            "rows_per_s": round(median([it[0] for it in rates])),
+            "cpu_us_per_row": round(median([it[1] for it in rates])),
+            "of_these_client_us": round(median([it[2] for it in rates])),
+        }
+        for way, rates in found.items()
+    }
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks bulk", description="Bulk load and deletion.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks bulk", description="Vectors in and out, and deletion.")
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedPostgres.start(Path(folder))
-        try:
-            migrate(server.conninfo)
-            rates = asyncio.run(run(server.conninfo, options.images, options.rounds))
-        finally:
-            server.stop()
-    report(
-        "vectors/s of a bulk load, and seconds to delete the dataset",
-        images=options.images,
-        rounds=options.rounds,
-        chunk=CHUNK,
-        vectors_per_s={
-            "laid_out": round(median([rate.images_per_s for rate in rates["laid_out"]])),
-            "table": round(median([rate.images_per_s for rate in rates["table"]])),
-            "whole": round(median([rate.images_per_s for rate in rates["whole"]])),
-        },
-        delete_s=median([options.images / rate.images_per_s for rate in rates["delete"]]),
-        cpu_ms_per_image={name: median([rate.cpu_ms for rate in given]) for name, given in rates.items()},
-    )
+        os.environ["PICTOGRAPH_HOME"] = f"{folder}/home"
+        settings = Settings.load({"data_dir": Path(folder) / "data", "encoder": SPEC.name, "workers": 1}, {})
+        with running_database(settings) as conninfo, served(settings, conninfo) as client:
+            ways = run(client, Path(folder), options.images, options.rounds)
+    report("vectors in and out through HTTP", images=options.images, rounds=options.rounds, ways=ways)
 
 
 if __name__ == "__main__":

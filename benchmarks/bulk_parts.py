@@ -22,8 +22,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.bulk import FOLDERS, random_images
 from benchmarks.common import median, report
+from benchmarks.made_up import FOLDERS, random_images
 from pictograph.bulk import load as bulk
 from pictograph.bulk.images import BulkImages
 from pictograph.db.binary_copy import copy_rows

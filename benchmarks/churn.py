@@ -19,8 +19,8 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.bulk import FOLDERS, random_images
 from benchmarks.common import measured, median, report
+from benchmarks.made_up import FOLDERS, random_images
 from pictograph.bulk.load import bulk_load, make_folders
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate

@@ -14,6 +14,7 @@ from typing import Final
 from uuid import UUID
 
 import numpy as np
+from psycopg.types.json import Json
 
 from pictograph.bulk.addresses import addresses
 from pictograph.bulk.arrow import NOT_SAID, Rows, read_rows
@@ -28,16 +29,18 @@ from pictograph.store.locks import lock_images
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, TagCategory
 
 KEEP_DATASET: Final = "SELECT id FROM dataset WHERE id = %s FOR KEY SHARE"
-# LIMIT keeps this a look-up for each place, however many images there are.
+# LIMIT keeps this a look-up for each place, however many images there are. JSON, because psycopg takes microseconds for
+# each entry of an array.
 TAKEN: Final = """
 SELECT asked.position - 1 AS position, i.id, i.sha256, i.is_archived, i.has_bytes
-FROM unnest(%(folders)s::bigint[], %(filenames)s::text[]) WITH ORDINALITY AS asked (folder, filename, position)
+FROM ROWS FROM (json_array_elements_text(%(folders)s), json_array_elements_text(%(filenames)s))
+    WITH ORDINALITY AS asked (folder, filename, position)
 CROSS JOIN LATERAL (
     SELECT image.id, image.sha256, image.archived_at IS NOT NULL AS is_archived,
            blob.has_bytes OR EXISTS (SELECT FROM replacement r WHERE r.image_id = image.id AND r.sha256 IS NOT NULL)
                AS has_bytes
     FROM image JOIN blob ON blob.sha256 = image.sha256
-    WHERE image.folder_id = asked.folder AND image.filename = asked.filename LIMIT 1
+    WHERE image.folder_id = asked.folder::bigint AND image.filename = asked.filename LIMIT 1
 ) i
 ORDER BY asked.position"""
 NOW_US: Final = "SELECT (extract(epoch FROM now()) * 1000000)::bigint"
@@ -159,7 +162,10 @@ async def decide(
     for row, place in enumerate(places):
         first.setdefault(place, row)
     asked = list(first.values())
-    values = {"folders": [folders[row] for row in asked], "filenames": [rows.filenames[row] for row in asked]}
+    values = {
+        "folders": Json([folders[row] for row in asked]),
+        "filenames": Json([rows.filenames[row] for row in asked]),
+    }
     verdicts = judged(asked, await fetch_all(connection, Taken, TAKEN, values), marks, replace=replace)
     if verdicts.changed:
         locked = set(await lock_images(connection, list(verdicts.changed.values())))

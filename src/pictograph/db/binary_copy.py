@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -28,13 +29,11 @@ SLICE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of some rows."""
+    """One column of some rows, each value in PostgreSQL's binary form."""
 
     name: str
-    cells: Bytes
-    """uint8 (N, W): each value in PostgreSQL's binary form, padded to W bytes where they differ in length."""
-    sizes: npt.NDArray[np.int32] | None = None
-    """int32 (N,): how many of the W bytes count; None: all."""
+    cells: Bytes | Sequence[bytes]
+    """uint8 (N, W) where all have the same length, else one after the other."""
 
 
 def raw(name: str, cells: Bytes) -> Column:
@@ -60,10 +59,7 @@ def constant(name: str, value: bytes, count: int) -> Column:
 
 def ragged(name: str, values: Sequence[bytes]) -> Column:
     """text, or jsonb (a byte 1, then its text): values of different lengths."""
-    sizes = np.fromiter(map(len, values), np.int32, len(values))
-    width = max(int(sizes.max(initial=1)), 1)
-    cells = np.frombuffer(b"".join(value.ljust(width, b"\0") for value in values), np.uint8)
-    return Column(name, cells.reshape(len(values), width), sizes)
+    return Column(name, values)
 
 
 def halfvecs(name: str, vectors: npt.NDArray[np.float16]) -> Column:
@@ -80,19 +76,29 @@ def halfvecs(name: str, vectors: npt.NDArray[np.float16]) -> Column:
 def laid_out(columns: Sequence[Column]) -> bytes:
     """The rows: for each its number of columns, then each value's length and its bytes."""
     count = len(columns[0].cells)
-    rows = np.empty((count, 2 + sum(4 + column.cells.shape[1] for column in columns)), np.uint8)
-    counts = np.ones(rows.shape, bool) if any(column.sizes is not None for column in columns) else None
-    rows[:, :2] = np.array([len(columns)], ">i2").view(np.uint8)
-    at = 2
+    begun: list[Bytes] = [np.broadcast_to(np.array([len(columns)], ">i2").view(np.uint8), (count, 2))]
+    parts: list[Sequence[bytes]] = []
     for column in columns:
-        width = column.cells.shape[1]
-        sizes = np.full(count, width, np.int32) if column.sizes is None else column.sizes
-        rows[:, at : at + 4] = sizes.astype(">i4").view(np.uint8).reshape(count, 4)
-        rows[:, at + 4 : at + 4 + width] = column.cells
-        if counts is not None and column.sizes is not None:
-            counts[:, at + 4 : at + 4 + width] = np.arange(width) < sizes[:, None]
-        at += 4 + width
-    return (rows if counts is None else rows[counts]).tobytes()
+        if isinstance(column.cells, np.ndarray):
+            length = np.array([column.cells.shape[1]], ">i4").view(np.uint8)
+            begun += [np.broadcast_to(length, (count, 4)), column.cells]
+        else:
+            parts += [
+                *([in_rows(begun)] if begun else []),
+                [len(cell).to_bytes(4, "big") + cell for cell in column.cells],
+            ]
+            begun = []
+    if begun and not parts:
+        return np.concatenate(begun, axis=1).tobytes()
+    parts += [in_rows(begun)] if begun else []
+    return b"".join(chain.from_iterable(zip(*parts, strict=True)))
+
+
+def in_rows(cells: Sequence[Bytes]) -> list[bytes]:
+    """What stands side by side in each row, as bytes."""
+    together = np.concatenate(cells, axis=1)
+    width, data = together.shape[1], together.tobytes()
+    return [data[start : start + width] for start in range(0, len(data), width)]
 
 
 async def copy_rows(
