@@ -70,7 +70,7 @@ class Found:
 def given_path(path: str | os.PathLike[str]) -> Path:
     """The path that a caller named. Raises ValidationError for an empty text, which would be the folder one is in."""
     if not os.fspath(path):
-        raise ValidationError("The path is empty; for the folder that you are in, write '.'. Is a variable not set?")
+        raise ValidationError("The path is empty. For the current folder write '.'; perhaps a variable is not set.")
     return Path(path)
 
 

@@ -38,7 +38,7 @@ async def retry_or_fail(
         return
     if isinstance(error, TooHeavyForBatch):
         await set_aside(connection, claim, job)
-        logger.info("Image %s is decoded by itself, after others: %s", job.image_id, error)
+        logger.info("Image %s is decoded alone, after others: %s", job.image_id, error)
         return
     delay = delay_before_retry(error, job.attempts, random.random())
     if delay is None:

@@ -81,7 +81,7 @@ class Downloader:
             self._require_success(response, file)
             start = _start_of(response)
             if start not in (0, done):
-                raise unreachable(self._hub.endpoint, f"it sent byte {start} of {file.name} where {done} was asked for")
+                raise unreachable(self._hub.endpoint, f"it sent byte {start} of {file.name} instead of byte {done}")
             with disk_errors(path), path.open("r+b", buffering=0) as target:
                 target.truncate(target.seek(start))
                 for piece in response.iter_bytes():

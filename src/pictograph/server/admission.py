@@ -168,7 +168,10 @@ class Admission:
         stalled = [one for one in self._inside if not one.is_given_up and one.pace.silent_s(now) >= STALLED_S]
         leaving = sum(one.is_given_up for one in self._inside)
         for one in sorted(stalled, key=crowd.rank, reverse=True)[: max(0, len(self._waiting) - leaving)]:
-            give_up(one, SlowSender(f"Nothing more came for {STALLED_S:g} s while others waited. Send it again."))
+            give_up(
+                one,
+                SlowSender(f"No more of this upload arrived for {STALLED_S:g} s while others waited. Send it again."),
+            )
 
     def _make_room_for_shares(self, now: float) -> None:
         """Of an organization above its share the slowest goes, if one below its own has waited for a while."""

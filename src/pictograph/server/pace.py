@@ -63,7 +63,7 @@ class Pace:
             if self._given_up is not None:
                 raise self._given_up from error
             if self.silent_s(time.monotonic()) >= SILENCE_S:
-                raise SlowSender(f"Nothing more of the request came for {SILENCE_S:g} s. Send it again.") from error
+                raise SlowSender(f"No more of the request arrived for {SILENCE_S:g} s. Send it again.") from error
             return None
         self._count(len(message.get("body", b"")), began)
         return message

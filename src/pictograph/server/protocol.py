@@ -158,7 +158,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _give_up_head(self) -> None:
         if self._is_in_head:
-            self._refuse(SlowSender(f"The headers of the request were not here after {HEAD_S:g} s."))
+            self._refuse(SlowSender(f"The headers of the request did not arrive within {HEAD_S:g} s."))
         else:
             self.transport.close()
 
@@ -321,16 +321,17 @@ class GuardedProtocol(HttpToolsProtocol):
         pieces = self._header(b"transfer-encoding")
         if pieces.lower() not in ("", "chunked"):
             return NotSupported(
-                f"The Transfer-Encoding {pieces[:100]!r} is not read here. "
+                f"The Transfer-Encoding {pieces[:100]!r} is not supported. "
                 "Send the body as it is, with Content-Length or in chunks.",
                 details={"feature": "Transfer-Encoding"},
             )
         packed = self._header(b"content-encoding")
         if packed.lower() not in ("", "identity"):
-            return UnsupportedFormat(f"The Content-Encoding {packed[:100]!r} is not read here. Send the body unpacked.")
+            return UnsupportedFormat(f"The Content-Encoding {packed[:100]!r} is not supported. Send the body unpacked.")
         if part := self._header(b"content-range"):
             return ValidationError(
-                f"A part of a body (Content-Range {part[:100]!r}) is not taken. Send the whole body.", status_code=400
+                f"A part of a body (Content-Range {part[:100]!r}) is not supported. Send the whole body.",
+                status_code=400,
             )
         return None
 
@@ -369,7 +370,7 @@ def not_http(error: httptools.HttpParserError) -> ApiError:
         return ValidationError(
             "The address of this request is neither a path nor a URL. This service is no proxy.", status_code=400
         )
-    logger.error("A request could not be taken", exc_info=error)
+    logger.error("A request could not be handled", exc_info=error)
     return ServerError("The server failed unexpectedly. Its log has the details.")
 
 

@@ -46,7 +46,7 @@ async def test_nothing_at_all_ends_at_the_end_of_the_window_too(monkeypatch: pyt
 
 async def test_silence_ends_it_although_much_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "SILENCE_S", 0.1)
-    with pytest.raises(SlowSender, match="Nothing more"):
+    with pytest.raises(SlowSender, match="No more"):
         await all_parts(sender(10_000_000, 10))
 
 
