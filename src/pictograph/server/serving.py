@@ -90,7 +90,7 @@ class ServingProcesses:
                 asyncio.create_task(keep_alive(f"Serving process {number}", partial(self._run_once, number, file)))
                 for number in range(self._wanted)
             ]
-            await opened.enter_async_context(every(TELL_EVERY_S, self._tell_of_crew))
+            await opened.enter_async_context(every(TELL_EVERY_S, self._follow_crew))
             try:
                 yield self
             finally:
@@ -118,10 +118,12 @@ class ServingProcesses:
                 self._processes.pop(number, None)
                 self._ready.discard(number)
                 self._board.note(number, ABSENT)
+                self._tell_of_crew()
 
     def _heard(self, number: int, signs: bytes) -> None:
         if READY in signs:
             self._ready.add(number)
+            self._tell_of_crew()
             if len(self._ready) == self._wanted:
                 self._all_ready.set()
         if WISH_FOR_KEYS in signs:
@@ -144,7 +146,10 @@ class ServingProcesses:
         )
         return replace(self._workers.crew, warnings=warnings)
 
-    async def _tell_of_crew(self) -> None:
+    async def _follow_crew(self) -> None:
+        self._tell_of_crew()
+
+    def _tell_of_crew(self) -> None:
         crew = self._crew()
         if crew != self._told:
             self._tell_all({"crew": asdict(crew)})
@@ -181,3 +186,4 @@ async def serve_with_several(
         if not stop.is_set():
             be_ready()
         await stopped
+        listener.close()  # as the serving processes do in a moment: from then on, who connects is refused at once

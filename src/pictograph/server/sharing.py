@@ -84,11 +84,12 @@ class Acceptor:
         self._listen()
 
     def close(self) -> None:
-        """Takes none any more; those that are here go on."""
+        """Takes none any more, and closes the socket; connections that are here go on."""
         self._is_closed = True
         if self._pausing is not None:
             self._pausing.cancel()
         self._loop.remove_reader(self._listener)
+        self._listener.close()
         self._board.note(self._number, ABSENT)
 
     def _listen(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,6 +24,8 @@ WISH_FOR_KEYS: Final = b"k"
 """What it says when it wants `key_version` to be read: whoever started us reads for all."""
 PATIENCE_S: Final = 2.0
 """How long that is waited for, before it is read here: the other process may be stopped."""
+ALONE_S: Final = 10.0
+"""How long nobody is asked again after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class ToldVersions:
         self._last: Reading | None = None
         self._news = asyncio.Event()
         self._could_not_read = False
+        self._alone_until = 0.0
 
     async def since(self, moment: float) -> Reading:
         """As `KeyVersions.since`."""
@@ -62,16 +66,20 @@ class ToldVersions:
         if reading is not None and (self._last is None or reading.began > self._last.began):
             self._last = reading
         self._could_not_read = reading is None
+        self._alone_until = 0.0
         self._news.set()
         self._news = asyncio.Event()
 
     async def _is_told(self) -> bool:
+        if time.monotonic() < self._alone_until:
+            return False
         news = self._news
         self._wish()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await news.wait()
         except TimeoutError:
+            self._alone_until = time.monotonic() + ALONE_S
             return False
         return not self._could_not_read
 

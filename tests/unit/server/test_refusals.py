@@ -30,6 +30,13 @@ async def test_a_few_are_refused_at_once_and_of_many_10_a_second(slept: list[flo
     assert slept == [0.0] * (refusals.BURST + 1) + [round(n / refusals.PER_S, 3) for n in range(1, 41)]
 
 
+async def test_of_two_processes_each_refuses_half_as_many(slept: list[float]) -> None:
+    spaced = Refusals(processes=2)
+    for _ in range(refusals.BURST // 2 + 41):
+        await spaced.turn()
+    assert slept == [0.0] * (refusals.BURST // 2 + 1) + [round(2 * n / refusals.PER_S, 3) for n in range(1, 41)]
+
+
 async def test_nobody_waits_longer_than_the_bound(slept: list[float]) -> None:
     spaced = Refusals()
     for _ in range(10_000):

@@ -65,7 +65,6 @@ async def connect(listener: socket.socket, processes: list[Process]) -> asyncio.
 async def close(processes: list[Process], writers: list[asyncio.StreamWriter]) -> None:
     for process in processes:
         process.acceptor.close()
-        process.acceptor._listener.close()
         for transport in process.open:
             transport.close()
     for writer in writers:

@@ -63,6 +63,11 @@ async def test_who_is_told_nothing_or_that_nothing_can_be_read_reads_itself(monk
     monkeypatch.setattr(told, "PATIENCE_S", 0.01)
     await versions.since(2.0)
     assert own.readings == 2
+    monkeypatch.setattr(told, "PATIENCE_S", 1e6)
+    await versions.since(3.0)  # at once: it is alone for a while
+    versions.hear(reading := Reading(5.0, uuid4()))
+    assert await versions.since(4.0) == reading
+    assert own.readings == 3
 
 
 async def test_news_travel_through_a_pipe_whole_and_its_end_is_noticed() -> None:
