@@ -31,15 +31,15 @@ class Refusals:
     def __init__(self, processes: int = 1) -> None:
         """processes: that refuse beside each other, and no faster together than one alone."""
         self._next = 0.0
-        self._per_s, self._burst = PER_S / processes, BURST / processes
+        self._processes = processes
         self.looking_up = asyncio.Semaphore(max(1, LOOKED_UP_AT_ONCE // processes))
         """Held while the database is asked who may; key holders have the rest of its connections."""
 
     async def turn(self) -> None:
         """Returns when the next refusal may be answered."""
         now = time.monotonic()
-        at = min(max(self._next, now - self._burst / self._per_s), now + LONGEST_WAIT_S)
-        self._next = at + 1 / self._per_s
+        at = min(max(self._next, now - BURST / PER_S), now + LONGEST_WAIT_S)
+        self._next = at + self._processes / PER_S
         await asyncio.sleep(max(0.0, at - now))
 
 
