@@ -26,10 +26,15 @@ def import_vectors(
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Made if it does not exist.")],
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", help="Who made the vectors, as GET /ready has it. Default: what the files say."),
+        typer.Option(
+            "--encoder", help="Fingerprint of the encoder, as GET /ready shows it. Default: what the files say."
+        ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Rows that changed too: their images get the new vectors, tags and facts.")
+        bool,
+        typer.Option(
+            "--replace", help="Import rows that changed too: their images get the new vectors, tags and facts."
+        ),
     ] = False,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, max=16, help="Requests at a time.")] = 2,
     as_json: Json = False,
@@ -89,12 +94,12 @@ def print_report(report: ImportReport) -> None:
         f"[bold]{escape(report.dataset_name)}[/]."
     )
     if report.restored:
-        console.print(f"[bold]{report.restored}[/] were there already, but archived: they are found again.")
+        console.print(f"[bold]{report.restored}[/] were there already but archived; searches find them again.")
     if report.replaced:
         console.print(f"[bold]{report.replaced}[/] images got the vectors, tags and facts of their rows.")
     for name, columns in report.ignored_columns.items():
         listed = ", ".join(columns)
-        console.print(f"Of {name} nothing was stored of these columns: {listed}.", markup=False, soft_wrap=True)
+        console.print(f"These columns of {name} were ignored: {listed}.", markup=False, soft_wrap=True)
     if report.different:
         console.print(f"[bold]{len(report.different)}[/] differ from the images of their names and were not stored.")
         rows = [
@@ -102,7 +107,7 @@ def print_report(report: ImportReport) -> None:
         ]
         print_table("Different", ("file", "row", "image", "why"), rows[:MOST_ROWS])
         if len(rows) > MOST_ROWS:
-            console.print(f"  and {len(rows) - MOST_ROWS} more: --json names every one", highlight=False)
+            console.print(f"  and {len(rows) - MOST_ROWS} more: --json lists all", highlight=False)
 
 
 class Format(StrEnum):
