@@ -24,7 +24,7 @@ class NoopEncoder:
         return SPEC
 
     def prepare(self, picture: Picture) -> FloatArray:
-        """The SHA-256 of the shape and the pixels as float32 (16,), each a whole number below 65536."""
+        """Returns the SHA-256 of the shape and the pixels as float32 (16,), each a whole number below 65536."""
         digest = hashlib.sha256(repr(picture.pixels.shape).encode())
         digest.update(picture.pixels.tobytes())
         return np.frombuffer(digest.digest(), np.uint16).astype(np.float32)

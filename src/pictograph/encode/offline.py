@@ -144,7 +144,7 @@ class WordEncoder:
 
 
 def unit_rows(matrix: FloatArray) -> FloatArray:
-    """Every row divided by its length; float32 (N, D)."""
+    """Returns every row divided by its length; float32 (N, D)."""
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     unit: FloatArray = matrix / np.maximum(lengths, np.float32(SMALLEST_LENGTH))
     return unit
@@ -159,7 +159,7 @@ def likeliest(probabilities: FloatArray, count: int) -> FloatArray:
 
 
 def open_session(model: Path, threads: int) -> Any:
-    """An ONNX Runtime session on the CPU.
+    """Opens an ONNX Runtime session on the CPU.
 
     Raises ConfigurationError if this ONNX Runtime cannot open the model.
     """

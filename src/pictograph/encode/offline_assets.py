@@ -88,12 +88,12 @@ class OfflineAssets:
         return self.folder / name
 
     def array(self, name: str) -> npt.NDArray[np.float32]:
-        """The array `name`, widened to float32."""
+        """Returns the array `name`, widened to float32."""
         stored: npt.NDArray[np.floating] = np.load(self.path(name), allow_pickle=False)
         return stored.astype(np.float32)
 
     def classes(self) -> tuple[ImageClass, ...]:
-        """The 1000 classes; the class at place i is column i of `evidence`."""
+        """Returns the 1000 classes; the class at place i is column i of `evidence`."""
         rows = json.loads(self.path(CLASSES).read_text(encoding="utf-8"))
         return tuple(ImageClass(**row) for row in rows)
 

@@ -28,7 +28,7 @@ PROBE_SIDES_PX: Final = (8, 64)
 
 
 def open_picture_tower(checkpoint: Checkpoint, device: torch.device, dtype: str | None) -> PictureTower:
-    """The tower in `dtype`; None: in the fastest that gives the vectors of float32, checked on two patterns.
+    """Opens the tower in `dtype`; None: in the fastest that gives the vectors of float32, checked on two patterns.
 
     The check takes a float32 tower for as long as it runs. Raises ConfigurationError for a dtype we do not know.
     """
@@ -58,7 +58,7 @@ def known_dtype(name: str) -> torch.dtype:
 
 
 def picture_dtype(device: torch.device) -> torch.dtype:
-    """The fastest this device has natively: one that it emulates is slower than float32."""
+    """Returns the fastest this device has natively: one that it emulates is slower than float32."""
     if device.type == "cpu":
         return torch.bfloat16 if cpu_has_bfloat16() else torch.float32
     if device.type != "cuda":

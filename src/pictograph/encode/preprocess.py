@@ -15,7 +15,7 @@ REDUCING_GAP = 3.0
 
 
 def network_input(pixels: npt.NDArray[np.uint8], side_px: int) -> FloatArray:
-    """The middle square of a picture, scaled: float32 (side, side, 3), whole numbers from 0 to 255.
+    """Returns the middle square of a picture, scaled: float32 (side, side, 3), whole numbers from 0 to 255.
 
     The rest of the normalisation is the network file's first step, where it costs nothing.
 
@@ -28,7 +28,7 @@ def network_input(pixels: npt.NDArray[np.uint8], side_px: int) -> FloatArray:
 
 
 def middle_square(pixels: npt.NDArray[np.uint8], side_px: int) -> npt.NDArray[np.uint8]:
-    """The middle of `pixels`, S / (S + 32) of the short side across: uint8 (C, C, 3), C >= 1, contiguous."""
+    """Returns the middle of `pixels`, S / (S + 32) of the short side across: uint8 (C, C, 3), C >= 1, contiguous."""
     height, width = pixels.shape[:2]
     crop = max(1, int(side_px / (side_px + CROP_MARGIN_PX) * min(height, width)))
     top, left = (height - crop + 1) // 2, (width - crop + 1) // 2

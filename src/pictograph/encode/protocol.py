@@ -56,7 +56,7 @@ class Encoder(Protocol):
         ...
 
     def encode_prepared(self, prepared: FloatArray) -> Encoded:
-        """The forward pass. prepared: float32 (N, ...), `prepare`'s rows stacked, N >= 1."""
+        """Runs the forward pass. prepared: float32 (N, ...), `prepare`'s rows stacked, N >= 1."""
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:

@@ -19,7 +19,7 @@ CHECKPOINT_MARK: Final = "config.json"
 
 
 def load_encoder(name: str, threads: int | None = None, *, words_only: bool = False) -> Encoder:
-    """The encoder called `name`, ready to use.
+    """Loads the encoder called `name`, ready to use.
 
     name: one that ships with us (`offline`), the folder of a SigLIP model, or such a folder's name in
     `$PICTOGRAPH_HOME/models`; `siglip2` is short for `siglip2-so400m-patch14-384` there.
@@ -69,7 +69,7 @@ def models_folder() -> Path:
 
 
 def _model_folder(name: str) -> Path:
-    """The folder that `name` means. A hub's name, `google/siglip2-...`, is looked for by its last part too."""
+    """Returns the folder that `name` means. A hub's name, `google/siglip2-...`, is looked for by its last part too."""
     try:
         as_path = Path(name).expanduser()
     except RuntimeError as error:  # ~somebody, who does not exist
@@ -102,7 +102,7 @@ def _unknown(name: str) -> ConfigurationError:
 
 
 def models_found() -> list[str]:
-    """Names of the folders there that look like a model; none of them is opened."""
+    """Returns the names of the folders there that look like a model; none of them is opened."""
     marks = sorted(models_folder().glob(f"[!.]*/{CHECKPOINT_MARK}"))  # with a dot before: half-fetched ones
     return [path.parent.name for path in marks]
 

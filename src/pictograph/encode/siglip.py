@@ -70,7 +70,7 @@ class SiglipEncoder:
     def load(
         cls, folder: Path, *, device: str | None = None, threads: int | None = None, dtype: str | None = None
     ) -> SiglipEncoder:
-        """The model in `folder`, ready for pictures. Parameters as in the constructor.
+        """Loads the model in `folder`, ready for pictures. Parameters as in the constructor.
 
         Raises ConfigurationError, with the fix, if a file is missing, damaged or of another model.
         """

@@ -78,7 +78,7 @@ def _mark_ends(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
 
 
 def _word(token: object) -> str:
-    """A special token is stored as text, or as an object with its text under `content`."""
+    """Returns a token's text: a special token is stored as text, or as an object with its text under `content`."""
     return str(token["content"]) if isinstance(token, dict) else str(token)
 
 

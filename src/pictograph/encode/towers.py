@@ -62,7 +62,7 @@ class Tower:
         return unit
 
     def on_device(self, values: FloatArray | TokenArray) -> torch.Tensor:
-        """A copy on the device; from page-locked memory if that is a GPU, which is faster and does not wait.
+        """Returns a copy on the device; from page-locked memory if that is a GPU, which is faster and does not wait.
 
         Nobody has to keep the page-locked tensor until the copy is done: torch's allocator marks its block as in use by
         the stream, and gives it to nobody before the stream is past the copy (aten/src/ATen/native/cuda/Copy.cu).
@@ -99,7 +99,7 @@ class WordTower(Tower):
 
 
 def chosen_device(name: str | None) -> torch.device:
-    """The device of that name (`cpu`, `cuda`, `cuda:1`, ...); None takes a GPU if there is one.
+    """Returns the device of that name (`cpu`, `cuda`, `cuda:1`, ...); None takes a GPU if there is one.
 
     Raises ConfigurationError if torch knows no such device, or this machine has none.
     """

@@ -134,7 +134,7 @@ class Queue:
         self.lease = lease
 
     async def claim(self, limit: int) -> Claim:
-        """Up to `limit` jobs, urgent first, then oldest; of several images with the same bytes only one.
+        """Claims up to `limit` jobs, urgent first, then oldest; of several images with the same bytes only one.
 
         Jobs that failed or lost their worker twice, or are too heavy for a batch, are left to `claim_suspect`.
         """
@@ -180,7 +180,7 @@ class Backlog:
             await connection.execute(WAKE)
 
     async def depth(self) -> tuple[int, int]:
-        """How many jobs the active space has, and how many of them are being worked on."""
+        """Returns how many jobs the active space has, and how many of them are being worked on."""
         async with self._database.connection() as connection:
             waiting, claimed = await fetch_tuple(connection, DEPTH) or (0, 0)
         return waiting, claimed

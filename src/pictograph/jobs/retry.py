@@ -23,7 +23,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def delay_before_retry(error: BaseException, attempts: int, jitter: float) -> timedelta | None:
-    """How long to wait after `attempts` attempts, or None to give up.
+    """Returns how long to wait after `attempts` attempts, or None to give up.
 
     2, 4, 8, 16, 32 s, at most 300 s, minus up to a quarter so that jobs that failed together do not return together.
     jitter: 0 <= jitter < 1, a random number.

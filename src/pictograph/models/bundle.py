@@ -42,7 +42,7 @@ class Taxonomy:
 
 
 def our_taxonomy() -> Taxonomy:
-    """The one this version of Pictograph ships."""
+    """Returns the one this version of Pictograph ships."""
     content = resources.files("pictograph.tagging").joinpath(TAXONOMY).read_bytes()
     return Taxonomy(str(json.loads(content)["version"]), content)
 

@@ -75,12 +75,12 @@ def choose_encoder(
 
 
 def runtime_installed() -> bool:
-    """Whether SigLIP can run here; imports nothing."""
+    """Returns whether SigLIP can run here; imports nothing."""
     return all(find_spec(package) is not None for package in RUNTIME)
 
 
 def sees_gpu() -> bool:
-    """Whether torch sees a GPU. Where no driver shows, torch, which takes seconds, is not asked."""
+    """Returns whether torch sees a GPU. Where no driver shows, torch, which takes seconds, is not asked."""
     if not runtime_installed() or (sys.platform == "linux" and not any(Path(name).exists() for name in GPU_DRIVERS)):
         return False
     import torch  # noqa: PLC0415
@@ -89,7 +89,7 @@ def sees_gpu() -> bool:
 
 
 def model_to_pull() -> Choice:
-    """Which model `pictograph model pull` fetches if none is named."""
+    """Returns which model `pictograph model pull` fetches if none is named."""
     if not runtime_installed():
         why = "torch or transformers is not installed here, so the small model is taken, which runs without a GPU too."
         return Choice(WITHOUT_GPU, why, install_command("siglip"))
@@ -101,7 +101,7 @@ def model_to_pull() -> Choice:
 
 
 def pull_command(name: str = "") -> str:
-    """What to type to fetch a model."""
+    """Returns what to type to fetch a model."""
     return f"{command_name()} model pull {name}".rstrip()
 
 

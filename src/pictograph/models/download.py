@@ -114,7 +114,7 @@ def http_client(hub: Hub) -> Iterator[httpx.Client]:
 
 
 def is_announced(path: Path, sha256: str, file: RemoteFile) -> bool:
-    """Whether the file on the disk is the one announced. sha256: of that file."""
+    """Returns whether the file on the disk is the one announced. sha256: of that file."""
     if SHA256.fullmatch(file.digest):
         return sha256 == file.digest
     if COMMIT.fullmatch(file.digest):
@@ -132,7 +132,7 @@ def git_blob_id(path: Path) -> str:
 
 
 def _start_of(response: httpx.Response) -> int:
-    """The first byte that this answer holds; a server that ignores ranges sends the whole file."""
+    """Returns the first byte that this answer holds; a server that ignores ranges sends the whole file."""
     if response.status_code != httpx.codes.PARTIAL_CONTENT:
         return 0
     match = re.fullmatch(r"bytes (\d+)-.*", response.headers.get("content-range", ""))

@@ -60,7 +60,7 @@ class Hub:
             )
 
     def listing(self, repository: Repository, revision: str) -> Listing:
-        """The commit that a branch, tag or commit means now, and the files in it.
+        """Looks up the commit that a branch, tag or commit means now, and the files in it.
 
         Raises NotFoundError, ForbiddenError, ConnectionFailed.
         """
@@ -117,7 +117,7 @@ class Hub:
 
 
 def unreachable(endpoint: str, error: object) -> ConnectionFailed:
-    """The network failed, or what answered is no hub."""
+    """Returns the error for a network that failed, or an answer that is not from a hub."""
     said = str(error).strip().splitlines() or [type(error).__name__]
     return ConnectionFailed(f"{endpoint} could not be reached, or did not answer as a hub does: {said[0]}. {HELP}")
 

@@ -50,7 +50,7 @@ def half_fetched() -> dict[str, int]:
 
 
 def installed_folder(name: str) -> Path:
-    """The folder of the model called `name`. Raises ConfigurationError that names those there are."""
+    """Finds the folder of the model called `name`. Raises ConfigurationError that names those there are."""
     folder = models_folder() / installed_name(name)
     if folder.is_dir():
         return folder
@@ -62,7 +62,7 @@ def installed_folder(name: str) -> Path:
 
 
 def missing_or_cut(folder: Path, manifest: Manifest) -> Mapping[str, str]:
-    """What is wrong with each file, as far as its size tells; empty if nothing is. Reads no file."""
+    """Returns what is wrong with each file, as far as its size tells; empty if nothing is. Reads no file."""
     faults = {}
     for name, facts in manifest.files.items():
         path = folder / name

@@ -75,7 +75,7 @@ class Manifest:
         }
 
     def to_json(self) -> str:
-        """The file's text; equal manifests give equal text."""
+        """Returns the file's text; equal manifests give equal text."""
         return json.dumps(self.values(), indent=2) + "\n"
 
     @classmethod
@@ -95,7 +95,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest | None:
-        """The manifest in a model's folder, None if there is none. Raises ModelDamaged if it cannot be read."""
+        """Reads the manifest in a model's folder, None if there is none. Raises ModelDamaged if it cannot be read."""
         path = folder / MANIFEST
         try:
             return cls.parse(path.read_bytes(), str(path))
@@ -122,7 +122,7 @@ def in_order(names: Collection[str]) -> list[str]:
 
 
 def to_fetch(names: Collection[str]) -> list[str]:
-    """Which of a repository's files a model needs, config first: it tells whether the rest is worth having."""
+    """Returns which of a repository's files a model needs, config first: it tells whether the rest is worth having."""
     weights = [WEIGHTS] if WEIGHTS in names else [WEIGHTS_INDEX, *(name for name in names if SHARD.fullmatch(name))]
     settings = [name for name in SETTINGS if name != WEIGHTS_INDEX]
     return sorted((name for name in in_order([*settings, *weights]) if name in names), key=lambda name: name != CONFIG)

@@ -30,7 +30,7 @@ class Repository(NamedTuple):
 
 
 def repository_of(name: str) -> Repository:
-    """The repository that `siglip2`, `siglip2-base-patch16-224` or `owner/name` means.
+    """Returns the repository that `siglip2`, `siglip2-base-patch16-224` or `owner/name` means.
 
     Raises ConfigurationError for anything else, and for a naflex model.
     """
@@ -49,7 +49,7 @@ def repository_of(name: str) -> Repository:
 
 
 def installed_name(name: str) -> str:
-    """The folder's name that `siglip2`, `owner/name` or a plain name means. Raises ConfigurationError."""
+    """Returns the folder's name that `siglip2`, `owner/name` or a plain name means. Raises ConfigurationError."""
     last = ALIASES.get(name, name).rpartition("/")[2]
     require_plain(last, name)
     return last

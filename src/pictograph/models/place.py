@@ -102,7 +102,7 @@ class Hashing:
         self._done = 0
 
     def read(self, size: int = CHUNK_BYTES) -> bytes:
-        """Up to `size` bytes; none at the end."""
+        """Returns up to `size` bytes; none at the end."""
         piece = self._source.read(size)
         self._digest.update(piece)
         self._done += len(piece)

@@ -53,7 +53,7 @@ def pull(
     replace: bool = False,
     report: Report = silent,
 ) -> Pulled:
-    """The model called `name`, whole and checked. Killed or cut off, the next call goes on where this one was.
+    """Fetches the model called `name`, whole and checked. Killed or cut off, the next call goes on where this one was.
 
     name: `siglip2`, a short name, or `owner/name`. revision: branch, tag or commit; None: what is there, else main.
     endpoint: a mirror's address. replace: fetch it although there is one.
@@ -103,7 +103,7 @@ def _reuse(old: Path, new: Path, file: RemoteFile) -> None:
 
 
 def _there_already(folder: Path, repository: Repository, revision: str | None) -> Pulled | None:
-    """What is in place, if it is the model asked for; never asks the network."""
+    """Returns what is in place, if it is the model asked for; never asks the network."""
     if not folder.is_dir():
         return None
     manifest = Manifest.read(folder)
@@ -147,7 +147,7 @@ def _require_siglip(staged: Path, repository: Repository) -> None:
 
 
 def _staging_folder(repository: Repository, commit: str) -> Path:
-    """What an earlier pull of the same commit left is gone on with; what one of another left is removed."""
+    """Returns the folder to fetch into: it keeps what a pull of the same commit left, and removes that of another."""
     mark = f"{HALF_FETCHED}{repository.owner}@{repository.name}@"
     staged = models_folder() / f"{mark}{commit[:12]}"
     for other in models_folder().glob(f"{mark}*"):

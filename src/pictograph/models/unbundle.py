@@ -111,7 +111,7 @@ class _Reader:
         self.taxonomy_version = self._checked_taxonomy(json.loads(head).get(TAXONOMY_KEY))
 
     def content(self, name: str, size: int) -> IO[bytes]:
-        """The bytes of the next entry, which must have this name and size."""
+        """Returns the bytes of the next entry, which must have this name and size."""
         entry = next(self._entries, None)
         path = f"{self._folder}/{name}"
         if entry is None:

@@ -102,7 +102,7 @@ def _read(folder: Path, sizes: Mapping[str, int], report: Report) -> tuple[dict[
 
 
 def _unusable(folder: Path) -> list[Fault]:
-    """What the files' form tells, where there is nothing to compare them with."""
+    """Returns what the files' form tells, where there is nothing to compare them with."""
     try:
         weights = Checkpoint.read(folder).weights
         return [Fault(path.name, fault) for path in weights if (fault := fault_of(path))]

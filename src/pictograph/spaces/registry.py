@@ -76,28 +76,28 @@ class Spaces:
         self._database = database
 
     async def active(self) -> Space | None:
-        """The space that searches ask; None before the first start."""
+        """Returns the space that searches ask; None before the first start."""
         return await self._one(ACTIVE)
 
     async def building(self) -> Space | None:
-        """The space that a reindex fills; None if none runs."""
+        """Returns the space that a reindex fills; None if none runs."""
         return await self._one(BUILDING)
 
     async def previous(self) -> Space | None:
-        """The space that was active before this one and is still there: the way back."""
+        """Returns the space that was active before this one and is still there: the way back."""
         return await self._one(PREVIOUS)
 
     async def get(self, space: SpaceId) -> Space | None:
-        """The space with this id."""
+        """Returns the space with this id."""
         return await self._one(BY_ID, [space])
 
     async def live(self) -> list[Space]:
-        """The active space, then the one that is building, if any."""
+        """Returns the active space, then the one that is building, if any."""
         async with self._database.connection() as connection:
             return await fetch_all(connection, Space, LIVE)
 
     async def open(self, spec: EncoderSpec, source: str) -> Space:
-        """The space of this encoder, as the active one; the first one ever opened becomes it.
+        """Opens the space of this encoder as the active one; the first one ever opened becomes it.
 
         source: what loads this encoder again. Raises SpaceMismatch if the data was embedded by another encoder: their
         vectors cannot be mixed.
@@ -118,7 +118,7 @@ class Spaces:
         return active
 
     async def join(self, spec: EncoderSpec, source: str) -> Space:
-        """The space that a worker with this encoder fills: the active one, or the one that is building.
+        """Finds the space that a worker with this encoder fills: the active one, or the one that is building.
 
         Raises SpaceMismatch if it is neither.
         """
@@ -134,7 +134,7 @@ class Spaces:
 
 
 async def register(connection: Connection, spec: EncoderSpec, source: str) -> Space:
-    """The space of this encoder, made if there is none."""
+    """Registers the encoder's space, if that is new, and returns it."""
     values = {"encoder": spec.name, "revision": spec.revision, "dimension": spec.dimension, "source": source}
     await connection.execute(ADD, values)
     space = await fetch_one(connection, Space, FIND, values)
@@ -165,7 +165,7 @@ def fingerprint_of(space: Space) -> str:
 
 
 def names(space: Space, spec: EncoderSpec) -> bool:
-    """Whether this encoder made the space's vectors."""
+    """Returns whether this encoder made the space's vectors."""
     return (space.encoder, space.revision, space.dimension) == (spec.name, spec.revision, spec.dimension)
 
 

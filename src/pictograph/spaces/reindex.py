@@ -170,7 +170,7 @@ class Reindex:
         return seen is not None and seen[0] == space and time.monotonic() - seen[1] < LOOK_AGAIN_S
 
     async def _queue_lacking(self, space: SpaceId) -> int:
-        """How many images were lacking."""
+        """Returns how many images were lacking."""
 
         async def step(connection: Connection) -> int:
             lacking = await lacking_images(connection, space)
@@ -223,7 +223,7 @@ class Reindex:
         return await self._database.write(step, keep_plans=False)
 
     async def progress(self, organization: OrganizationId) -> Progress:
-        """How it stands. organization: whose failed images are named."""
+        """Returns how far the reindex is. organization: whose failed images are named."""
         async with self._database.connection() as connection:
             active = await fetch_one(connection, Space, ACTIVE)
             building = await fetch_one(connection, Space, BUILDING)
@@ -251,7 +251,7 @@ class Reindex:
 
 
 async def lacking_images(connection: Connection, space: SpaceId, limit: int = CHUNK) -> Sequence[ImageId]:
-    """Images that are neither in the space nor on their way into it, nor known to fail there."""
+    """Finds images that are neither in the space nor on their way into it, nor known to fail there."""
     return await fetch_column(connection, LACKING, {"space": space, "limit": limit})
 
 

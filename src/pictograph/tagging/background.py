@@ -14,7 +14,7 @@ MANIFEST: Final = "MANIFEST.json"
 
 
 def background_files(folder: Path = FOLDER) -> list[Path]:
-    """The pictures that this version ships, in a fixed order. Raises ConfigurationError if one is missing."""
+    """Returns the pictures that this version ships, in a fixed order. Raises ConfigurationError if one is missing."""
     try:
         names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -44,12 +44,12 @@ class Calibration:
 
 
 def prompts_of(taxonomy: Taxonomy) -> list[str]:
-    """Every label's prompts, label after label."""
+    """Returns every label's prompts, label after label."""
     return [prompt for label in taxonomy.labels for prompt in label.prompts]
 
 
 def label_vectors_of(taxonomy: Taxonomy, prompt_vectors: FloatArray) -> FloatArray:
-    """Per label the mean of its prompts' vectors, made a unit vector again: float32 (labels, 1152).
+    """Returns for each label the mean of its prompts' vectors, made a unit vector again: float32 (labels, 1152).
 
     prompt_vectors: float32 (prompts, 1152), unit rows, in the order of `prompts_of`. Raises ValueError if their number
     is another.
@@ -68,7 +68,7 @@ def as_kept(vectors: FloatArray) -> FloatArray:
 
 
 def stretch_of(background: FloatArray) -> float:
-    """What brings the upper end of unrelated pairs to 0.6, for similarity = 1 - stretch * (1 - cosine).
+    """Returns what brings the upper end of unrelated pairs to 0.6, for similarity = 1 - stretch * (1 - cosine).
 
     background: float32 (B, 1152), unit rows of pictures most of which have nothing to do with each other; the median
     and the MAD do not feel the few pairs that have. Unrelated pairs up to a cosine of 0.7: 0.4 / 0.3 = 1.33.

@@ -32,7 +32,7 @@ ELSEWHERE: Final = {
 
 
 def find_label(taxonomy: Taxonomy, text: str, category: TagCategory | None = None) -> Label:
-    """The label with this name, or with this key: `dog`, `objects/dog`.
+    """Finds the label with this name, or with this key: `dog`, `objects/dog`.
 
     Raises NotFoundError that names similar labels, ValidationError if the name is in several categories.
     """
@@ -60,7 +60,7 @@ def listed(labels: Sequence[Label]) -> str:
 
 
 def checked_threshold(label: Label, threshold: float) -> float:
-    """The threshold, if the scores that are kept can answer it. Raises ValidationError that names the range."""
+    """Returns the threshold, if the stored scores can answer it. Raises ValidationError that names the range."""
     floor = lowest_threshold(label)
     if not floor - 1e-9 <= threshold <= 1:
         raise wrong_value(
@@ -72,23 +72,23 @@ def checked_threshold(label: Label, threshold: float) -> float:
 
 
 def rivals_of(taxonomy: Taxonomy, label: Label) -> list[str]:
-    """Keys of the labels that never stand beside this one, in the order of the taxonomy."""
+    """Returns the keys of the labels that never stand beside this one, in the order of the taxonomy."""
     rivals = {key for keys in taxonomy.exclusive if label.key in keys for key in keys} - {label.key}
     return sorted(rivals, key=taxonomy.index_of.__getitem__)
 
 
 def is_judged(label: Label, tagger: Tagger | None) -> bool:
-    """A tagger that reads prompts judges every label; the offline one needs classes or conditions."""
+    """Says whether the tagger judges the label: one that reads prompts judges all, the offline one needs classes."""
     return tagger is not None and (label.is_judged_offline or not isinstance(tagger, OfflineTagger))
 
 
 def judged_keys(taxonomy: Taxonomy, tagger: Tagger | None) -> frozenset[str]:
-    """Keys of the labels that a tagger can give; none without a tagger."""
+    """Returns the keys of the labels that a tagger can give; none without a tagger."""
     return frozenset(label.key for label in taxonomy.labels if is_judged(label, tagger))
 
 
 def near_tags(taxonomy: Taxonomy, key: str, among: Collection[str]) -> list[str]:
-    """Keys out of `among` that are near a tag (`scenes/nighttime`), the nearest first, MOST_NEAR at most.
+    """Returns keys out of `among` that are near a tag (`scenes/nighttime`), the nearest first, MOST_NEAR at most.
 
     The tag need not be in the taxonomy: then names that are written like it, or share a word with it, are near; if none
     of these is there, what is near the tag of the same name in another category (`objects/nighttime`).
@@ -131,11 +131,11 @@ def by_name(taxonomy: Taxonomy, key: str) -> Iterator[tuple[str, float]]:
 
 @lru_cache(maxsize=2)
 def all_names(taxonomy: Taxonomy) -> list[str]:
-    """Each name once."""
+    """Returns each name once."""
     return list(dict.fromkeys(label.name for label in taxonomy.labels))
 
 
 @lru_cache(maxsize=2000)
 def words_of(name: str) -> frozenset[str]:
-    """The words of a name."""
+    """Returns the words of a name."""
     return frozenset(re.findall(r"\w+", name))

@@ -120,7 +120,7 @@ def _sampled(pixels: Pixels) -> _Samples:
 
 
 def _percentiles(values: FloatArray, *percents: float) -> list[float]:
-    """The nearest values at these percents (0..100) of all the values, without interpolation."""
+    """Returns the nearest values at these percents (0..100) of all the values, without interpolation."""
     ordered = np.sort(values, axis=None)
     return [float(ordered[round(percent / 100 * (ordered.size - 1))]) for percent in percents]
 
@@ -244,7 +244,7 @@ def _hue_focus(red_green: FloatArray, yellow_blue: FloatArray) -> float:
 
 
 def _colour_shares(rgb: FloatArray) -> list[float]:
-    """The share of the pixels that bear each name of COLOURS."""
+    """Returns the share of the pixels that bear each name of COLOURS."""
     red, green, blue = rgb.astype(np.uint8) >> 3
     cells = (red.astype(np.uint16) << 10) | (green.astype(np.uint16) << 5) | blue
     counts = np.bincount(_colour_table()[cells.ravel()], minlength=len(COLOURS))
@@ -260,7 +260,7 @@ def _colour_table() -> npt.NDArray[np.uint8]:
 
 
 def _named_colours(rgb: FloatArray) -> npt.NDArray[np.uint8]:
-    """What people would call each colour, by rules over HSV (hue in degrees). rgb: float32 (3, n), 0..255."""
+    """Returns what people would call each colour, by rules over HSV (hue in degrees). rgb: float32 (3, n), 0..255."""
     value = rgb.max(axis=0)
     chroma = value - rgb.min(axis=0)
     hue = _hue_degrees(rgb, value, chroma)

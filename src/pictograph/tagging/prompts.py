@@ -96,7 +96,7 @@ def is_judged_by_pixels(label: Label) -> bool:
 
 
 def conditions_beside_words(label: Label) -> tuple[Condition, ...]:
-    """What pixels must say besides the words.
+    """Returns what pixels must say besides the words.
 
     A white border means a thing cut out of its place, whoever judges: a stove on white is no kitchen, except where
     places are white themselves. Other conditions of scenes stand in for what the offline classifier cannot see

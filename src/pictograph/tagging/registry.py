@@ -11,7 +11,7 @@ from pictograph.tagging.taxonomy import Taxonomy
 
 
 def tagger_for(spec: EncoderSpec, taxonomy: Taxonomy, calibration: Calibration | None = None) -> Tagger | None:
-    """The tagger for what this encoder gives; None if there is none, and pictures then get no tags.
+    """Returns the tagger for what this encoder gives; None if there is none, and pictures then get no tags.
 
     calibration: of its space, where words are compared with pictures; the offline encoder needs none.
     """
@@ -19,7 +19,7 @@ def tagger_for(spec: EncoderSpec, taxonomy: Taxonomy, calibration: Calibration |
 
 
 def tagger_named(encoder: str, taxonomy: Taxonomy, calibration: Calibration | None = None) -> Tagger | None:
-    """The same by the encoder's name (`EncoderSpec.name`, `Space.encoder`)."""
+    """Returns the same by the encoder's name (`EncoderSpec.name`, `Space.encoder`)."""
     if encoder == "offline":
         return OfflineTagger(taxonomy)
     return PromptTagger(taxonomy, calibration) if calibration else None

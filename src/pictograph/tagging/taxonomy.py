@@ -79,24 +79,24 @@ class Taxonomy:
         return {label.key: index for index, label in enumerate(self.labels)}
 
     def names(self, category: TagCategory) -> tuple[str, ...]:
-        """The labels of one category, in order."""
+        """Returns the labels of one category, in order."""
         return tuple(label.name for label in self.labels if label.category == category)
 
     def ancestors(self, label: Label) -> frozenset[str]:
-        """Keys of the labels that this one implies, the distant ones too."""
+        """Returns the keys of the labels that this one implies, the distant ones too."""
         parents = [f"{label.category}/{parent}" for parent in label.parents]
         distant = (self.ancestors(self.labels[self.index_of[key]]) for key in parents)
         return frozenset(parents).union(*distant)
 
 
 def load_taxonomy() -> Taxonomy:
-    """The taxonomy this version ships. Raises ConfigurationError that names the entry if the file is wrong."""
+    """Loads the taxonomy this version ships. Raises ConfigurationError that names the entry if the file is wrong."""
     text = resources.files("pictograph.tagging").joinpath("taxonomy.json").read_text(encoding="utf-8")
     return parse_taxonomy(text)
 
 
 def parse_taxonomy(text: str) -> Taxonomy:
-    """A taxonomy from JSON. Raises ConfigurationError that names the entry at fault."""
+    """Reads a taxonomy from JSON. Raises ConfigurationError that names the entry at fault."""
     try:
         content = json.loads(text)
         labels = tuple(_parse_label(entry) for entry in content["labels"])

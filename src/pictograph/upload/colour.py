@@ -104,7 +104,7 @@ def _is_noticeable(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 
 def _test_colours(mode: str) -> Image.Image:
-    """A picture of 9 x 9 x 9 colours of the cube, or of all 256 greys."""
+    """Returns a picture of 9 x 9 x 9 colours of the cube, or of all 256 greys."""
     if mode == "L":
         return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     steps = np.linspace(0, 255, 9).astype(np.uint8)

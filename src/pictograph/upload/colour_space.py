@@ -67,7 +67,7 @@ class ColourSpace:
 
 
 def space_of_codes(primaries: int, transfer: int) -> ColourSpace | None:
-    """The space of H.273's codes; None if it is sRGB's or as good as. Raises BadImage for unknown curves.
+    """Returns the space of H.273's codes; None if it is sRGB's or as good as. Raises BadImage for unknown curves.
 
     The curves of television (1, 6, 14, 15) count as sRGB's, as in browsers.
     """
@@ -97,7 +97,7 @@ def _is_usable(points: tuple[Point, ...]) -> bool:
 
 @lru_cache(maxsize=32)
 def profile_of(space: ColourSpace) -> bytes:
-    """An ICC profile (version 2, matrix and curves) of the space."""
+    """Returns an ICC profile (version 2, matrix and curves) of the space."""
     curve = _curve_tag(space)
     tags = {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"codes".ljust(5, b"\0") + bytes(79),
@@ -152,7 +152,7 @@ def _curve_tag(space: ColourSpace) -> bytes:
 
 
 def _colorants(space: ColourSpace) -> Floats:
-    """The XYZ of red, green and blue as columns, adapted to D50 (Bradford)."""
+    """Returns the XYZ of red, green and blue as columns, adapted to D50 (Bradford)."""
     white = _columns(space.points[:1])[:, 0]
     columns = _columns(space.points[1:])
     scaled = columns * np.linalg.solve(columns, white)

@@ -34,7 +34,7 @@ _TURNS: Final[Mapping[int, Image.Transpose]] = {
 
 
 def decode_picture(source: bytes, *, at_least_px: int | None, limits: PictureLimits) -> Picture:
-    """The picture in a file; of an animation or a multi-page TIFF, the first frame or page.
+    """Decodes the picture in a file; of an animation or a multi-page TIFF, the first frame or page.
 
     source: the whole file, in any accepted format.
     at_least_px: how long the shorter side must stay, 1 or more; larger pictures are shrunk by a whole factor while
@@ -59,7 +59,7 @@ def _decoded_rgb(opened: OpenPicture, source: bytes, at_least_px: int | None) ->
 
 
 def _decoded(opened: OpenPicture, source: bytes, at_least_px: int | None) -> Image.Image:
-    """The whole picture, in any mode, as stored."""
+    """Returns the whole picture, in any mode, as stored."""
     image = opened.image
     if image is None:
         return read_tiff_picture(source, opened.tiff)

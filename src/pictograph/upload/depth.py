@@ -70,7 +70,7 @@ def to_picture(samples: Samples, mode: str | None = None) -> Image.Image:
 
 
 def scaled(values: _Values, ends: tuple[float, float] | None = None) -> _Bytes:
-    """The same shape in uint8.
+    """Returns the same shape in uint8.
 
     Whole numbers from 0 to 65535 are scaled by the smallest of 8, 10, 12, 14 and 16 bits that holds the largest of
     them, so 12-bit data in a 16-bit file is not nearly black: 0..4095 -> 0..255. Floats within [0, 1] are scaled from

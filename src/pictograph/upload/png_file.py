@@ -90,7 +90,7 @@ def require_every_row(source: bytes, image: Image.Image, bits_a_pixel: int) -> N
 
 
 def _unpacked_bytes(source: bytes, enough: int) -> int:
-    """How many bytes lie compressed in a PNG's IDAT chunks; it stops counting at `enough`."""
+    """Returns how many bytes lie compressed in a PNG's IDAT chunks; it stops counting at `enough`."""
     unpacker, count, at = zlib.decompressobj(), 0, 8
     while count < enough and at + 8 <= len(source):
         length, name = struct.unpack_from(">I4s", source, at)

@@ -27,6 +27,6 @@ def thumbnail_of(picture: Picture, side_px: int) -> bytes:
 
 
 def fitted(size: tuple[int, int], side_px: int) -> tuple[int, int]:
-    """A size with the same shape whose longer side is at most `side_px`, and whose shorter is at least 1."""
+    """Returns a size with the same shape whose longer side is at most `side_px`, and whose shorter is at least 1."""
     scale = min(1.0, side_px / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

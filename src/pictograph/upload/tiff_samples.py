@@ -48,7 +48,7 @@ def read_tiff_picture(source: bytes, layout: TiffLayout) -> Image.Image:
 
 
 def _samples(source: bytes, layout: TiffLayout) -> _Values:
-    """The colours and the alpha, in the machine's byte order: (H, W, C)."""
+    """Returns the colours and the alpha, in the machine's byte order: (H, W, C)."""
     wanted = layout.colours + (layout.alpha is not None)
     if layout.separate:
         return np.concatenate([_plane(source, layout, index, 1) for index in range(wanted)], axis=-1)
@@ -90,7 +90,7 @@ def _unpacked(rows: _Values, bits: int, count: int) -> _Values:
 
 
 def _undo_horizontal(rows: _Values, samples: int, layout: TiffLayout) -> _Values:
-    """Each value was stored as its difference to the one a pixel before, wrapped around."""
+    """Undoes the predictor: each value was stored as its difference to the one a pixel before, wrapped around."""
     item = layout.bits[0] // 8
     whole = rows.view(f"{layout.order}u{item}").astype(f"=u{item}")
     steps = whole.reshape(*rows.shape[:2], -1, samples)
@@ -107,7 +107,7 @@ def _undo_floating(rows: _Values, samples: int, item: int) -> _Values:
 def _bytes_of(
     source: bytes, layout: TiffLayout, index: int, height: int, row: tuple[int, int]
 ) -> npt.NDArray[np.uint8]:
-    """The unpacked bytes of one plane: (H, bytes of a row). row: blocks across, and the bytes of each."""
+    """Returns the unpacked bytes of one plane: (H, bytes of a row). row: blocks across, and the bytes of each."""
     grey = TiffImageFile(BytesIO(_as_grey_bytes(source, layout, index, height, row)))
     grey.load()
     if grey.size != (row[0] * row[1], height) or grey.mode != "L":
@@ -116,7 +116,7 @@ def _bytes_of(
 
 
 def _as_grey_bytes(source: bytes, layout: TiffLayout, index: int, height: int, row: tuple[int, int]) -> bytes:
-    """The same file with another directory at its end, which calls one plane an 8-bit grey picture."""
+    """Returns the same file with another directory at its end, which calls one plane an 8-bit grey picture."""
     blocks = layout.blocks
     count, first = blocks.in_a_plane, blocks.in_a_plane * index
     where, sizes = blocks.offsets[first : first + count], blocks.sizes[first : first + count]
@@ -142,7 +142,7 @@ def _as_grey_bytes(source: bytes, layout: TiffLayout, index: int, height: int, r
 
 
 def _directory(tags: dict[int, tuple[int, tuple[int, ...]]], order: str, at: int) -> bytes:
-    """A tag directory as it lies at this place of a file; long values follow it."""
+    """Returns a tag directory as it lies at this place of a file; long values follow it."""
     rows, after = [struct.pack(f"{order}H", len(tags))], b""
     values_at = at + 2 + 12 * len(tags) + 4
     for number in sorted(tags):

@@ -32,7 +32,7 @@ UNLOCK: Final = "SELECT pg_advisory_unlock(%s, %s)"
 
 
 async def find_calibration(connection: Connection, space: SpaceId, taxonomy: Taxonomy) -> Calibration | None:
-    """The calibration of this space and this version of the taxonomy; None if it is missing or incomplete."""
+    """Reads the calibration of this space and this version of the taxonomy; None if it is missing or incomplete."""
     logits = await fetch_tuple(connection, LOGITS, [space])
     background = await find_background(connection, space)
     labels = await _find_labels(connection, space, taxonomy)

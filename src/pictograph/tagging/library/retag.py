@@ -92,12 +92,12 @@ class Retag:
         self._tagger_of = tagger_of
 
     async def tagger(self) -> Tagger | None:
-        """The one that runs now; None if the active space's encoder brings none."""
+        """Returns the one that runs now; None if the active space's encoder brings none."""
         space = await self._spaces.active()
         return await self._tagger_of(space) if space else None
 
     async def is_due(self) -> bool:
-        """Whether the library has tags of another version that `step` would bring up to date."""
+        """Returns whether the library has tags of another version that `step` would bring up to date."""
         space = await self._spaces.active()
         tagger = await self._tagger_of(space) if space else None
         if space is None or tagger is None:
@@ -139,7 +139,7 @@ class Retag:
         return counts[0], counts[1]
 
     async def _batch(self, values: dict[str, Any], tagger: Tagger) -> tuple[bytes | None, int]:
-        """The last encoding that was looked at, None if there was none, and how many were tagged again.
+        """Returns the last encoding that was looked at, None if there was none, and how many were tagged again.
 
         Workers are kept from writing only while the results are written, not while they are worked out.
         """
@@ -162,7 +162,7 @@ class Retag:
 
 
 def rescored(kept: Sequence[Kept], tagger: Tagger, assigner: Assigner) -> list[Retagged]:
-    """New scores and tags, in order; the same that a fresh upload of the same bytes would get."""
+    """Computes new scores and tags, in order, the same that a fresh upload of the same bytes would get."""
     if not kept:
         return []
     measures = np.array([item.measures for item in kept], dtype=np.float32)
@@ -171,7 +171,7 @@ def rescored(kept: Sequence[Kept], tagger: Tagger, assigner: Assigner) -> list[R
 
 
 def rebuilt(kept: Sequence[Kept]) -> Encoded:
-    """The batch as it left the encoder, as far as it is kept."""
+    """Returns the batch as it left the encoder, as far as it is kept."""
     vectors = np.stack([item.vector.to_numpy() for item in kept]).astype(np.float32)
     return Encoded(vectors, np.stack([unpacked(item.evidence or b"") for item in kept]))
 
@@ -181,12 +181,12 @@ def asked(space: SpaceId, tagger: Tagger) -> dict[str, Any]:
 
 
 def cursor_of(place: Place) -> str:
-    """An opaque cursor: the place behind the last encoding."""
+    """Returns an opaque cursor: the place behind the last encoding."""
     return sealed([place.after.hex(), place.remaining, place.cannot_update], QUESTION)
 
 
 def parse_place(cursor: str) -> Place:
-    """The place a cursor names. Raises ValidationError if it is none of ours."""
+    """Returns the place a cursor names. Raises ValidationError if the cursor is not valid."""
     values = unsealed(cursor, QUESTION)
     if [type(value) for value in values] != [str, int, int] or min(values[1:]) < 0:
         raise not_ours()

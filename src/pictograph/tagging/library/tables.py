@@ -46,7 +46,7 @@ SELECT count(*) FROM encoded"""
 
 
 async def active_rules(connection: Connection) -> SpaceRules:
-    """The rules as they are now. Raises ConflictError before the first start."""
+    """Reads the rules as they are now. Raises ConflictError before the first start."""
     rules = await fetch_one(connection, SpaceRules, RULES)
     if rules is None:
         raise ConflictError("There is no library here yet.")
@@ -54,7 +54,7 @@ async def active_rules(connection: Connection) -> SpaceRules:
 
 
 async def lock_active_rules(connection: Connection) -> SpaceRules:
-    """The rules, once no worker writes results any more; who wants to waits until the transaction ends.
+    """Returns the rules, once no worker writes results any more; workers then wait until the transaction ends.
 
     A worker that finishes an image of known bytes copies the tags of their encoding: were it not kept away, it could
     copy the old ones while they change. Raises ConflictError if the library is just moving to another encoder.

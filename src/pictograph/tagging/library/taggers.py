@@ -35,7 +35,7 @@ REPORT_EVERY_S: Final = 5.0
 
 
 async def tagger_of(database: Database, space: SpaceId, encoder: Encoder, taxonomy: Taxonomy) -> Tagger | None:
-    """The tagger for this encoder's space; None if the encoder brings none.
+    """Returns the tagger for this encoder's space; None if the encoder brings none.
 
     The first worker of a space whose encoder compares words with pictures makes its calibration and stores it, which
     takes minutes on a CPU (the log says how long); others wait for it, and later ones read them.
@@ -47,14 +47,14 @@ async def tagger_of(database: Database, space: SpaceId, encoder: Encoder, taxono
 
 
 async def stored_tagger(database: Database, space: Space, taxonomy: Taxonomy) -> Tagger | None:
-    """The same tagger from what is stored, without opening a network; None if no worker has calibrated it."""
+    """Returns the same tagger from what is stored, without opening a network; None if no worker has calibrated it."""
     async with database.connection() as connection:
         calibration = await find_calibration(connection, space.id, taxonomy)
     return tagger_named(space.encoder, taxonomy, calibration)
 
 
 async def calibration_of(database: Database, space: SpaceId, encoder: PairEncoder, taxonomy: Taxonomy) -> Calibration:
-    """The stored calibration of this space and taxonomy, made first if there is none."""
+    """Returns the stored calibration of this space and taxonomy, made first if there is none."""
     async with database.connection() as connection:
         if found := await find_calibration(connection, space, taxonomy):
             return found

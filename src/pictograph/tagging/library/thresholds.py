@@ -116,7 +116,7 @@ class Thresholds:
         category: TagCategory | None = None,
         dataset: str | None = None,
     ) -> Preview:
-        """What `apply` would change. threshold: None is the taxonomy's own.
+        """Computes what `apply` would change. threshold: None is the taxonomy's own.
 
         Raises NotFoundError (no such label, no such dataset), ValidationError.
         """
@@ -193,12 +193,12 @@ async def chunks(connection: Connection, statement: str, values: Mapping[str, An
 
 
 def reassigned(chunk: Sequence[Scored], assigner: Assigner) -> list[tuple[Scored, Tags]]:
-    """Each with the tags that its scores deserve now."""
+    """Returns each encoding with the tags that its scores deserve now."""
     return [(scored, assigner.tags(scored.scores)) for scored in chunk]
 
 
 async def shown(connection: Connection, changes: Changes, datasets: Sequence[DatasetId]) -> dict[Sha256, ShownImage]:
-    """An image for each of the examples."""
+    """Returns an image for each of the examples."""
     wanted = [sha256 for sha256, _ in changes.gained_examples() + changes.lost_examples()]
     rows = await fetch_all(connection, ShownImage, SHOWN, {"sha256s": wanted, "datasets": list(datasets)})
     return {row.sha256: row for row in rows}

@@ -71,7 +71,7 @@ def made(request: dict[str, Any], exchange: int) -> Made:
 
 
 def kept(result: Made, exchange: int) -> dict[str, Any]:
-    """The parts laid end to end in the exchange file, and how long each is."""
+    """Returns the parts laid end to end in the exchange file, and how long each is."""
     parts: list[Any] = [result.picture.pixels.data.cast("B")] if result.picture else []
     parts += result.thumbnails.values()
     os.ftruncate(exchange, 0)

@@ -26,5 +26,5 @@ _UNKNOWN: Final = max(_BYTES_A_PIXEL.values())
 
 
 def estimated_bytes(content_type: str, size_bytes: int, pixels: int) -> int:
-    """What to allow for a picture at first; all processes that take part are counted."""
+    """Returns what to allow for a picture at first; all processes that take part are counted."""
     return LEAST_BYTES + _COPIES_OF_THE_FILE * size_bytes + _BYTES_A_PIXEL.get(content_type, _UNKNOWN) * pixels

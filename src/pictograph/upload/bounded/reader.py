@@ -57,7 +57,7 @@ class Reader:
         return self._process.pid
 
     def read(self, source: bytes, wanted: Wanted, limits: PictureLimits, budget: DecodeBudget) -> Made:
-        """What is wanted of the file. After TooCostly and Unavailable, close it and use another.
+        """Returns what is wanted of the file. After TooCostly and Unavailable, close it and use another.
 
         Raises TooCostly, BadImage, UnsupportedFormat, TooLarge; Unavailable if the process was ended by others.
         """
@@ -101,7 +101,7 @@ class Reader:
         self._process.stdin.flush()
 
     def _answer(self, budget: DecodeBudget) -> dict[str, Any]:
-        """The line it writes. Raises OSError if it ends first, TooCostly if it takes too long on the clock."""
+        """Returns the line it writes. Raises OSError if it ends first, TooCostly if it takes too long on the clock."""
         assert self._process.stdout is not None
         allowed_s = budget.seconds * WALL_FACTOR + (START_S if self._is_fresh else 0)
         deadline = time.monotonic() + allowed_s
@@ -151,14 +151,14 @@ class Reader:
 
 
 def exchange_file() -> IO[bytes]:
-    """A file without a name, in memory where the system has such files."""
+    """Opens a file without a name, in memory where the system has such files."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("pictograph-exchange"), "r+b")
     return tempfile.TemporaryFile()
 
 
 def few_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the child needs and nothing secret: no key, no database, no credentials of a blob store."""
+    """Returns what the child needs and nothing secret: no key, no database, no credentials of a blob store."""
     kept = {
         name: value for name, value in environment.items() if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
     }

@@ -27,7 +27,7 @@ class _Box:
 
 
 def read_colour_codes(file: BinaryIO) -> ColourSpace | None:
-    """The colour space that the primary picture's `colr` box names by code; None for sRGB, or if it names none.
+    """Reads the colour space that the primary picture's `colr` box names by code; None for sRGB, or if it names none.
 
     Raises BadImage if the file is visibly cut, or for a transfer function that is not known here.
     """
@@ -39,7 +39,7 @@ def read_colour_codes(file: BinaryIO) -> ColourSpace | None:
 
 
 def read_crop(file: BinaryIO, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """What the primary picture's `clap` box leaves of that size (left, top, right, bottom), before any turn.
+    """Returns what the primary picture's `clap` box leaves of that size (left, top, right, bottom), before any turn.
 
     None if there is none, or if it makes no sense: it must end at whole pixels, inside.
     """
@@ -93,7 +93,7 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[_Box]:
 
 
 def _properties(meta: bytes) -> list[tuple[bytes, bytes]]:
-    """Those of the primary item; what cannot be parsed counts as absent, as decoders judge it later."""
+    """Returns those of the primary item; what cannot be parsed counts as absent, as decoders judge it later."""
     try:
         inside = dict(_parts(meta[4:]))
         primary = _number(inside[b"pitm"][4:], 4 if inside[b"pitm"][0] else 2)
@@ -119,7 +119,7 @@ def _number(data: bytes, size: int) -> int:
 
 
 def _indexes(table: bytes, item: int) -> list[int]:
-    """Which of the shared properties (from 1) an item has: `ipma`."""
+    """Returns which of the shared properties (from 1) an item has: `ipma`."""
     version, is_wide = table[0], table[3] & 1
     id_size, index_size = (4 if version else 2), (2 if is_wide else 1)
     at = 8

@@ -93,7 +93,7 @@ def read_directories(file: BinaryIO, most: int) -> Iterator[Directory]:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) if the block does not say or is broken, as browsers do."""
+    """Reads the EXIF orientation, 1 to 8; 1 (upright) if the block does not say or is broken, as browsers do."""
     try:
         orientation = read_directory(BytesIO(exif.removeprefix(_EXIF_START))).get(ORIENTATION)
     except BadImage:
@@ -102,7 +102,7 @@ def exif_orientation(exif: bytes) -> int:
 
 
 def orientation_of(tag: Tag | None) -> int:
-    """The value of an orientation tag, 1 to 8; anything else counts as 1."""
+    """Returns the value of an orientation tag, 1 to 8; anything else counts as 1."""
     return tag.value if tag and tag.value and 1 <= tag.value <= 8 else 1
 
 
@@ -134,7 +134,7 @@ def _read_tags(file: BinaryIO, layout: _Layout, count: int, start: int) -> Direc
 
 
 def read_numbers(file: BinaryIO, tag: Tag) -> tuple[float, ...]:
-    """All values of a tag of whole or broken numbers; none if it holds something else. Raises BadImage."""
+    """Reads all values of a tag of whole or broken numbers; none if it holds something else. Raises BadImage."""
     kind = _NUMBERS.get(tag.type)
     if kind is None or tag.count > MAX_NUMBERS:
         return ()
@@ -143,7 +143,7 @@ def read_numbers(file: BinaryIO, tag: Tag) -> tuple[float, ...]:
 
 
 def read_bytes(file: BinaryIO, tag: Tag, most: int) -> bytes:
-    """The values of a tag of single bytes; nothing if there are more than `most`. Raises BadImage."""
+    """Reads the values of a tag of single bytes; nothing if there are more than `most`. Raises BadImage."""
     if tag.count > most:
         return b""
     file.seek(min(tag.at, 2**62))

@@ -36,7 +36,7 @@ _TAIL_BYTES: Final = 65_536
 
 
 def read_jpeg(file: BinaryIO) -> Header:
-    """The size in the frame header, and the turn in the first EXIF block. Raises BadImage."""
+    """Reads the size in the frame header, and the turn in the first EXIF block. Raises BadImage."""
     size: tuple[int, int] | None = None
     orientation: int | None = None
     for marker, length in _segments(file):

@@ -30,7 +30,7 @@ _KNOWN: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 
 
 def read_png(file: BinaryIO) -> Header:
-    """The size in IHDR, and the turn in eXIf wherever it stands; IEND must be there.
+    """Reads the size in IHDR, and the turn in eXIf wherever it stands; IEND must be there.
 
     The checksums of the chunks that make the picture must be right; a side chunk whose checksum is wrong counts as
     absent. Raises BadImage; UnsupportedFormat for Apple's own kind.
@@ -103,7 +103,7 @@ def _require_checksum(file: BinaryIO, kind: bytes, length: int) -> None:
 
 
 def _has_checksum(file: BinaryIO, kind: bytes, length: int) -> bool:
-    """Whether the four bytes after a chunk are its CRC; `file` stands at its first byte."""
+    """Returns whether the four bytes after a chunk are its CRC; `file` stands at its first byte."""
     checksum, left = zlib.crc32(kind), length
     while left:
         part = file.read(min(PART_BYTES, left))

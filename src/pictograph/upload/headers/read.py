@@ -31,7 +31,7 @@ _READERS: Final[dict[PictureFormat, Callable[[BinaryIO], Header]]] = {
 
 
 def read_header(picture_format: PictureFormat, file: BinaryIO, limits: PictureLimits) -> Header | None:
-    """The header of a file; None for formats (BMP, HEIF, AVIF) whose decoder may be asked first without risk.
+    """Reads the header of a file; None for formats (BMP, HEIF, AVIF) whose decoder may be asked first without risk.
 
     Raises TooLarge above `limits`, BadImage if the header is broken or the file visibly cut, UnsupportedFormat for
     camera RAW dressed as TIFF.

@@ -8,17 +8,17 @@ from pictograph.errors import BadImage
 
 
 def cut_short(what: str) -> BadImage:
-    """The refusal of a file whose end is missing."""
+    """Returns the refusal of a file whose end is missing."""
     return BadImage(f"This file is cut short: {what}. Upload the complete file.")
 
 
 def broken(what: str) -> BadImage:
-    """The refusal of a file whose header makes no sense."""
+    """Returns the refusal of a file whose header makes no sense."""
     return BadImage(f"The header of this file is broken: {what}.")
 
 
 def exactly(file: BinaryIO, size_bytes: int) -> bytes:
-    """The next bytes of a header; raises BadImage if the file ends before."""
+    """Returns the next bytes of a header; raises BadImage if the file ends before."""
     data = file.read(size_bytes)
     if len(data) < size_bytes:
         raise cut_short("it ends inside its header")

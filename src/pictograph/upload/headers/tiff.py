@@ -26,7 +26,7 @@ _COLOUR_FILTER_ARRAY: Final = 32803
 
 
 def read_tiff(file: BinaryIO) -> Header:
-    """The size of the first page that is not a reduced copy.
+    """Reads the size of the first page that is not a reduced copy.
 
     Where Pillow decodes it, it also makes the turn, and then says the turned size.
 
@@ -45,7 +45,7 @@ def read_tiff(file: BinaryIO) -> Header:
 
 
 def _main_page(file: BinaryIO) -> tuple[int, Directory]:
-    """The first page that does not call itself a reduced copy of another, and its number; else the first."""
+    """Returns the first page that does not call itself a reduced copy of another, and its number; else the first."""
     pages = read_directories(file, MAX_REDUCED_PAGES)
     first = next(pages)
     _refuse_raw(first)

@@ -124,7 +124,7 @@ class TiffLayout:
 
 
 def read_layout(file: BinaryIO, directory: Directory) -> TiffLayout:
-    """How the samples lie. Raises BadImage, by name, for what cannot be read here."""
+    """Reads how the samples lie. Raises BadImage, by name, for what cannot be read here."""
 
     def numbers(number: int) -> tuple[float, ...]:
         return read_numbers(file, directory[number]) if number in directory else ()
@@ -170,7 +170,7 @@ def _start(file: BinaryIO) -> bytes:
 
 
 def _for_each(samples: int, values: tuple[float, ...], default: int) -> tuple[int, ...]:
-    """A value for each sample: the tag may give one for all."""
+    """Returns a value for each sample: the tag may give one for all."""
     if not values:
         return (default,) * samples
     whole = tuple(int(value) for value in values[:samples])

@@ -15,7 +15,7 @@ MAX_EXIF_BYTES: Final = 1_000_000
 
 
 def read_webp(file: BinaryIO) -> Header:
-    """The canvas, and the turn in the EXIF chunk. Raises BadImage, also if the file is shorter than it says."""
+    """Reads the canvas, and the turn in the EXIF chunk. Raises BadImage, also if the file is shorter than it says."""
     head = exactly(file, 30)
     promised = int.from_bytes(head[4:8], "little") + 8
     if promised > file.seek(0, SEEK_END) + 1:  # the padding byte at the end is often left out
@@ -24,7 +24,7 @@ def read_webp(file: BinaryIO) -> Header:
 
 
 def _orientation(file: BinaryIO, end: int) -> int:
-    """The turn that the first EXIF chunk asks for; its place is behind the frames."""
+    """Returns the turn that the first EXIF chunk asks for; its place is behind the frames."""
     at = 12
     for _ in range(MAX_CHUNKS):
         file.seek(at)
