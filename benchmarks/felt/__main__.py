@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "lag" in parts:
-            writing.lag(folder / "lag", min(1_000, max(40, options.scale // 200)))
+            writing.lag(folder / "lag", min(3_000, max(40, options.scale // 50)))
         if "resume" in parts:
             writing.resume(folder / "resume", min(20_000, max(200, options.scale // 10)))
         if parts & OF_A_LIBRARY:

@@ -23,6 +23,9 @@ SETTLED_WITHIN = 1.5
 """Of the usual median: then a question counts as answered at full speed."""
 IN_A_ROW = 5
 LONGEST_S = 300.0
+LARGE_FROM = 20_000
+"""Images of a library that no version scans as a whole."""
+SMALL_SETTLES_S = 10.0
 PAUSE_S = 0.05
 
 
@@ -76,11 +79,11 @@ def times_ms(seconds: Sequence[float]) -> dict[str, float]:
     return {name: round(value * 1000, 2) for name, value in chosen.items()}
 
 
-def until_settled(service: Service, query: dict[str, str | int]) -> None:
-    """Asks until the answers no longer say `exact`, or are so for twenty seconds: a small library's stay exact."""
-    deadline = time.perf_counter() + 20
+def until_settled(service: Service, query: dict[str, str | int], size: int) -> None:
+    """Asks until the plan is no longer `exact`, which means full speed; that of a small library stays so."""
+    deadline = time.perf_counter() + (LONGEST_S if size >= LARGE_FROM else SMALL_SETTLES_S)
     with asking(service.address, service.key) as asker:
-        while time.perf_counter() < deadline and asker.similar(query)[1].get("exact"):
+        while time.perf_counter() < deadline and asker.similar(query)[1].get("plan") == "exact":
             time.sleep(0.2)
         for _ in range(20):
             asker.similar(query)

@@ -31,7 +31,7 @@ def measure(data: Data, folder: Path, parts: set[str], processes: list[int], sec
     images = filled(data, folder)
     everything = [query_of(question, images) for question in data.questions("mixed", None, LIMITS[0])]
     with serving(folder) as service:
-        until_settled(service, everything[0])
+        until_settled(service, everything[0], data.size)
         usual = usual_s(service, everything)
         if "memory" in parts:
             report("felt: memory by part, MiB, before questions", size=data.size, processes=1, **memory(service))
@@ -122,7 +122,7 @@ def start(data: Data, folder: Path, queries: list[dict[str, str | int]], usual: 
     for after in ("an orderly end", "kill -9 of everything"):
         with serving(folder) as service:
             if after != "an orderly end":
-                until_settled(service, queries[0])
+                until_settled(service, queries[0], data.size)
                 service.kill_everything()
         with serving(folder) as service:
             full = full_speed_s(service, queries, usual)
@@ -141,7 +141,7 @@ def many(data: Data, folder: Path, images: dict[str, UUID], processes: int, seco
     queries = [query_of(question, images) for question in data.questions("mixed", BUSY_SCOPE, LIMITS[0])]
     everything = query_of(data.questions("mixed", None, LIMITS[0])[0], images)
     with serving(folder, processes=processes) as service:
-        until_settled(service, everything)
+        until_settled(service, everything, data.size)
         for clients in CLIENTS:
             report(
                 "felt: questions/s",

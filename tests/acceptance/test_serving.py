@@ -214,10 +214,14 @@ def is_refused(place: Place) -> bool:
 
 
 @pytest.mark.long
-def test_a_service_that_is_killed_leaves_no_serving_process(place: Place) -> None:
-    service = place.serve_until_ready(*TWO, "--workers", "0")
+def test_a_service_that_is_killed_leaves_no_serving_process_and_no_files(place: Place, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    service = place.serve_until_ready(*TWO, "--workers", "0", TMPDIR=str(shared))
+    assert list(shared.iterdir())
     send(service.pid, signal.SIGKILL)
     until(lambda: not list(place.processes()), "every process has ended")
+    assert not list(shared.glob("pictograph-serving-*"))
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -43,6 +44,7 @@ def serve_part(settings: Settings, given: Given) -> None:
     if line is None:
         return
     raise_file_limit()
+    starter = os.getppid()
     first = First.of(json.loads(line))
     settings, told = settings.share(first.number), Told(first.crew, given.signs)
     part = Part(lambda: told.crew, told.key_versions, Path(first.folder) / PICTURE_TURN)
@@ -57,6 +59,8 @@ def serve_part(settings: Settings, given: Given) -> None:
     with socket.socket(fileno=given.listener) as listener:
         server = ServerOfPart(config, lambda protocol: Acceptor(listener, protocol, board, first.number), given.signs)
         server.run(sockets=[])
+    if os.getppid() != starter:  # it was killed, and cannot remove what we shared
+        shutil.rmtree(first.folder, ignore_errors=True)
 
 
 class ServerOfPart(Server):
