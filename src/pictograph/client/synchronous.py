@@ -133,7 +133,7 @@ class Client:
         return self._transport.send(calls.history_of_installation(limit, cursor))
 
     def ready(self) -> wire.Health:
-        """Which encoder runs and how many images wait. Raises ServerError (503) while the service is not ready."""
+        """Says which encoder runs and how many images wait. Raises ServerError (503) while the service is not ready."""
         return self._transport.send(calls.ready())
 
     def close(self) -> None:
@@ -225,7 +225,7 @@ class Search:
         cursor: str | None = None,
         **filters: Unpack[Filters],
     ) -> SearchResults[wire.SimilarImage]:
-        """Images that look like the one with this id, by falling similarity; the reference itself is left out.
+        """Finds images that look like the one with this id, by falling similarity; leaves out the reference itself.
 
         threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
         folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
@@ -248,7 +248,7 @@ class Search:
         cursor: str | None = None,
         **filters: Unpack[DatasetFilters],
     ) -> SearchResults[wire.SimilarImage]:
-        """Images that show what the words say, by falling similarity.
+        """Finds images that show what the words say, by falling similarity.
 
         dataset_name: None searches the whole organization. folder_path: only this folder, with everything below it.
         threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing.
@@ -269,7 +269,7 @@ class Search:
         page_size: int = MAX_LIMIT,
         **filters: Unpack[Filters],
     ) -> Iterator[wire.SimilarImage]:
-        """Every image that `by_similarity` finds, however many, page by page; none comes twice."""
+        """Yields every image that `by_similarity` finds, however many, page by page; none comes twice."""
         return self._transport.each(
             lambda cursor: calls.by_similarity(image_id, threshold, page_size, exact, cursor, filters)
         )
@@ -284,7 +284,7 @@ class Search:
         page_size: int = MAX_LIMIT,
         **filters: Unpack[DatasetFilters],
     ) -> Iterator[wire.SimilarImage]:
-        """Every image that `by_text` finds, however many, page by page; none comes twice."""
+        """Yields every image that `by_text` finds, however many, page by page; none comes twice."""
         return self._transport.each(lambda cursor: calls.by_text(text, threshold, page_size, exact, cursor, filters))
 
     @filtered(DatasetFilters)
@@ -298,7 +298,7 @@ class Search:
         exact: bool = False,
         **filters: Unpack[DatasetFilters],
     ) -> wire.SearchExplanation:
-        """How a search by likeness (image_id) or by words (text) is answered, and what every other way takes and finds.
+        """Shows how a search by likeness (image_id) or words (text) is answered, and what all other ways take and find.
 
         It answers the question in each of them, so it costs all together. threshold: None is the search's own default.
         Raises ValidationError unless exactly one of image_id and text is given, and what the search itself raises.
@@ -314,7 +314,7 @@ class Search:
         cursor: str | None = None,
         **filters: Unpack[DatasetFilters],
     ) -> TaggedResults:
-        """Images whose automatic tags match, newest first.
+        """Finds images whose automatic tags match, newest first.
 
         Tags in one category are OR'd (AND'd with match="all"), categories are AND'd. At least one must be given; an
         empty list matches nothing. dataset_name: None searches the whole organization. folder_path: only this folder,
@@ -344,7 +344,7 @@ class Search:
         page_size: int = 500,
         **filters: Unpack[DatasetFilters],
     ) -> Iterator[wire.TaggedImage]:
-        """Every matching image, page by page; none is skipped or repeated when images are added meanwhile."""
+        """Yields every matching image, page by page; none is skipped or repeated when images are added meanwhile."""
         return self._transport.each(lambda cursor: calls.by_tag(filters, page_size, 0, cursor))
 
     @filtered(DatasetFilters)
@@ -352,7 +352,7 @@ class Search:
         self,
         **filters: Unpack[DatasetFilters],
     ) -> wire.TagCounts:
-        """Which tags the images carry, and how often, the most frequent first; archived images are left out.
+        """Counts the tags that images carry, the most frequent first; leaves out archived images.
 
         objects, scenes, attributes, match: only images that `by_tag` finds with these are counted. dataset_name: None
         counts the whole organization. folder_path: only this folder, with everything below it.
@@ -371,7 +371,7 @@ class Tags:
         self._transport = transport
 
     def taxonomy(self) -> wire.Taxonomy:
-        """Every label with its threshold, and whether the running tagger can judge it."""
+        """Returns every label with its threshold, and whether the running tagger can judge it."""
         return self._transport.send(calls.get_taxonomy())
 
     def preview(
@@ -382,7 +382,7 @@ class Tags:
         category: TagCategory | None = None,
         dataset_name: str | None = None,
     ) -> wire.ThresholdPreview:
-        """How many images would get the tag, or lose it, with another threshold; nothing is changed.
+        """Counts how many images would gain or lose the tag with another threshold; changes nothing.
 
         threshold: None is the taxonomy's own. category: needed if several have the label. dataset_name: None looks at
         the whole organization. Raises NotFoundError (no such label or dataset), ValidationError (a threshold below the
@@ -391,7 +391,7 @@ class Tags:
         return self._transport.send(calls.preview_threshold(label, threshold, category, dataset_name))
 
     def apply(self, label: str, *, threshold: float, category: TagCategory | None = None) -> wire.ThresholdChange:
-        """Sets the label's threshold and changes every tag that hangs on it, for the whole installation.
+        """Sets the label's threshold and changes every tag that depends on it, for the whole installation.
 
         All of it or nothing; doing it again changes nothing more.
         Raises NotFoundError, ValidationError, ForbiddenError.
@@ -403,7 +403,7 @@ class Tags:
         return self._transport.send(calls.reset_threshold(label, category))
 
     def update(self, *, progress: Callable[[wire.TagUpdate], None] | None = None) -> wire.TagUpdate:
-        """Brings tags that another version gave to the running one; no picture is read again.
+        """Updates tags that another version gave, without reading a picture again.
 
         Goes on where it stopped if it is called again. progress: called after each step, with `updated` counted from
         the beginning. Raises ConflictError (the encoder brings no tagger), ForbiddenError.
@@ -426,30 +426,30 @@ class Datasets:
         self._transport = transport
 
     def create(self, name: str, *, description: str | None = None) -> wire.Dataset:
-        """A new, empty dataset. Raises ConflictError if the name is taken."""
+        """Makes an empty dataset. Raises ConflictError if the name is taken."""
         return self._transport.send(calls.create_dataset(name, description))
 
     def list(self, *, limit: int = 100, offset: int = 0, cursor: str | None = None) -> ListPage[wire.Dataset]:
-        """One page of your datasets, newest first, as a list that also says how many there are: see `ListPage`.
+        """Lists one page of your datasets, newest first, and says how many there are: see `ListPage`.
 
         limit: 1 to 1000. cursor: `next_cursor` of the page before. offset: not stable while datasets come and go.
         """
         return self._transport.send(calls.list_datasets(limit, offset, cursor))
 
     def iterate(self) -> Iterator[wire.Dataset]:
-        """Every dataset, newest first, page by page; none is skipped or repeated whatever comes or goes meanwhile."""
+        """Yields every dataset, newest first, page by page; none is skipped or repeated, whatever changes meanwhile."""
         return self._transport.each(lambda cursor: calls.list_datasets(1000, 0, cursor))
 
     def get(self, dataset: str) -> wire.Dataset:
-        """One dataset. Raises NotFoundError."""
+        """Returns one dataset. Raises NotFoundError."""
         return self._transport.send(calls.get_dataset(dataset))
 
     def rename(self, dataset: str, new_name: str) -> wire.Dataset:
-        """The dataset under its new name. Raises NotFoundError, ConflictError."""
+        """Renames the dataset. Raises NotFoundError, ConflictError."""
         return self._transport.send(calls.update_dataset(dataset, new_name, None))
 
     def describe(self, dataset: str, description: str) -> wire.Dataset:
-        """The dataset with its new description. Raises NotFoundError."""
+        """Changes the dataset's description. Raises NotFoundError."""
         return self._transport.send(calls.update_dataset(dataset, None, description))
 
     def delete(self, dataset: str) -> wire.DeletedDataset:
@@ -464,18 +464,18 @@ class Datasets:
         return self._transport.send(calls.name_changes(limit, cursor))
 
     def progress(self, dataset: str) -> wire.Progress:
-        """How many of its images wait, are findable, or failed. Raises NotFoundError."""
+        """Counts how many of its images wait, can be found, or failed. Raises NotFoundError."""
         return self._transport.send(calls.dataset_progress(dataset))
 
     def history(self, dataset: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
-        """Who made, renamed and described the dataset, and when, newest first.
+        """Lists who made, renamed and described the dataset, and when, newest first.
 
         limit: 1 to 1000. cursor: `next_cursor` of the page before. Raises NotFoundError.
         """
         return self._transport.send(calls.history_of_dataset(dataset, limit, cursor))
 
     def retry_failed(self, dataset: str) -> int:
-        """Processes the images that failed once more; how many. Raises NotFoundError, ForbiddenError (below member)."""
+        """Processes the failed images again; returns how many. Raises NotFoundError, ForbiddenError (below member)."""
         return self._transport.send(calls.retry_failed_images(dataset))
 
     def import_vectors(
@@ -690,7 +690,7 @@ class Images:
         offset: int = 0,
         cursor: str | None = None,
     ) -> ListPage[wire.Image]:
-        """One page of a dataset's images, newest first, as a list that also says how many there are: see `ListPage`.
+        """Lists one page of a dataset's images, newest first, and says how many there are: see `ListPage`.
 
         folder_path: exactly this folder. state: "failed" tells what could not be processed; each says why in `reason`.
         limit: 1 to 1000. cursor: `next_cursor` of the page before, with the same filters. offset: not stable while
@@ -700,7 +700,7 @@ class Images:
         return self._transport.send(call)
 
     def which_exist(self, dataset_name: str, places: Sequence[tuple[str, str]]) -> Sequence[wire.KnownImage]:
-        """What there is at these places (folder, filename), archived images too; places without an image are left out.
+        """Looks up the images at these places (folder, filename), also archived ones; leaves out places without one.
 
         At most 1000 places; each answer says by `position` which it is of. Raises NotFoundError (no such dataset).
         """
@@ -720,15 +720,15 @@ class Images:
         )
 
     def get(self, image_id: str) -> wire.Image:
-        """All that is known of one image, the scores of its tags included. Raises NotFoundError."""
+        """Returns everything about one image, including the scores of its tags. Raises NotFoundError."""
         return self._transport.send(calls.get_image(image_id))
 
     def download(self, image_id: str) -> bytes:
-        """The file, exactly as it was uploaded. Raises NotFoundError."""
+        """Returns the file, exactly as it was uploaded. Raises NotFoundError."""
         return self._transport.send(calls.download_image(image_id))
 
     def thumbnail(self, image_id: str) -> bytes:
-        """A small upright JPEG of it, 320 px on its longer side. Raises NotFoundError, BadImage."""
+        """Returns a small upright JPEG of it, 320 px on its longer side. Raises NotFoundError, BadImage."""
         return self._transport.send(calls.thumbnail_of_image(image_id))
 
     def delete(self, image_id: str, *, permanent: bool = False) -> None:
@@ -736,7 +736,7 @@ class Images:
         self._transport.send(calls.delete_image(image_id, permanent))
 
     def history(self, image_id: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Write]:
-        """Who wrote the image, and when, newest first; it goes with the image when that is deleted for good.
+        """Lists who wrote the image, and when, newest first; the history is deleted with the image.
 
         limit: 1 to 1000. cursor: `next_cursor` of the page before. Raises NotFoundError.
         """
@@ -762,25 +762,25 @@ class Keys:
         self._transport = transport
 
     def list(self, *, limit: int = 1000, cursor: str | None = None) -> ListPage[wire.ApiKey]:
-        """Your keys, oldest first, revoked ones included, without their secrets.
+        """Lists your keys, oldest first, including revoked ones, without their secrets.
 
         limit: 1 to 1000. cursor: `next_cursor` of the page before.
         """
         return self._transport.send(calls.list_keys(limit, cursor))
 
     def iterate(self) -> Iterator[wire.ApiKey]:
-        """Every key, oldest first, page by page."""
+        """Yields every key, oldest first, page by page."""
         return self._transport.each(lambda cursor: calls.list_keys(1000, cursor))
 
     def create(self, name: str, *, role: Role = "member", expires_at: datetime | None = None) -> wire.CreatedApiKey:
-        """A new key. Keep its `api_key`: nothing can show it again.
+        """Makes a key. Store its `api_key`: nothing can show it again.
 
         role: at most your own. expires_at: with a time zone; None never ends. Raises ForbiddenError, ValidationError.
         """
         return self._transport.send(calls.create_key(name, role, expires_at))
 
     def revoke(self, key_id: str) -> None:
-        """The key stops working at once.
+        """Revokes the key: it stops working at once.
 
         Raises NotFoundError, ForbiddenError (its role is above yours), ConflictError (it is the key you ask with).
         """
@@ -794,11 +794,11 @@ class Reindex:
         self._transport = transport
 
     def status(self) -> wire.Reindex:
-        """How far it is; without one under way, which encoder the library has."""
+        """Shows how far the reindex is; without one, which encoder the library has."""
         return self._transport.send(calls.reindex_status())
 
     def start(self, encoder: str, *, pace: float = 1.0) -> wire.Reindex:
-        """Begins, goes on at another pace, or tries once more what failed.
+        """Starts a reindex, changes its pace, or tries again what failed.
 
         encoder: a name or a folder on the server, as for `pictograph serve --encoder`. pace: share of the time, above
         0 up to 1, that its workers work. To go back: `start(client.reindex.status().previous.source)`.
@@ -808,13 +808,13 @@ class Reindex:
         return self._transport.send(calls.start_reindex(encoder, pace))
 
     def accept_failures(self) -> wire.Reindex:
-        """Lets it end although the images in `new_failures` are lost to searches by it. Raises ConflictError."""
+        """Finishes it although searches will no longer find the images in `new_failures`. Raises ConflictError."""
         return self._transport.send(calls.accept_reindex_failures())
 
     def cancel(self) -> wire.Reindex:
-        """Ends it; the library stays as it is, and a later start goes on from there. Raises ConflictError."""
+        """Cancels it; the library stays as it is, and a later start goes on from there. Raises ConflictError."""
         return self._transport.send(calls.cancel_reindex())
 
     def forget_previous(self) -> int:
-        """Deletes what encoders that are not in use made of the library; how many. Then there is no way back."""
+        """Deletes what encoders that are not in use have made; returns how many. There is no way back."""
         return self._transport.send(calls.forget_previous_spaces())

@@ -96,7 +96,7 @@ class Datasets:
         self._database = database
 
     async def create(self, organization: OrganizationId, name: str, description: str | None = None) -> Dataset:
-        """A new, empty dataset. Raises ConflictError if the name is taken."""
+        """Makes an empty dataset. Raises ConflictError if the name is taken."""
         values = {
             "id": uuid7(),
             "organization": organization,

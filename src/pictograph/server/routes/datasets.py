@@ -30,7 +30,7 @@ async def list_datasets(
     cursor: Cursor = None,
     archived: Annotated[bool, Query(description="Only archived ones: datasets are never archived, so none.")] = False,
 ) -> Response:
-    """Your datasets, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
+    """Lists your datasets, newest first. Pages by `cursor` neither skip nor repeat, whatever changes meanwhile."""
     if archived:
         nothing = present.pagination(0, None, limit=limit, offset=offset)
         return await answer_of(lambda: DatasetPage(data=[], pagination=nothing))
@@ -43,7 +43,7 @@ async def list_datasets(
 
 @router.post("/", status_code=201)
 async def create_dataset(services: ServicesDep, caller: Member, body: wire.DatasetCreate) -> OneDataset:
-    """A new, empty dataset. 409 if the name is taken."""
+    """Makes an empty dataset. 409 if the name is taken."""
     row = await services.datasets.create(caller.organization_id, body.name, body.description)
     return OneDataset(data=present.dataset(row))
 
@@ -58,7 +58,7 @@ async def get_dataset(
     images_limit: Annotated[int, Query(ge=1, le=10_000, description="Most of them.")] = 100,
     images_offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET)] = 0,
 ) -> Response:
-    """One dataset, by name or UUID. `GET /images/` lists its images page by page."""
+    """Returns one dataset, by name or UUID. `GET /images/` lists its images page by page."""
     shown = present.dataset(await services.datasets.get(caller.organization_id, dataset))
     if not include_images:
         return await answer_of(lambda: OneDataset(data=shown))
@@ -91,7 +91,7 @@ async def delete_dataset(services: ServicesDep, caller: Admin, dataset: str) -> 
 
 @router.get("/{dataset}/progress")
 async def dataset_progress(services: ServicesDep, caller: Viewer, dataset: str) -> wire.Data[wire.Progress]:
-    """How many of its images wait, are findable, or failed."""
+    """Counts how many of its images wait, can be found, or failed."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     counts = await services.datasets.progress(dataset_id)
     replacing = await services.datasets.replacing(dataset_id)
@@ -106,13 +106,13 @@ async def dataset_history(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Cursor = None,
 ) -> wire.Page[wire.Write]:
-    """Who made, renamed and described the dataset, and when, newest first; its images have histories of their own."""
+    """Lists who made, renamed and described the dataset, and when, newest first; images have their own histories."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     return present.history(await services.history.of(dataset_id, limit=limit, cursor=cursor), limit=limit)
 
 
 @router.post("/{dataset}/retry-failed")
 async def retry_failed(services: ServicesDep, caller: Member, dataset: str) -> wire.Data[wire.Retried]:
-    """Processes the images that failed once more: after a new version, or more memory."""
+    """Processes the failed images again, for instance after an upgrade or with more memory."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     return wire.Data(data=wire.Retried(images=await services.intake.retry_failed(dataset_id)))

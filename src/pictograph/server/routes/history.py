@@ -22,5 +22,5 @@ async def installation_history(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Cursor = None,
 ) -> wire.Page[wire.Write]:
-    """Who changed thresholds and the encoder, which all organizations share, and when, newest first."""
+    """Lists who changed thresholds and the encoder, which all organizations share, and when, newest first."""
     return present.history(await services.history.of(INSTALLATION, limit=limit, cursor=cursor), limit=limit)

@@ -137,7 +137,7 @@ async def register_image(
 @router.post("/which-exist", response_model=KnownImages)
 @only_reads
 async def which_exist(services: ServicesDep, caller: Viewer, body: wire.WhichExistRequest) -> Response:
-    """Which of these places of a dataset have an image, archived ones too, and what it is: up to 1000 in one question.
+    """Says which of these places of a dataset have an image, also an archived one, and what it is: up to 1000 places.
 
     In the order of the question; places without an image are left out.
     """
@@ -182,7 +182,7 @@ async def list_images(
     offset: Annotated[int, Query(ge=0, le=MAX_LIST_OFFSET, description="Not stable while images come and go.")] = 0,
     cursor: Cursor = None,
 ) -> Response:
-    """Images of a dataset, newest first. Pages by `cursor` neither skip nor repeat, whatever comes or goes."""
+    """Lists the images of a dataset, newest first. Pages by `cursor` neither skip nor repeat, whatever changes."""
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     if status not in (None, "new") or split is not None or min_confidence_lt is not None:
         nothing = present.pagination(0, None, limit=limit, offset=offset)
@@ -202,7 +202,7 @@ async def list_images(
 
 @router.get("/{image_id:uuid}/metadata")
 async def image_metadata(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> OneImage:
-    """All that is known of one image, the scores of its tags and who gave them included."""
+    """Returns everything about one image, including the scores of its tags and the tagger that gave them."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
     tagging, replacement = await services.images.tagging(image), await services.images.replacement(image.id)
     return shown(request, services, image, tagging, replacement)
@@ -216,14 +216,14 @@ async def image_history(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Cursor = None,
 ) -> wire.Page[wire.Write]:
-    """Who wrote the image, and when, newest first. It goes with the image when that is deleted for good."""
+    """Lists who wrote the image, and when, newest first. The history is deleted with the image."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
     return present.history(await services.history.of(image.id, limit=limit, cursor=cursor), limit=limit)
 
 
 @router.get("/{image_id:uuid}/thumbnail", responses=BYTES, response_class=Response)
 async def image_thumbnail(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
-    """A small upright JPEG of it."""
+    """Returns a small upright JPEG of it."""
     image = require_bytes(await services.images.get(caller.organization_id, ImageId(image_id)))
     if is_known(request, image):
         return not_modified(image)
@@ -241,7 +241,7 @@ async def restore_image(request: Request, services: ServicesDep, caller: Member,
 
 @router.get("/{image_id:uuid}", responses=BYTES, response_class=Response)
 async def image_bytes(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
-    """The file, exactly as it was uploaded."""
+    """Returns the file, exactly as it was uploaded."""
     image = require_bytes(await services.images.get(caller.organization_id, ImageId(image_id)))
     if is_known(request, image):
         return not_modified(image)

@@ -27,7 +27,7 @@ async def list_keys(
         str | None, Query(max_length=MAX_NAMED, description="Your own; published clients send it.")
     ] = None,
 ) -> Response:
-    """Keys of your organization, oldest first, revoked ones included; without their secrets."""
+    """Lists the keys of your organization, oldest first, including revoked ones, without their secrets."""
     await services.keys.require_own(caller.organization_id, organization_id)
     listed = await services.keys.list(caller.organization_id, limit=limit, cursor=cursor)
     pagination = present.pagination(listed.total, listed.next_cursor, limit=limit)
@@ -38,7 +38,7 @@ async def list_keys(
 
 @router.post("/", status_code=201)
 async def create_key(services: ServicesDep, caller: Admin, body: wire.ApiKeyCreate) -> wire.CreatedApiKey:
-    """A new key. Its secret is in this answer and nowhere else."""
+    """Makes a key. Its secret is in this answer and nowhere else."""
     require_role(caller, body.role)
     await services.keys.require_own(caller.organization_id, body.organization_id)
     key, secret = await services.keys.create(
@@ -57,6 +57,6 @@ async def create_key(services: ServicesDep, caller: Admin, body: wire.ApiKeyCrea
 
 @router.delete("/{key_id}")
 async def revoke_key(services: ServicesDep, caller: Admin, key_id: UUID) -> dict[str, str]:
-    """The key stops working at once. 403 for a key above your own, 409 for the one you ask with."""
+    """Revokes the key: it stops working at once. 403 for a key above your own, 409 for the key of this request."""
     await services.keys.revoke(caller, key_id)
     return {"revoked": str(key_id)}

@@ -16,7 +16,7 @@ router = APIRouter(prefix=f"{wire.API_PREFIX}/reindex", tags=["reindex"], route_
 
 @router.get("/")
 async def status(request: Request, services: ServicesDep, caller: Admin) -> wire.Data[wire.Reindex]:
-    """How far it is. Without one under way: which encoder the library has."""
+    """Shows how far the reindex is; without one, which encoder the library has."""
     return await shown(request, services, caller)
 
 
@@ -25,7 +25,7 @@ async def status(request: Request, services: ServicesDep, caller: Admin) -> wire
 async def start(
     request: Request, services: ServicesDep, caller: Operator, body: wire.ReindexStart
 ) -> wire.Data[wire.Reindex]:
-    """Begin, go on at another pace, or try what failed once more. 409 if it is on its way elsewhere."""
+    """Starts a reindex, changes its pace, or tries again what failed. 409 if the library moves to another encoder."""
     require_real_encoder(body.encoder)
     await start_reindex(services.reindex, body.encoder, body.pace)
     return await shown(request, services, caller)
@@ -34,7 +34,7 @@ async def start(
 @router.post("/accept-failures")
 @in_steps
 async def accept_failures(request: Request, services: ServicesDep, caller: Operator) -> wire.Data[wire.Reindex]:
-    """Let it end although some images are lost to searches by it."""
+    """Finishes it although searches will no longer find some images."""
     await services.reindex.accept_failures()
     return await shown(request, services, caller)
 
@@ -42,7 +42,7 @@ async def accept_failures(request: Request, services: ServicesDep, caller: Opera
 @router.delete("/")
 @in_steps
 async def cancel(request: Request, services: ServicesDep, caller: Operator) -> wire.Data[wire.Reindex]:
-    """End it; the library stays as it is, and what was encoded is kept for a later start."""
+    """Cancels it; the library stays as it is, and what was encoded is kept for a later start."""
     await services.reindex.cancel()
     return await shown(request, services, caller)
 
@@ -50,7 +50,7 @@ async def cancel(request: Request, services: ServicesDep, caller: Operator) -> w
 @router.delete("/previous")
 @in_steps
 async def forget_previous(services: ServicesDep, _: Operator) -> wire.Data[wire.ForgottenSpaces]:
-    """Delete what encoders that are not in use made of the library. Then there is no way back to them."""
+    """Deletes what encoders that are not in use have made of the library. There is no way back to them."""
     return wire.Data(data=wire.ForgottenSpaces(spaces=await services.reindex.forget_previous()))
 
 

@@ -16,7 +16,7 @@ router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_cl
 
 @router.get("/similar", response_model=wire.SimilarAnswer)
 async def similar(services: ServicesDep, caller: Viewer, asked: Annotated[SimilarAsked, Query()]) -> Response:
-    """Images that look like a reference image, by falling similarity; the reference itself is left out.
+    """Finds images that look like a reference image, by falling similarity; leaves out the reference itself.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
     """
@@ -37,7 +37,7 @@ async def similar(services: ServicesDep, caller: Viewer, asked: Annotated[Simila
 
 @router.get("/by-text", response_model=wire.TextAnswer)
 async def by_text(services: ServicesDep, caller: Viewer, asked: Annotated[TextAsked, Query()]) -> Response:
-    """Images that show what the words say, by falling similarity. 422 if the encoder has no text side.
+    """Finds images that show what the words say, by falling similarity. 422 if the encoder has no text side.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
     """
@@ -67,7 +67,7 @@ async def explain(
 
 @router.get("/by-tags", response_model=wire.TagAnswer)
 async def by_tags(services: ServicesDep, caller: Viewer, asked: Annotated[ByTagsAsked, Query()]) -> Response:
-    """Images that carry the tags: OR inside a category, AND across categories; newest first.
+    """Finds images that carry the tags: OR inside a category, AND across categories; newest first.
 
     A category given with one empty value (`objects=`) matches nothing, as an empty list does in the SDK.
     """
@@ -88,7 +88,7 @@ async def by_tags(services: ServicesDep, caller: Viewer, asked: Annotated[ByTags
 async def tag_counts(
     services: ServicesDep, caller: Viewer, asked: Annotated[TagCountsAsked, Query()]
 ) -> wire.TagCounts:
-    """Which tags the images carry, and how often; the most frequent first. Archived images are left out.
+    """Counts the tags that images carry, the most frequent first; leaves out archived images.
 
     With tags, only images that carry them are counted: OR inside a category, AND across categories.
     """

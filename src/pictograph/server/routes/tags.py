@@ -22,7 +22,7 @@ Category = Annotated[TagCategory | None, Query(description="Needed if several ca
 
 @router.get("", dependencies=[Depends(reads)], response_model=wire.Taxonomy)
 async def taxonomy(services: ServicesDep) -> Response:
-    """Every label an image can get, with its threshold, and whether the running tagger can judge it."""
+    """Lists every label an image can get, with its threshold, and whether the running tagger can judge it."""
     thresholds, tagger = await services.thresholds.chosen(), await services.retag.tagger()
     return await answer_of(lambda: present.taxonomy(services.taxonomy, thresholds, tagger))
 
@@ -40,7 +40,7 @@ async def preview(
         str | None, Query(max_length=MAX_NAMED, description="Name or UUID; absent: the whole organization.")
     ] = None,
 ) -> wire.ThresholdPreview:
-    """What another threshold would change, in your organization's images; nothing is changed."""
+    """Shows what another threshold would change in your organization's images; changes nothing."""
     found = await services.thresholds.preview(
         caller.organization_id, label, threshold, category=category, dataset=dataset_name
     )
@@ -49,7 +49,7 @@ async def preview(
 
 @router.post("/apply")
 async def apply(services: ServicesDep, caller: Operator, body: wire.ThresholdBody) -> wire.ThresholdChange:
-    """Sets a label's threshold and changes the tags that hang on it, for the whole installation, all or nothing."""
+    """Sets a label's threshold and changes the tags that depend on it, for the whole installation, all or nothing."""
     applied = await services.thresholds.apply(
         caller.organization_id, body.label, body.threshold, category=body.category
     )
@@ -70,7 +70,7 @@ async def update(
     limit: Annotated[int, Query(ge=1, le=20_000, description="Most contents to tag again by this call.")] = 2000,
     cursor: Cursor = None,
 ) -> wire.TagUpdate:
-    """Brings tags that another version gave to the running one, from what is kept. Call it until there is no cursor.
+    """Updates tags that another version gave, from what is stored. Call it until there is no cursor.
 
     409 if the library's encoder brings no tagger.
     """
