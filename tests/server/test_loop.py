@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import httpx
 import numpy as np
 import psycopg
+import pyarrow as pa
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg.types.json import Jsonb
@@ -32,10 +33,12 @@ from pictograph.spaces.registry import Spaces
 from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES, DatasetId, Tags
 from pictograph.wire import API_PREFIX
+from pictograph.wire.vectors import ARROW_STREAM, MAX_ROWS
 from support.databases import fresh_database
 from support.loops import watched_loop
 from support.pictures import picture_bytes
 from support.services import Service, running_service
+from support.vectors import ENCODER, stream_of
 
 OTHER = EncoderSpec(name="other", revision="1", dimension=DIMENSION, input_px=224, has_text=False)
 IMAGES = 20_500
@@ -190,6 +193,43 @@ def test_no_ingest_and_no_upload_holds_the_loop(watched: Service, library: Libra
             library.ask("/search/by-tags", scenes="outdoor")
 
     assert_nothing_holds(watched, ingest)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_no_import_and_no_export_of_vectors_holds_the_loop(watched: Service, library: Library) -> None:
+    """As many rows as one request may have: new ones, known ones, and ones that replace those."""
+    random = np.random.default_rng(3)
+    made = random.standard_normal((MAX_ROWS, DIMENSION), dtype=np.float32)
+    made = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float16)
+    tags = made_up_tags(MAX_ROWS, random)
+
+    def rows(turn: int) -> bytes:
+        columns: dict[str, Any] = {
+            "filename": [f"{number}.jpg" for number in range(MAX_ROWS)],
+            "folder_path": [f"/{number % 50}" for number in range(MAX_ROWS)],
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(np.roll(made, turn, axis=0).ravel()), DIMENSION),
+            "id": [str(uuid4()) for _ in range(MAX_ROWS)],
+        } | {category: [list(dict.fromkeys(one[category])) for one in tags] for category in TAG_CATEGORIES}
+        return stream_of(pa.table(columns))
+
+    bodies = [rows(0), rows(1)]
+
+    def come_and_go() -> None:
+        dataset = library.client.datasets.create(uuid4().hex)
+        url = f"{watched.address}{API_PREFIX}/datasets/{dataset.id}/vectors"
+        headers = {"X-API-Key": library.key, "Content-Type": ARROW_STREAM, "Idempotency-Key": uuid4().hex}
+        seen = []
+        for body, replace in ((bodies[0], False), (bodies[0], False), (bodies[1], True)):
+            asked = {"encoder": ENCODER, "replace": str(replace).lower()}
+            headers["Idempotency-Key"] = uuid4().hex
+            answer = httpx.post(url, content=body, params=asked, headers=headers, timeout=120)
+            assert answer.status_code == 200, answer.text[:500]
+            seen.append([answer.json()["data"][name] for name in ("imported", "skipped", "replaced")])
+        assert seen == [[MAX_ROWS, 0, 0], [0, MAX_ROWS, 0], [0, 0, MAX_ROWS]]
+        assert len(library.ask(f"/datasets/{dataset.id}/vectors").content) > 10_000_000
+
+    assert_nothing_holds(watched, come_and_go)
 
 
 def test_a_header_without_end_does_not_hold_the_loop(watched: Service) -> None:

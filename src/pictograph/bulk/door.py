@@ -8,7 +8,7 @@ and the image has no bytes that would be lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -44,7 +44,10 @@ CROSS JOIN LATERAL (
 ) i
 ORDER BY asked.position"""
 NOW_US: Final = "SELECT (extract(epoch FROM now()) * 1000000)::bigint"
-IDS_IN_USE: Final = "SELECT id FROM image WHERE id = ANY(%s)"
+IDS_IN_USE: Final = """
+SELECT image.id FROM json_array_elements_text(%s) AS wanted (id) CROSS JOIN LATERAL (
+    SELECT id FROM image WHERE image.id = wanted.id::uuid LIMIT 1) image"""
+LOCKED_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class VectorDoor:
             folder_ids = await make_folders(connection, dataset, rows.folder_paths)
             verdicts = await decide(connection, folder_ids.tolist(), rows, marks, replace=replace)
             ids = await ids_for(connection, rows, verdicts)
-            settle_repeats(verdicts, ids, marks)
+            await asyncio.to_thread(settle_repeats, verdicts, ids, marks)
             images = BulkImages(
                 ids=ids,
                 folder_ids=folder_ids,
@@ -145,35 +148,70 @@ class VectorDoor:
                 content_types=rows.content_types,
             )
             if verdicts.new:
-                await bulk_load(connection, space.id, dataset, images.rows(np.array(verdicts.new, np.intp)))
+                new = await asyncio.to_thread(images.rows, np.array(verdicts.new, np.intp))
+                await bulk_load(connection, space.id, dataset, new)
             changed = np.array(sorted(verdicts.changed), np.intp)
-            await replace_vectors(connection, space.id, images.rows(changed))
+            await replace_vectors(connection, space.id, await asyncio.to_thread(images.rows, changed))
             return verdicts
 
         return await self._database.write(step) if len(rows) else Verdicts()
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the rows are to go, each place once."""
+
+    asked: list[int]
+    """The first row of each place."""
+    repeats: list[tuple[int, int]]
+    """The other rows, and the first of their place."""
+    values: dict[str, Json]
+    """For TAKEN."""
+
+    @classmethod
+    def of(cls, folders: Sequence[int], filenames: Sequence[str]) -> Places:
+        """folders: the folder of each row."""
+        first: dict[tuple[int, str], int] = {}
+        repeats = []
+        for row, place in enumerate(zip(folders, filenames, strict=True)):
+            before = first.setdefault(place, row)
+            if before != row:
+                repeats.append((row, before))
+        asked = list(first.values())
+        values = {
+            "folders": Json([folders[row] for row in asked]),
+            "filenames": Json([filenames[row] for row in asked]),
+        }
+        return cls(asked, repeats, values)
 
 
 async def decide(
     connection: Connection, folders: Sequence[int], rows: Rows, marks: Bytes, *, replace: bool
 ) -> Verdicts:
     """What is to be done with each row. Images that are to be changed are locked, and were looked at behind that."""
-    first: dict[tuple[int, str], int] = {}
-    places = list(zip(folders, rows.filenames, strict=True))
-    for row, place in enumerate(places):
-        first.setdefault(place, row)
-    asked = list(first.values())
-    values = {
-        "folders": Json([folders[row] for row in asked]),
-        "filenames": Json([rows.filenames[row] for row in asked]),
-    }
-    verdicts = judged(asked, await fetch_all(connection, Taken, TAKEN, values), marks, replace=replace)
+    places = await asyncio.to_thread(Places.of, folders, rows.filenames)
+
+    async def look() -> Verdicts:
+        taken = await fetch_all(connection, Taken, TAKEN, places.values)
+        return await asyncio.to_thread(judged, places.asked, taken, marks, replace=replace)
+
+    verdicts = await look()
     if verdicts.changed:
-        locked = set(await lock_images(connection, list(verdicts.changed.values())))
-        verdicts = judged(asked, await fetch_all(connection, Taken, TAKEN, values), marks, replace=replace)
+        locked = await lock_in_parts(connection, list(verdicts.changed.values()))
+        verdicts = await look()
         if not locked >= set(verdicts.changed.values()):
             raise WriteConflict("Another request changed these images at this moment.")
-    verdicts.repeats = [(row, first[place]) for row, place in enumerate(places) if first[place] != row]
+    verdicts.repeats = places.repeats
     return verdicts
+
+
+async def lock_in_parts(connection: Connection, images: Sequence[ImageId]) -> set[ImageId]:
+    """Those of the images that are there, locked by id as store/locks.py has it, and the event loop goes on."""
+    ordered = await asyncio.to_thread(sorted, images, key=lambda image: image.bytes)
+    locked = set[ImageId]()
+    for start in range(0, len(ordered), LOCKED_AT_ONCE):
+        locked.update(await lock_images(connection, ordered[start : start + LOCKED_AT_ONCE]))
+    return locked
 
 
 def judged(asked: Sequence[int], taken: Sequence[Taken], marks: Bytes, *, replace: bool) -> Verdicts:
@@ -205,10 +243,16 @@ def archived(image: Taken) -> str:
 
 async def ids_for(connection: Connection, rows: Rows, verdicts: Verdicts) -> Bytes:
     """uint8 (N, 16): of images that stay, their own; of new ones that of the row if nobody has it, else a new one."""
-    ids = new_ids(len(rows)).copy()
     wanted = {row: one for row in verdicts.new if (one := rows.ids[row]) is not None}
-    used = set(await fetch_column(connection, IDS_IN_USE, [list(wanted.values())])) if wanted else set()
-    given = dict[int, UUID](verdicts.images)
+    asked = await asyncio.to_thread(lambda: Json([str(one) for one in wanted.values()]))
+    used = set(await fetch_column(connection, IDS_IN_USE, [asked])) if wanted else set[UUID]()
+    return await asyncio.to_thread(chosen_ids, len(rows), verdicts.images, wanted, used)
+
+
+def chosen_ids(count: int, kept: Mapping[int, UUID], wanted: Mapping[int, UUID], used: set[UUID]) -> Bytes:
+    """kept: of images that are there, by row. wanted: of new ones. used: which of these some image has."""
+    ids = new_ids(count).copy()
+    given = dict(kept)
     for row, one in wanted.items():
         if one not in used:
             given[row] = one

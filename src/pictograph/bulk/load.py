@@ -6,6 +6,7 @@ await bulk_load(connection, space, dataset, BulkImages(new_ids(len(paths)), fold
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -64,6 +65,9 @@ FROM unnest(%(images)s::uuid[], %(sha256s)s::bytea[], %(content_types)s::text[],
             %(heights)s::integer[], %(sizes)s::bigint[]) AS new (id, sha256, content_type, width, height, file_size)
 WHERE image.id = new.id"""
 
+REPLACED_AT_ONCE: Final = 500
+"""Rows whose values go in one statement: few enough that the event loop goes on."""
+
 
 async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, images: BulkImages) -> None:
     """Stores new images in ONE transaction: they are found as uploaded ones are, or none of them is there.
@@ -72,7 +76,7 @@ async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, 
     has. `space` must be the active one; a reindex that runs sees these images as lacking.
     Raises WriteConflict (a place or an id was taken at this moment), NotFoundError (dataset or folder), SpaceMismatch.
     """
-    images = images.rows(np.argsort(images.folder_ids, kind="stable"))
+    images = await asyncio.to_thread(images.rows, np.argsort(images.folder_ids, kind="stable"))
     async with our_errors(), connection.transaction():
         await connection.execute(KEEP_PLANS)
         await connection.execute(CAME_AS, ["imported"])
@@ -84,8 +88,10 @@ async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, 
         is_new = await save_vectors(connection, space, digests, held, images)
         await place_new(connection, space, dataset, images.rows(np.flatnonzero(is_new)))
         if not is_new.all():
-            others = [UUID(bytes=row.tobytes()) for row in images.ids[~is_new]]
-            await connection.execute(PLACE_KNOWN, {"space": space, "images": others})
+            others = images.rows(np.flatnonzero(~is_new))
+            for start in range(0, len(others.ids), REPLACED_AT_ONCE):
+                part = others.rows(slice(start, start + REPLACED_AT_ONCE))
+                await connection.execute(PLACE_KNOWN, {"space": space, "images": ids_of(part)})
         await connection.execute(CAME_AS, [""])
 
 
@@ -93,23 +99,37 @@ async def replace_vectors(connection: Connection, space: SpaceId, images: BulkIm
     """Gives these images, which the caller has locked, other vectors, tags and facts; archived ones are found again."""
     if not len(images.ids):
         return
-    ids = [ImageId(UUID(bytes=row.tobytes())) for row in images.ids]
+    parts = [
+        images.rows(slice(start, start + REPLACED_AT_ONCE)) for start in range(0, len(images.ids), REPLACED_AT_ONCE)
+    ]
     async with our_errors(), connection.transaction():
         digests, held = await name_blobs(connection, images)
-        await connection.execute(FORGET_OLD, {"images": ids})
-        await connection.execute(
-            TAKE,
-            {
-                "images": ids,
-                "sha256s": list(digests),
-                "content_types": kinds_of(images),
-                "widths": images.widths_px.tolist(),
-                "heights": images.heights_px.tolist(),
-                "sizes": images.sizes_bytes.tolist(),
-            },
-        )
+        for part in parts:
+            await take_rows(connection, part)
         await save_vectors(connection, space, digests, held, images)
-        await connection.execute(PLACE_KNOWN, {"space": space, "images": ids})
+        for part in parts:
+            await connection.execute(PLACE_KNOWN, {"space": space, "images": ids_of(part)})
+
+
+async def take_rows(connection: Connection, images: BulkImages) -> None:
+    """Gives the images their new facts; what hung on the old ones goes."""
+    ids = ids_of(images)
+    await connection.execute(FORGET_OLD, {"images": ids})
+    await connection.execute(
+        TAKE,
+        {
+            "images": ids,
+            "sha256s": [row.tobytes() for row in images.sha256s],
+            "content_types": kinds_of(images),
+            "widths": images.widths_px.tolist(),
+            "heights": images.heights_px.tolist(),
+            "sizes": images.sizes_bytes.tolist(),
+        },
+    )
+
+
+def ids_of(images: BulkImages) -> list[ImageId]:
+    return [ImageId(UUID(bytes=row.tobytes())) for row in images.ids]
 
 
 def kinds_of(images: BulkImages) -> list[str]:

@@ -19,6 +19,7 @@ from pictograph.types import TAG_CATEGORIES
 from pictograph.wire.vectors import (
     FINGERPRINT,
     LEFT_OUT,
+    MAX_ROWS,
     NEXT_CURSOR,
     NUMBER_COLUMNS,
     TOTAL,
@@ -29,7 +30,7 @@ from pictograph_search import install_command
 
 VectorSource: TypeAlias = "str | PathLike[str] | Any"
 """A Parquet or Arrow file, or a pyarrow Table, RecordBatch or RecordBatchReader."""
-ROWS_AT_ONCE: Final = 5_000
+ROWS_AT_ONCE: Final = MAX_ROWS
 BYTES_AT_ONCE: Final = 16 * 1024 * 1024
 """Of vectors, in one request: few enough for memory, enough that a request costs little."""
 SPELLINGS: Final[dict[str, tuple[str, ...]]] = {

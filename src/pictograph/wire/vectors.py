@@ -33,7 +33,7 @@ VECTOR_COLUMNS: Final = (
     "created_at",
 )
 """In the order in which an export has them; an import needs `filename` and `vector`."""
-MAX_ROWS: Final = 10_000
+MAX_ROWS: Final = 5_000
 """Rows of one request."""
 MAX_EXPORTED: Final = 5_000
 """Rows of one page of an export."""
