@@ -11,7 +11,6 @@ asked for is checked.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import multiprocessing
 import os
 import re
@@ -27,26 +26,23 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode, urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import numpy as np
+import numpy.typing as npt
+import psycopg
+import pyarrow as pa
 import uvloop
 
 from benchmarks.common import median, percentiles_ms, report
-from pictograph.bulk.images import BulkImages, Halves, new_ids, tag_documents
-from pictograph.bulk.load import bulk_load, make_folders
 from pictograph.client import Client
 from pictograph.client.config import ClientConfig, resolve_config
-from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
 from pictograph.errors import PictographError
 from pictograph.search.query import SimilarQuery, TagQuery
-from pictograph.services import open_blobs, open_services, running_database
+from pictograph.services import open_services, running_database
 from pictograph.settings import Settings
-from pictograph.spaces.registry import Spaces
-from pictograph.store.datasets import Datasets
-from pictograph.store.keys import Keys
 from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import DIMENSION, TAG_CATEGORIES, ImageId, OrganizationId, Tags
 from pictograph.wire import API_PREFIX
@@ -110,7 +106,7 @@ class Measured:
         return percentiles_ms(self.seconds) | cpu
 
 
-def random_vectors(count: int) -> Halves:
+def random_vectors(count: int) -> npt.NDArray[np.float16]:
     """float16 (count, 1152), of length 1, in clusters."""
     random = np.random.default_rng(count)
     vectors = random.standard_normal((20, DIMENSION))[random.integers(0, 20, count)]
@@ -135,42 +131,31 @@ def random_tags(count: int) -> list[Tags]:
     return made
 
 
-def images_of(count: int, folder_id: int) -> BulkImages:
-    names = [f"IMG_{number:06}.jpg" for number in range(count)]
-    digests = b"".join(hashlib.sha256(f"{count}/{name}".encode()).digest() for name in names)
-    return BulkImages(
-        ids=new_ids(count),
-        folder_ids=np.full(count, folder_id),
-        filenames=names,
-        sha256s=np.frombuffer(digests, np.uint8).reshape(count, 32),
-        sizes_bytes=np.full(count, 200_000),
-        widths_px=np.full(count, 1024),
-        heights_px=np.full(count, 768),
-        vectors=random_vectors(count),
-        tags=tag_documents(random_tags(count)),
-    )
+def rows_of(count: int) -> Any:
+    """A pyarrow Table with ids of ours, as `import_vectors` takes it."""
+    tags = random_tags(count)
+    columns: dict[str, Any] = {
+        "id": [str(uuid4()) for _ in range(count)],
+        "folder_path": ["/2026/holidays"] * count,
+        "filename": [f"IMG_{number:06}.jpg" for number in range(count)],
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(random_vectors(count).ravel()), DIMENSION),
+    } | {category: [one[category] for one in tags] for category in TAG_CATEGORIES}
+    return pa.table(columns)
 
 
-async def make_library(settings: Settings, conninfo: str) -> Library:
-    """One dataset of each size, and the questions to ask."""
-    database = Database(conninfo, max_connections=2)
-    await database.open()
-    await open_blobs(settings, database)  # before there are images whose files nobody has
-    space = (await Spaces(database).open(SPEC, SPEC.name)).id
-    organization = await Keys(database).ensure_organization()
+def make_library(settings: Settings, conninfo: str) -> Library:
+    """One dataset of each size, imported through the service, and the questions to ask."""
     questions = []
-    for size in SIZES:
-        name = f"images-{size}"
-        dataset = (await Datasets(database).create(organization, name)).id
-        async with database.connection() as connection:
-            (folder,) = await make_folders(connection, dataset, ["/2026/holidays"])
-            images = images_of(size, int(folder))
-            await bulk_load(connection, space, dataset, images)
-            await connection.execute("ANALYZE")
-        references = [str(UUID(bytes=row.tobytes())) for row in images.ids[:: size // 100]]
-        questions.append(Question(f"by_similarity in {size}", name, references))
+    with Client(timeout=60) as client:
+        for size in SIZES:
+            name, rows = f"images-{size}", rows_of(size)
+            client.datasets.import_vectors(name, rows, encoder=client.ready().fingerprint)
+            references = rows["id"].to_pylist()[:: size // 100]
+            questions.append(Question(f"by_similarity in {size}", name, references))
+        organization = OrganizationId(UUID(client.datasets.get(name).organization_id))
     questions.append(Question(f"by_tag in {SIZES[0]}", f"images-{SIZES[0]}"))
-    await database.close()
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("ANALYZE")
     return Library(settings, conninfo, organization, questions)
 
 
@@ -363,15 +348,14 @@ def main() -> None:
         folder = Path(name)
         os.environ["PICTOGRAPH_HOME"] = str(folder / "home")
         settings = Settings.load({"data_dir": folder / "data", "encoder": SPEC.name, "workers": 0}, {})
-        with running_database(settings) as conninfo:
-            library = asyncio.run(make_library(settings, conninfo))
-            with served(settings, conninfo) as service:
-                for question in library.questions:
-                    report(f"latency of {question.name}", limit=LIMIT, **in_turns(library, question, service))
-                busy = library.questions[0]
-                for face in ("engine", "http", "sdk"):
-                    rows = {n: many_clients(face, n, library, busy, service) for n in CLIENTS}
-                    report(f"clients that ask {busy.name}, each a process", face=face, clients=rows)
+        with running_database(settings) as conninfo, served(settings, conninfo) as service:
+            library = make_library(settings, conninfo)
+            for question in library.questions:
+                report(f"latency of {question.name}", limit=LIMIT, **in_turns(library, question, service))
+            busy = library.questions[0]
+            for face in ("engine", "http", "sdk"):
+                rows = {n: many_clients(face, n, library, busy, service) for n in CLIENTS}
+                report(f"clients that ask {busy.name}, each a process", face=face, clients=rows)
 
 
 if __name__ == "__main__":

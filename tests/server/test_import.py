@@ -346,3 +346,17 @@ def test_the_command_exports(
     assert pa.ipc.open_file(str(tmp_path / "v")).read_all().num_rows == 12
     assert "12 images are in" in command("export", "street", tmp_path / "v.parquet")[1]
     assert command("import", tmp_path / "v", tmp_path / "v.parquet", "--dataset", "copy")[0] == 0
+
+
+def test_an_upload_of_a_directory_names_images_without_bytes_and_gives_them_theirs_if_asked(
+    client: Client, tmp_path: Path
+) -> None:
+    client.datasets.import_vectors("street", vector_table([1.0], filename=["a.jpg"]))
+    (tmp_path / "a.jpg").write_bytes(picture_bytes(1))
+    report = client.images.upload_from_directory("street", tmp_path)
+    assert ["no bytes" in one.reason for one in report.different] == [True]
+    replaced = client.images.upload_from_directory("street", tmp_path, replace=True)
+    client.datasets.wait_until_processed("street", timeout=60)
+    assert len(replaced.replaced) == 1
+    assert [image.has_bytes for image in client.images.list("street")] == [True]
+    assert client.images.upload_from_directory("street", tmp_path).skipped == [tmp_path / "a.jpg"]
