@@ -223,7 +223,7 @@ class Processor:
         async with self._database.connection() as connection:
             known = await known_encodings(connection, self._model.space, [job.sha256 for job in claim.jobs])
             new = [job for job in claim.jobs if job.sha256 not in known]
-            sizes = await picture_sizes(connection, [job.image_id for job in new])
+            sizes = await picture_sizes(connection, {job.image_id: job.sha256 for job in new})
         outcomes = dict(zip((job.sha256 for job in new), await self._encode(new, sizes), strict=True))
         encodings = [outcome for outcome in outcomes.values() if isinstance(outcome, Encoding)]
         failures = [(job, error) for job in new if isinstance(error := outcomes[job.sha256], BaseException)]

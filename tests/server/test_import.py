@@ -352,7 +352,7 @@ def test_an_upload_of_a_directory_names_images_without_bytes_and_gives_them_thei
     client: Client, tmp_path: Path
 ) -> None:
     client.datasets.import_vectors("street", vector_table([1.0], filename=["a.jpg"]))
-    (tmp_path / "a.jpg").write_bytes(picture_bytes(1))
+    (tmp_path / "a.jpg").write_bytes(picture_bytes(4712))
     report = client.images.upload_from_directory("street", tmp_path)
     assert ["no bytes" in one.reason for one in report.different] == [True]
     replaced = client.images.upload_from_directory("street", tmp_path, replace=True)

@@ -14,7 +14,7 @@ from support.pictures import picture_bytes
 from support.raw import Raw
 from support.vectors import sent, stream_of, vector_table
 
-PICTURE = picture_bytes()
+PICTURE = picture_bytes(4711)
 PATH = "/datasets/street/vectors"
 CAR = {"objects": [["car"], [], ["car", "person"]], "scenes": [["street"], None, []]}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -54,9 +54,14 @@ COUNT_NAMED: Final = "SELECT count(*) FROM ({matching}) named"
 FOLDER: Final = "SELECT id FROM folder WHERE dataset_id = %s AND path = %s"
 MAKE_FOLDERS: Final = """
 INSERT INTO folder (dataset_id, path) SELECT %s, unnest(%s::text[]) ON CONFLICT (dataset_id, path) DO NOTHING"""
+# Of the bytes that are asked for: an image's own, or those that wait to replace them.
 SIZES: Final = """
-SELECT id, content_type, file_size AS size_bytes, width::bigint * height AS pixels, has_bytes
-FROM image JOIN blob USING (sha256) WHERE id = ANY(%s)"""
+SELECT image.id, coalesce(r.content_type, image.content_type) AS content_type,
+       coalesce(r.file_size, image.file_size) AS size_bytes,
+       coalesce(r.width::bigint * r.height, image.width::bigint * image.height) AS pixels, blob.has_bytes
+FROM unnest(%s::uuid[], %b::bytea[]) AS wanted (id, sha256)
+JOIN image ON image.id = wanted.id JOIN blob ON blob.sha256 = wanted.sha256
+LEFT JOIN replacement r ON r.image_id = image.id AND r.sha256 = wanted.sha256"""
 KNOWN_BLOBS: Final = "SELECT sha256 FROM blob WHERE sha256 = ANY(%b)"
 INSERT: Final = """
 INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, image_auto_tags)
@@ -374,9 +379,12 @@ async def fetch_image(connection: Connection, organization: OrganizationId, imag
     return found
 
 
-async def picture_sizes(connection: Connection, images: Sequence[ImageId]) -> dict[ImageId, PictureSize]:
-    """What the rows say of how large these pictures are; those that are gone are left out."""
-    found = await fetch_all(connection, PictureSize, SIZES, [list(images)])
+async def picture_sizes(connection: Connection, wanted: Mapping[ImageId, Sha256]) -> dict[ImageId, PictureSize]:
+    """What the rows say of how large these pictures are; those that are gone are left out.
+
+    wanted: which bytes of each image, its own or those that are to replace them.
+    """
+    found = await fetch_all(connection, PictureSize, SIZES, [list(wanted), list(wanted.values())])
     return {size.id: size for size in found}
 
 
