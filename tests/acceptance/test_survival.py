@@ -307,8 +307,14 @@ def kill_the_database(place: Place) -> None:
 
 
 def kill_all(place: Place) -> None:
+    """Two processes answer from then on."""
     place.kill_everything()
-    place.serve_until_ready(**SHORT_LEASE)
+    place.serve_until_ready("--http-workers", "2", **SHORT_LEASE)
+
+
+def kill_a_serving_process(place: Place) -> None:
+    """The service stays, and starts it again; the other goes on."""
+    send(place.serving()[0], signal.SIGKILL)
 
 
 @pytest.mark.timeout(600)
@@ -323,7 +329,7 @@ def test_killed_at_any_moment_it_answers_truly_again(place: Place) -> None:
         connection.execute("ANALYZE")
         images = [str(row[0]) for row in connection.execute("SELECT id FROM image")]
     turmoil = Turmoil(place, chance, images)
-    for kill in (kill_the_service, kill_the_database, kill_all):
+    for kill in (kill_the_service, kill_the_database, kill_all, kill_a_serving_process):
         with turmoil.running():
             time.sleep(chance.uniform(0.5, 2.5))
             kill(place)
