@@ -12,13 +12,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from pictograph.bulk.door import VectorDoor
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import ConflictError, NotFoundError
 from pictograph.index.writer import Encoding, fail_images, finish_images, lock_waiting, save_encodings
 from pictograph.jobs.queue import Queue
 from pictograph.pipeline import Intake
-from pictograph.spaces.registry import lock_rules
+from pictograph.spaces.registry import Spaces, lock_rules
 from pictograph.spaces.reindex import Reindex
 from pictograph.store.blobs import BlobStore
 from pictograph.store.datasets import Dataset, Datasets
@@ -30,6 +31,7 @@ from pictograph.types import ImageId, Sha256, SpaceId
 from pictograph.upload.limits import PictureLimits
 from support.pictures import picture_bytes
 from support.planting import Garden, direction
+from support.vectors import ENCODER, stream_of, vector_table
 
 ROUNDS = 6
 IMAGES = 40
@@ -93,6 +95,20 @@ async def test_a_dataset_is_deleted_under_workers_and_everybody_else_who_writes_
         place = Place(dataset.id, "/replaced", f"{chance.randrange(5)}.jpg")
         await intake.receive(garden.organization, place, picture_bytes(chance.randrange(20)), replace=True)
 
+    door = VectorDoor(database, Spaces(database), lambda _category, _label: True)
+
+    async def bring(dataset: Dataset) -> None:
+        """Some of few places, in any order: new ones, known ones, others than there are."""
+        numbers = chance.sample(range(30), 12)
+        cosines = [chance.choice([1.0, 0.9, 0.8, 0.7]) for _ in numbers]
+        table = vector_table(
+            cosines,
+            filename=[f"{number}.jpg" for number in numbers],
+            folder_path=[f"/brought/{number % 4}" for number in numbers],
+        )
+        space, rows = await door.read(stream_of(table), ENCODER)
+        await door.store(garden.organization, dataset.id, space, rows, replace=chance.random() < 0.5)
+
     for round_ in range(ROUNDS):
         doomed, kept = await garden.dataset(f"doomed {round_}"), await garden.dataset(f"kept {round_}")
         images: list[ImageId] = []
@@ -121,6 +137,8 @@ async def test_a_dataset_is_deleted_under_workers_and_everybody_else_who_writes_
             lambda images=images: intake.delete(chance.choice(images)),  # type: ignore[misc]
             lambda doomed=doomed: replace_one(doomed),  # type: ignore[misc]
             lambda kept=kept: replace_one(kept),  # type: ignore[misc]
+            *(lambda doomed=doomed: bring(doomed) for _ in range(2)),  # type: ignore[misc]
+            *(lambda kept=kept: bring(kept) for _ in range(3)),  # type: ignore[misc]
             lambda doomed=doomed: intake.retry_failed(doomed.id),  # type: ignore[misc]
             lambda kept=kept: intake.retry_failed(kept.id),  # type: ignore[misc]
             reindex.advance,

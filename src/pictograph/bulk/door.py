@@ -19,7 +19,7 @@ from psycopg.types.json import Json
 from pictograph.bulk.addresses import addresses
 from pictograph.bulk.arrow import NOT_SAID, Rows, read_rows
 from pictograph.bulk.images import BulkImages, Bytes, Integers, new_ids
-from pictograph.bulk.load import bulk_load, make_folders, replace_vectors
+from pictograph.bulk.load import bulk_load, make_folders, name_blobs, replace_vectors
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_value
 from pictograph.errors import NotFoundError, ValidationError, WriteConflict, wrong_value
@@ -147,14 +147,26 @@ class VectorDoor:
                 tags=rows.tags,
                 content_types=rows.content_types,
             )
-            if verdicts.new:
-                new = await asyncio.to_thread(images.rows, np.array(verdicts.new, np.intp))
-                await bulk_load(connection, space.id, dataset, new)
-            changed = np.array(sorted(verdicts.changed), np.intp)
-            await replace_vectors(connection, space.id, await asyncio.to_thread(images.rows, changed))
+            await write(connection, space, dataset, images, verdicts)
             return verdicts
 
         return await self._database.write(step) if len(rows) else Verdicts()
+
+
+async def write(
+    connection: Connection, space: Space, dataset: DatasetId, images: BulkImages, verdicts: Verdicts
+) -> None:
+    """Stores the new images and changes those that are to be changed."""
+
+    async def chosen(rows: Sequence[int]) -> BulkImages:
+        return await asyncio.to_thread(images.rows, np.array(rows, np.intp))
+
+    new, changed = sorted(verdicts.new), sorted(verdicts.changed)
+    if new or changed:
+        held = await name_blobs(connection, await chosen(sorted([*new, *changed])))
+        if new:
+            await bulk_load(connection, space.id, dataset, await chosen(new), held)
+        await replace_vectors(connection, space.id, await chosen(changed), held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,23 +69,30 @@ REPLACED_AT_ONCE: Final = 500
 """Rows whose values go in one statement: few enough that the event loop goes on."""
 
 
-async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, images: BulkImages) -> None:
+async def bulk_load(
+    connection: Connection,
+    space: SpaceId,
+    dataset: DatasetId,
+    images: BulkImages,
+    held: Collection[Sha256] | None = None,
+) -> None:
     """Stores new images in ONE transaction: they are found as uploaded ones are, or none of them is there.
 
     Written by folder, so that a scope is read together. What the space knows already keeps the vector and the tags it
-    has. `space` must be the active one; a reindex that runs sees these images as lacking.
+    has. `space` must be the active one; a reindex that runs sees these images as lacking. held: what `name_blobs` gave
+    for these and all other images of the transaction; None calls it here.
     Raises WriteConflict (a place or an id was taken at this moment), NotFoundError (dataset or folder), SpaceMismatch.
     """
-    images = await asyncio.to_thread(images.rows, np.argsort(images.folder_ids, kind="stable"))
+    images = await asyncio.to_thread(in_order, images)
     async with our_errors(), connection.transaction():
         await connection.execute(KEEP_PLANS)
         await connection.execute(CAME_AS, ["imported"])
         if not (await lock_rules(connection, space)).active:
             raise SpaceMismatch(f"Space {space} is not the active one, and images are loaded into that one only.")
         await require_folders(connection, dataset, images.folder_ids)
-        digests, held = await name_blobs(connection, images)
+        held = await name_blobs(connection, images) if held is None else held
         await copy_rows(connection, "image", len(images.ids), lambda part: image_columns(dataset, images.rows(part)))
-        is_new = await save_vectors(connection, space, digests, held, images)
+        is_new = await save_vectors(connection, space, held, images)
         await place_new(connection, space, dataset, images.rows(np.flatnonzero(is_new)))
         if not is_new.all():
             others = images.rows(np.flatnonzero(~is_new))
@@ -95,18 +102,27 @@ async def bulk_load(connection: Connection, space: SpaceId, dataset: DatasetId, 
         await connection.execute(CAME_AS, [""])
 
 
-async def replace_vectors(connection: Connection, space: SpaceId, images: BulkImages) -> None:
-    """Gives these images, which the caller has locked, other vectors, tags and facts; archived ones are found again."""
+def in_order(images: BulkImages) -> BulkImages:
+    """By folder, so that a scope is read together, and by name: two that load the same never wait in a circle."""
+    folders = images.folder_ids.tolist()
+    order = sorted(range(len(folders)), key=lambda row: (folders[row], images.filenames[row]))
+    return images.rows(np.array(order, np.intp))
+
+
+async def replace_vectors(connection: Connection, space: SpaceId, images: BulkImages, held: Collection[Sha256]) -> None:
+    """Gives these images, which the caller has locked, other vectors, tags and facts; archived ones are found again.
+
+    held: what `name_blobs` gave.
+    """
     if not len(images.ids):
         return
     parts = [
         images.rows(slice(start, start + REPLACED_AT_ONCE)) for start in range(0, len(images.ids), REPLACED_AT_ONCE)
     ]
     async with our_errors(), connection.transaction():
-        digests, held = await name_blobs(connection, images)
         for part in parts:
             await take_rows(connection, part)
-        await save_vectors(connection, space, digests, held, images)
+        await save_vectors(connection, space, held, images)
         for part in parts:
             await connection.execute(PLACE_KNOWN, {"space": space, "images": ids_of(part)})
 
@@ -137,24 +153,37 @@ def kinds_of(images: BulkImages) -> list[str]:
     return [kinds] * len(images.ids) if isinstance(kinds, str) else list(kinds)
 
 
-async def name_blobs(connection: Connection, images: BulkImages) -> tuple[list[Sha256], list[Sha256]]:
-    """Sees to it that there is a row of `blob` for each, and that no sweep takes it.
+async def name_blobs(connection: Connection, images: BulkImages) -> set[Sha256]:
+    """Sees to it that there is a row of `blob` for each, and that no sweep takes it: once in a transaction, for all.
 
-    Their hashes, in order; and those of which there was a row: only of these can anything be known.
+    Those of which there was a row: only of these can anything be known.
     """
-    digests = [Sha256(row.tobytes()) for row in images.sha256s]
-    given = {"all": images.sha256s.tobytes(), "count": len(digests)}
-    held: list[Sha256] = await fetch_column(connection, HOLD_KNOWN_BLOBS, given)
-    unheld = images.rows(np.flatnonzero(first_of_each(images.sha256s) & ~are_in(digests, held)))
-    await copy_rows(connection, "blob", len(unheld.ids), lambda part: blob_columns(unheld.rows(part)))
-    return digests, held
+    async with our_errors():
+        given = {"all": images.sha256s.tobytes(), "count": len(images.ids)}
+        held: set[Sha256] = set(await fetch_column(connection, HOLD_KNOWN_BLOBS, given))
+        unheld = await asyncio.to_thread(by_hash, images, held)
+        await copy_rows(connection, "blob", len(unheld.ids), lambda part: blob_columns(unheld.rows(part)))
+    return held
+
+
+def by_hash(images: BulkImages, without: Collection[Sha256]) -> BulkImages:
+    """The first of each hash, but those; by hash, as everybody writes them, so that none wait in a circle."""
+    digests = digests_of(images)
+    rows = {digest: row for row, digest in reversed(list(enumerate(digests))) if digest not in without}
+    return images.rows(np.array([rows[digest] for digest in sorted(rows)], np.intp))
+
+
+def digests_of(images: BulkImages) -> list[Sha256]:
+    return [Sha256(row.tobytes()) for row in images.sha256s]
 
 
 async def save_vectors(
-    connection: Connection, space: SpaceId, digests: Sequence[Sha256], held: Sequence[Sha256], images: BulkImages
+    connection: Connection, space: SpaceId, held: Collection[Sha256], images: BulkImages
 ) -> npt.NDArray[np.bool_]:
     """Keeps what the space did not know; True for the images whose vector was kept. held: see `name_blobs`."""
-    known = await known_encodings(connection, space, held) if held else set()
+    digests = digests_of(images)
+    asked = list({digest for digest in digests if digest in held})
+    known = await known_encodings(connection, space, asked) if asked else set()
     is_new = first_of_each(images.sha256s) & ~are_in(digests, known)
     new = images.rows(np.flatnonzero(is_new))
     await copy_rows(connection, "encoding", len(new.ids), lambda part: encoding_columns(space, new.rows(part)))
