@@ -194,7 +194,7 @@ def print_explanation(found: SearchExplanation) -> None:
     before = ", ".join(f"{name} {ms:.2f} ms" for name, ms in found.preparation.items())
     console.print(f"{found.plan}: {found.plan_reason}", style="bold", markup=False, highlight=False)
     console.print(f"{found.scope_size} images in {found.folder_path}; before: {before}", markup=False, highlight=False)
-    columns = ("plan", "estimated", "took", "steps", "compared", "rows", "recall", "")
+    columns = ("plan", "took", "steps", "compared", "rows", "recall", "")
     cells = (
         (
             way.plan,

@@ -1,40 +1,64 @@
-"""The one filter of every question: which images are meant. A leaf: it knows no way of answering."""
+"""The one filter of every question: which images are meant. A leaf: it knows no way of answering.
+
+It is compiled to two things, and to nothing else: a WHERE clause (where.py) and a mask of rows (memory/masks.py). A new
+filter is a field here, a line in each of those, and a parameter of the routes and the SDK.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from pictograph.types import DatasetId, ImageState, TagCategory, TagMatch
+from pictograph.types import DatasetId, TagCategory, TagMatch, Tags
+
+
+@dataclass(frozen=True, slots=True)
+class TagFilter:
+    """Tags an image must carry: OR inside a category (AND with `match="all"`), AND across categories."""
+
+    labels: Mapping[TagCategory, Sequence[str]] = field(default_factory=dict)
+    """The categories that filter; one with no labels matches nothing."""
+    match: TagMatch = "any"
+
+    @property
+    def matches_nothing(self) -> bool:
+        """Whether no image can carry them: a category is given, and has no labels."""
+        return any(not labels for labels in self.labels.values())
+
+    def accepts(self, tags: Tags) -> bool:
+        """Whether an image with these tags is meant."""
+        wants = all if self.match == "all" else any
+        return all(
+            bool(labels) and wants(label in tags[category] for label in labels)
+            for category, labels in self.labels.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where images lie: the scope of a question."""
+
+    datasets: Sequence[DatasetId]
+    """Always named: an organization's question lists all of its datasets."""
+    folder_path: str = "/"
+    """This folder of each dataset."""
+    recursive: bool = True
+    """With everything below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which images a question is about. What is None or empty does not restrict, but for an empty list of labels.
+    """Which images of a place are meant. What is not given does not restrict. Archived images never are."""
 
-    Compiled to two things: a WHERE clause (search/where.py) and a mask of rows (search/memory/view.py).
-    """
+    place: Place
+    tags: TagFilter = field(default_factory=TagFilter)
 
-    datasets: Sequence[DatasetId]
-    """Always named: an organization's question lists all of its datasets."""
-    folder_path: str | None = None
-    """This folder of each dataset."""
-    recursive: bool = True
-    """With everything below it."""
-    tags: Mapping[TagCategory, Sequence[str]] = field(default_factory=dict)
-    """OR inside a category (AND with `match="all"`), AND across categories; an empty list matches nothing."""
-    match: TagMatch = "any"
-    without_tags: Mapping[TagCategory, Sequence[str]] = field(default_factory=dict)
-    """None of these."""
-    states: Sequence[ImageState] | None = None
-    archived: bool | None = False
-    """None: archived or not."""
-    created_from: datetime | None = None
-    """Uploaded then or later."""
-    created_before: datetime | None = None
+    @property
+    def is_whole_place(self) -> bool:
+        """Whether every image of the place is meant."""
+        return not self.tags.labels
 
     @property
     def matches_nothing(self) -> bool:
-        """Whether no image can be meant: no dataset, or a category with no labels."""
-        return not self.datasets or any(not labels for labels in self.tags.values())
+        """Whether no image can be meant."""
+        return not self.place.datasets or self.tags.matches_nothing

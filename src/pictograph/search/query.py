@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from pictograph.errors import NotFoundError, wrong_value
-from pictograph.index.tagged import TagFilter
-from pictograph.index.tags import After
+from pictograph.search.filter import TagFilter
 from pictograph.store.names import canonical_folder
+from pictograph.store.pages import After
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,

@@ -1,4 +1,4 @@
-"""Measures, on real questions, how much of the truth codes find: a few answers are repeated exactly, afterwards."""
+"""Measures, on real questions, how much of the truth the quantized index finds: a few answers are repeated exactly."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from pictograph.errors import PictographError
-from pictograph.search.execute import Ask, Executor, Found, Steps
-from pictograph.search.explain import recall
-from pictograph.search.planner import PlanName
+from pictograph.search.found import Found, Likeness, PlanName, Steps, recall
+from pictograph.search.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +25,15 @@ LEAST_RECALL: Final = 0.99
 class RecallSampler:
     """Checks one in `one_in` answers that are not exact; 0 checks none. One at a time, in the background."""
 
-    def __init__(self, executor: Executor, one_in: int, report: Callable[[PlanName, float], None]) -> None:
+    def __init__(self, pipeline: Pipeline, one_in: int, report: Callable[[PlanName, float], None]) -> None:
         """report: takes the plan and the share of the true rows that it found."""
-        self._executor = executor
+        self._pipeline = pipeline
         self._one_in = one_in
         self._report = report
         self._task: asyncio.Task[None] | None = None
         self._not_before = 0.0
 
-    def consider(self, ask: Ask, found: Found) -> None:
+    def consider(self, ask: Likeness, found: Found) -> None:
         """Begins a check of this answer, if it is one to be checked."""
         if found.exact or not self._one_in or random.random() * self._one_in >= 1:
             return
@@ -52,10 +52,10 @@ class RecallSampler:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _check(self, ask: Ask, found: Found) -> None:
+    async def _check(self, ask: Likeness, found: Found) -> None:
         steps = Steps()
         try:
-            truth = await self._executor.exactly(ask, steps)
+            truth = await self._pipeline.nearest(replace(ask, exact=True), steps)
         except PictographError as error:
             logger.info("An answer could not be checked: %s", error)
             return

@@ -5,33 +5,39 @@ A `View` never changes; a follower replaces it as a whole, and a question keeps 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
-from pictograph.search.filter import Filter
+from pictograph.search.filter import Filter, Place
+from pictograph.search.found import PlanName
+from pictograph.search.memory.masks import Part, RowMask, Runs, Selection, meant_by, place_of, with_vectors
 from pictograph.search.memory.quantiser import QUERY_BITS, Bytes, FloatArray, Kind, Quantiser, Query
 from pictograph.search.memory.segment import Label, Mask, Rows, Segment, as_void, halves
 from pictograph.store.pages import After, Beyond
-from pictograph.types import ImageId, ImageState, SpaceId, TagCategory
+from pictograph.types import SpaceId
 
-STATES: Final = tuple(ImageState)
+Result = TypeVar("Result")
+Distances: TypeAlias = npt.NDArray[np.float64]
+"""Cosine distances, float64 (N,)."""
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
-RowMask: TypeAlias = Sequence[Mask]
-"""For each segment of a view, which of its rows are meant."""
-PlanName: TypeAlias = Literal["exact", "quantized"]
+NO_IDS: Final[Bytes] = np.zeros((0, 16), np.uint8)
+NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
 
-EXACT_UP_TO: Final = 6000
-"""Vectors that are compared one by one sooner than their codes lead to the best: about 3 ms."""
+SLACK: Final = 64
+"""Rows beyond the limit that a scan by product names at first."""
+LENGTH_ERROR: Final = 2.0**-11
+"""How far from 1 the length of a vector can be that was unit length before it was rounded to float16, at most."""
 BEST_SHARE: Final = 0.4
-"""The part of the candidates that must be right: about as many as rows are asked for."""
+"""The part of the candidates that must be right: about as many as rows are wanted."""
 MOST_LATE: Final = 0.01
 DEEPER: Final = 4
 """How many times as long a shortlist becomes that turned out to be too short."""
@@ -40,7 +46,7 @@ MOST_LISTED: Final = 50_000
 FEW: Final = 64
 """One row in so many is few: those are looked up one by one."""
 BLOCK: Final = 8192
-"""Rows, the newest first, that are looked at together."""
+"""Rows that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,8 @@ class Nearest:
 
     ids: Bytes
     """uint8 (N, 16), nearest first, ties by id."""
-    distances: npt.NDArray[np.float64]
-    """Cosine distance of each, from the float16 vectors."""
-    plan: PlanName
-    scanned: int
-    """Vectors or codes that were compared."""
+    distances: Distances
+    """From the float16 vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,27 @@ class View:
     """The index at one moment."""
 
     segments: tuple[Segment, ...]
-    dead: tuple[Mask, ...]
-    """For each segment, the rows that are gone, or written again in a later segment."""
-    quantisers: dict[SpaceId, Quantiser]
+    shown: tuple[Mask, ...]
+    """For each segment its rows that count: neither archived, nor gone, nor written again in a later segment."""
+    runs: tuple[Runs, ...]
+    quantisers: Mapping[SpaceId, Quantiser]
     watermark: int
     """Transactions below it are all in the view; others may be."""
-    identity: str
-    """Names the tables that the watermark belongs to."""
+    era: str
+    """Names the tables, and the run of the server, that the watermark belongs to."""
+
+    @classmethod
+    def of(
+        cls,
+        segments: Sequence[Segment],
+        dead: Sequence[Mask],
+        quantisers: Mapping[SpaceId, Quantiser],
+        watermark: int,
+        era: str,
+    ) -> View:
+        """dead: for each segment its tombstones, the rows that are gone or written again."""
+        shown = tuple(~(mask | segment.facts.archived) for segment, mask in zip(segments, dead, strict=True))
+        return cls(tuple(segments), shown, tuple(map(Runs.of, segments)), dict(quantisers), watermark, era)
 
     @property
     def rows(self) -> int:
@@ -78,45 +95,44 @@ class View:
         """Whether this space's vectors are here."""
         return space in self.quantisers and all(space in segment.vectors for segment in self.segments)
 
-    def mask(self, wanted: Filter, folders: Sequence[int] | None, without: Sequence[ImageId] = ()) -> RowMask:
-        """The rows that a filter means. folders: ids of its folders, None for all; without: images that are not meant."""
-        ids = np.frombuffer(b"".join(image.bytes for image in without), np.uint8).reshape(-1, 16)
-        masks = []
-        for segment, dead in zip(self.segments, self.dead, strict=True):
-            mask = segment_mask(segment, wanted, folders) & ~dead
-            if len(ids):
-                mask[segment.rows_of(ids)] = False
-            masks.append(mask)
-        return masks
+    def place(self, place: Place, folders: Sequence[int] | None, without: Bytes = NO_IDS) -> RowMask:
+        """The rows of a place. folders: the ids of its folders, None for all; without: ids, uint8 (N, 16), of images
+        that are not meant."""
+        parts = (
+            place_of(number, segment, runs, shown, place.datasets, folders, without)
+            for number, (segment, runs, shown) in enumerate(zip(self.segments, self.runs, self.shown, strict=True))
+        )
+        return [part for part in parts if part is not None]
 
-    def count(self, mask: RowMask) -> int:
-        """How many rows are meant."""
-        return sum(int(np.count_nonzero(part)) for part in mask)
+    def meant(self, mask: RowMask, wanted: Filter) -> RowMask:
+        """Those rows of a place that a filter means."""
+        if wanted.is_whole_place:
+            return mask
+        return lasting(meant_by(self.segments[part.number], part, wanted) for part in mask)
 
     def with_vectors(self, mask: RowMask, space: SpaceId) -> RowMask:
         """Those of the rows that have a vector in this space."""
-        return [part & segment.vectors[space].has for part, segment in zip(mask, self.segments, strict=True)]
+        return lasting(with_vectors(self.segments[part.number], part, space) for part in mask)
 
-    def newest(self, mask: RowMask, limit: int, offset: int = 0, after: After | None = None) -> Bytes:
-        """Ids, uint8 (N, 16), of the rows that are meant, the newest first, ties by id."""
-        parts = [
-            newest_rows(segment, part, limit + offset, after) for segment, part in zip(self.segments, mask, strict=True)
-        ]
-        ids = np.concatenate([s.facts.ids[rows] for s, rows in zip(self.segments, parts, strict=True)] or [NO_IDS])
-        created = np.concatenate([s.facts.created[rows] for s, rows in zip(self.segments, parts, strict=True)] or [[]])
-        high, low = halves(ids)
-        order = np.lexsort((low, high, -np.asarray(created, np.int64)))[offset : offset + limit]
-        chosen: Bytes = ids[order]
-        return chosen
+    def newest(self, mask: RowMask, count: int, after: After | None = None) -> tuple[Bytes, Rows]:
+        """Ids, uint8 (N, 16), and times in microseconds since 1970, of the rows that are meant, the newest first.
 
-    def facets(self, mask: RowMask) -> dict[Label, int]:
+        Ties by id; `count` at most, all of them behind the place `after`.
+        """
+        picked = [(part.number, newest_rows(self.segments[part.number], part, count, after)) for part in mask]
+        ids = np.concatenate([NO_IDS, *(self.segments[number].facts.ids[rows] for number, rows in picked)])
+        created = np.concatenate([NO_ROWS, *(self.segments[number].facts.created[rows] for number, rows in picked)])
+        order = newest_order(ids, created)[:count]
+        return ids[order], created[order]
+
+    def facets(self, mask: RowMask, helpers: Executor | None = None) -> dict[Label, int]:
         """How many of the rows that are meant carry each tag; tags that none carries are left out."""
+        counted = in_parallel(helpers, lambda part: tag_counts(self.segments[part.number], part), mask)
         total: dict[Label, int] = {}
-        for segment, part in zip(self.segments, mask, strict=True):
-            counts = tag_counts(segment, part)
+        for part, counts in zip(mask, counted, strict=True):
+            labels = self.segments[part.number].tags.labels
             for number in np.flatnonzero(counts).tolist():
-                label = segment.tags.labels[number]
-                total[label] = total.get(label, 0) + int(counts[number])
+                total[labels[number]] = total.get(labels[number], 0) + int(counts[number])
         return total
 
     def nearest(
@@ -127,41 +143,38 @@ class View:
         limit: int,
         *,
         kind: Kind = "image",
-        exact: bool = False,
+        plan: PlanName = "exact",
         beyond: Beyond | None = None,
         helpers: Executor | None = None,
     ) -> Nearest:
-        """The `limit` rows of the mask nearest to `vector`, float32 (1152,). They must have vectors in the space.
+        """The `limit` rows of the mask nearest to `vector`, float32 (1152,). All must have vectors in the space.
 
-        exact: every vector is compared. beyond: only rows behind this place, which takes comparing every vector too.
-        helpers: scan some of the segments meanwhile.
+        plan: `exact` compares every vector; `beyond`, only rows behind this place, is only to be had of that. helpers:
+        scan some of the segments meanwhile.
         """
-        count = self.count(mask)
-        unit = vector / max(float(np.linalg.norm(vector)), 1e-12)
-        if exact or beyond is not None or count <= EXACT_UP_TO:
-            plan: PlanName = "exact"
-            found = self._scan(mask, space, unit, limit, beyond, helpers)
-        else:
-            plan = "quantized"
-            found = self._quantized(mask, space, unit, limit, count, kind, helpers)
-        ids, distances = best(self.segments, space, found, unit, limit, beyond)
-        return Nearest(ids, distances, plan, count)
+        unit = unit_of(vector)
+        if plan == "exact":
+            found = in_parallel(
+                helpers, lambda part: exact_rows(self.segments[part.number], part, space, unit, limit, beyond), mask
+            )
+            return self._best(mask, space, found, unit, limit, beyond)
+        found = self._quantized(mask, space, unit, limit, count_of(mask), kind, helpers)
+        return self._best(mask, space, found, unit, limit, None)
 
-    def _scan(
+    def _best(
         self,
         mask: RowMask,
         space: SpaceId,
+        found: Sequence[Rows],
         unit: FloatArray,
         limit: int,
         beyond: Beyond | None,
-        helpers: Executor | None,
-    ) -> list[Rows]:
-        """The nearest rows of each segment by comparing every vector."""
-
-        def scan(number: int) -> Rows:
-            return exact_rows(self.segments[number], space, mask[number], unit, limit, beyond)
-
-        return in_parallel(helpers, scan, len(self.segments))
+    ) -> Nearest:
+        """Of some rows of each part, by their vectors."""
+        pairs = [(self.segments[part.number], rows) for part, rows in zip(mask, found, strict=True)]
+        ids = np.concatenate([NO_IDS, *(segment.facts.ids[rows] for segment, rows in pairs)])
+        distances = np.concatenate([[], *(distances_of(segment, space, rows, unit) for segment, rows in pairs)])
+        return Nearest(*nearest_first(ids, distances, limit, beyond))
 
     def _quantized(
         self,
@@ -173,44 +186,45 @@ class View:
         kind: Kind,
         helpers: Executor | None,
     ) -> list[Rows]:
-        """The candidates of each segment: coarse codes name a shortlist, fine codes the best of it."""
+        """The candidates of each part: coarse codes name a shortlist, fine codes the best of it."""
         quantiser = self.quantisers[space]
         query, wanted = quantiser.query(unit, kind), over_fetch(limit, kind)
         length = shortlist(wanted, kind)
         while True:
             listed = self._shortlist(mask, space, query, length, helpers)
             chosen = quantiser.refine(query, listed.fine, wanted)
-            if length >= min(MOST_LISTED, count) or not listed.has_late(chosen[: math_ceil(BEST_SHARE * wanted)]):
+            enough = not listed.has_late(chosen[: -(-int(BEST_SHARE * 100) * wanted // 100)])
+            if enough or length >= min(MOST_LISTED, count):
                 break
             length *= DEEPER
-        segments, rows = listed.segments[chosen], listed.rows[chosen]
-        return [rows[segments == number] for number in range(len(self.segments))]
+        parts, rows = listed.parts[chosen], listed.rows[chosen]
+        return [rows[parts == number] for number in range(len(mask))]
 
     def _shortlist(
         self, mask: RowMask, space: SpaceId, query: Query, length: int, helpers: Executor | None
     ) -> Shortlist:
-        def scan(number: int) -> tuple[FloatArray, Rows]:
-            return coarse_rows(self.segments[number], space, mask[number], query, length)
-
-        parts = in_parallel(helpers, scan, len(self.segments))
-        distances = np.concatenate([distances for distances, _ in parts])
-        rows = np.concatenate([rows for _, rows in parts])
-        segments = np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts])
+        found = in_parallel(
+            helpers, lambda part: coarse_rows(self.segments[part.number], part, space, query, length), mask
+        )
+        distances = np.concatenate([distances for distances, _ in found])
+        rows = np.concatenate([rows for _, rows in found])
+        parts = np.repeat(np.arange(len(found)), [len(rows) for _, rows in found])
         if len(rows) > length:
             kept = np.argpartition(distances, length - 1)[:length]
-            distances, rows, segments = distances[kept], rows[kept], segments[kept]
+            distances, rows, parts = distances[kept], rows[kept], parts[kept]
         fine = np.empty((len(rows), self.segments[0].vectors[space].fine.shape[1]), np.uint8)
-        for number, segment in enumerate(self.segments):
-            ours = segments == number
-            fine[ours] = segment.vectors[space].fine[rows[ours]]
-        return Shortlist(segments, rows, fine, distances)
+        for number, part in enumerate(mask):
+            ours = parts == number
+            fine[ours] = self.segments[part.number].vectors[space].fine[rows[ours]]
+        return Shortlist(parts, rows, fine, distances)
 
 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
     """What the coarse codes lead to, in no order."""
 
-    segments: npt.NDArray[np.int64]
+    parts: Rows
+    """The part of the mask that each row belongs to."""
     rows: Rows
     fine: Bytes
     distances: FloatArray
@@ -226,184 +240,208 @@ class Shortlist:
         return late > MOST_LATE * len(chosen)
 
 
-NO_IDS: Final = np.zeros((0, 16), np.uint8)
+def count_of(mask: RowMask) -> int:
+    """How many rows are meant."""
+    return sum(part.count for part in mask)
 
 
-def math_ceil(number: float) -> int:
-    return int(-(-number // 1))
+def lasting(parts: Iterable[Part]) -> RowMask:
+    """Without the parts of which no row is left."""
+    return [part for part in parts if part.count]
 
 
-def in_parallel(helpers: Executor | None, call: Any, count: int) -> list[Any]:
-    """call(0), ... call(count - 1), the later ones by `helpers` meanwhile."""
-    if helpers is None or count < 2:
-        return [call(number) for number in range(count)]
-    ours = count - count // 2
-    others = [helpers.submit(call, number) for number in range(ours, count)]
-    return [call(number) for number in range(ours)] + [other.result() for other in others]
+def unit_of(vector: FloatArray) -> FloatArray:
+    """The vector at length 1, float32 (1152,)."""
+    unit: FloatArray = (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
+    return unit
 
 
-def segment_mask(segment: Segment, wanted: Filter, folders: Sequence[int] | None) -> Mask:
-    """The segment's rows that a filter means."""
-    facts = segment.facts
-    if wanted.matches_nothing:
-        return np.zeros(len(segment), bool)
-    place = segment.in_folders([dataset.bytes for dataset in wanted.datasets], folders)
-    mask = np.ones(len(segment), bool) if place is None else place
-    if wanted.archived is not None:
-        mask &= facts.archived if wanted.archived else ~facts.archived
-    if wanted.states is not None:
-        mask &= np.isin(facts.state, [STATES.index(state) for state in wanted.states])
-    if wanted.created_from is not None:
-        mask &= facts.created >= (wanted.created_from - EPOCH) // MICROSECOND
-    if wanted.created_before is not None:
-        mask &= facts.created < (wanted.created_before - EPOCH) // MICROSECOND
-    for category, labels in wanted.tags.items():
-        mask &= carrying(segment, category, labels, every=wanted.match == "all")
-    for category, labels in wanted.without_tags.items():
-        mask &= ~carrying(segment, category, labels, every=False)
-    return mask
+def in_parallel(helpers: Executor | None, call: Callable[[Part], Result], parts: RowMask) -> list[Result]:
+    """What `call` gives for each part; the helpers take about half of the rows, where that is worth their start."""
+    if helpers is None or len(parts) < 2 or sum(len(part.mask) for part in parts) < SHARED_FROM:
+        return [call(part) for part in parts]
+    ours = len(parts) - len(parts) // 2
+    others = [helpers.submit(call, part) for part in parts[ours:]]
+    return [call(part) for part in parts[:ours]] + [other.result() for other in others]
 
 
-def carrying(segment: Segment, category: TagCategory, labels: Sequence[str], *, every: bool) -> Mask:
-    """Rows that carry one of these tags, or every one."""
-    result: Mask | None = None
-    for label in labels:
-        mask = np.zeros(len(segment), bool)
-        mask[segment.carrying((category, label))] = True
-        if result is None:
-            result = mask
-        elif every:
-            result &= mask
-        else:
-            result |= mask
-    return np.zeros(len(segment), bool) if result is None else result
+SHARED_FROM: Final = 100_000
+"""Rows from which two threads scan sooner than one."""
 
 
-def newest_rows(segment: Segment, mask: Mask, count: int, after: After | None) -> Rows:
+def newest_order(ids: Bytes, created: Rows) -> Rows:
+    """The newest first, ties by id."""
+    high, low = halves(ids)
+    return np.lexsort((low, high, -created))
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def is_behind(ids: Bytes, created: Rows, after: After) -> Mask:
+    """Which images come after this place, where the newest are first and ties go by id."""
+    time = microseconds(after.created_at)
+    behind: Mask = (created < time) | ((created == time) & (as_void(ids) > as_void(bytes_of(after.id.bytes))))
+    return behind
+
+
+def newest_rows(segment: Segment, part: Part, count: int, after: After | None) -> Rows:
     """At most `count` of the rows that are meant, the newest first. after: only those behind this place."""
-    meant = int(np.count_nonzero(mask))
     facts = segment.facts
     if after is not None:
-        time = (after.created_at - EPOCH) // MICROSECOND
-        mask = mask & (facts.created <= time)
-        same = np.flatnonzero(mask & (facts.created == time))
-        if len(same):
-            ids = as_void(facts.ids[same])
-            mask[same[ids <= as_void(np.frombuffer(after.id.bytes, np.uint8).reshape(1, 16))]] = False
-    if meant * FEW < len(segment):
-        rows = np.flatnonzero(mask)
-        high, low = halves(facts.ids[rows])
-        return rows[np.lexsort((low, high, -facts.created[rows]))[:count]]
-    found: list[npt.NDArray[np.uint32]] = []
+        time = microseconds(after.created_at)
+        created = facts.created[part.start : part.stop]
+        part = part.narrowed(created <= time)
+        if len(same := np.flatnonzero(part.mask & (created == time))):
+            part.mask[same] = is_behind(facts.ids[same + part.start], created[same], after)
+            part = part.narrowed(part.mask)
+    if part.count * FEW < len(segment) or len(part.mask) * 2 < len(segment):
+        rows = part.rows
+        if len(rows) > 4 * count:
+            created = facts.created[rows]
+            edge = np.partition(created, len(rows) - count)[len(rows) - count]
+            rows = rows[created >= edge]
+        return rows[newest_order(facts.ids[rows], facts.created[rows])[:count]]
+    whole = np.zeros(len(segment), bool)
+    whole[part.start : part.stop] = part.mask
+    found: list[Rows] = []
     total = 0
     for start in range(0, len(segment), BLOCK):
         block = segment.newest[start : start + BLOCK]
-        hits = block[mask[block]]
-        found.append(hits)
+        hits = block[whole[block]]
+        found.append(hits.astype(np.int64))
         total += len(hits)
         if total >= count:
             break
-    return np.concatenate(found or [np.zeros(0, np.uint32)])[:count].astype(np.int64)
+    return np.concatenate([NO_ROWS, *found])[:count]
 
 
-def tag_counts(segment: Segment, mask: Mask) -> npt.NDArray[np.int64]:
-    """How many of the rows that are meant carry each of the segment's tags."""
-    starts, rows = segment.tags.starts, segment.tags.rows
-    running = np.concatenate([[0], np.cumsum(mask[rows], dtype=np.int64)])
-    counts: npt.NDArray[np.int64] = running[starts[1:]] - running[starts[:-1]]
+def bytes_of(packed: bytes) -> Bytes:
+    """16 bytes an id as uint8 (N, 16)."""
+    return np.frombuffer(packed, np.uint8).reshape(-1, 16)
+
+
+def tag_counts(segment: Segment, part: Part) -> npt.NDArray[np.int64]:
+    """How many of the rows that are meant carry each of the segment's tags: int64 (labels,)."""
+    tags = segment.tags
+    if not len(tags.labels):
+        return np.zeros(0, np.int64)
+    if len(part.mask) * 4 < len(segment):  # row by row, where the range is a small part of the segment
+        starts = tags.row_starts[part.start : part.stop + 1].astype(np.int64)
+        labels = tags.row_labels[starts[0] : starts[-1]]
+        if part.count < len(part.mask):
+            labels = labels[np.repeat(part.mask, np.diff(starts))]
+        return np.bincount(labels, minlength=len(tags.labels)).astype(np.int64)
+    whole = np.zeros(len(segment), np.uint8)
+    whole[part.start : part.stop] = part.mask
+    if not len(tags.rows):
+        return np.zeros(len(tags.labels), np.int64)
+    carried = whole[tags.rows]
+    starts = np.asarray(tags.starts[:-1], np.int64)
+    counts = np.add.reduceat(carried, np.minimum(starts, len(carried) - 1), dtype=np.int64)
+    counts[np.diff(tags.starts) == 0] = 0
     return counts
 
 
-def selector_of(mask: Mask) -> Any:
-    """What keeps a scan to the rows that are meant; skipping a row takes about 2 ns."""
-    rows = np.flatnonzero(mask)
-    if len(rows) == len(mask):
-        return None
-    first, last = int(rows[0]), int(rows[-1])
-    if last - first + 1 == len(rows):
-        return faiss.IDSelectorRange(first, last + 1)
-    return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-
-
-def coarse_rows(segment: Segment, space: SpaceId, mask: Mask, query: Query, length: int) -> tuple[FloatArray, Rows]:
+def coarse_rows(segment: Segment, part: Part, space: SpaceId, query: Query, length: int) -> tuple[FloatArray, Rows]:
     """Estimated squared distances and rows of a segment's shortlist."""
-    count = int(np.count_nonzero(mask))
-    if not count:
-        return np.zeros(0, np.float32), np.zeros(0, np.int64)
     parameters = faiss.RaBitQSearchParameters()
     parameters.qb = QUERY_BITS
-    selector = selector_of(mask)
-    if selector is not None:
-        parameters.sel = selector
-    distances, rows = segment.vectors[space].coarse.search(query.coarse, min(length, count), params=parameters)
+    selection = Selection(part, len(segment))
+    distances, rows = segment.vectors[space].coarse.search(
+        query.coarse, min(length, part.count), params=selection.put_into(parameters)
+    )
     found = rows[0] >= 0
     return distances[0][found], rows[0][found]
 
 
 def exact_rows(
-    segment: Segment, space: SpaceId, mask: Mask, unit: FloatArray, limit: int, beyond: Beyond | None
+    segment: Segment, part: Part, space: SpaceId, unit: FloatArray, limit: int, beyond: Beyond | None
 ) -> Rows:
-    """A segment's rows among which the `limit` nearest are, by comparing every float16 vector."""
-    count = int(np.count_nonzero(mask))
-    if not count:
-        return np.zeros(0, np.int64)
+    """A segment's rows among which the `limit` nearest are, all of them behind the place `beyond`.
+
+    faiss ranks by the product, which differs from the cosine by the vector's length, at most LENGTH_ERROR: so more rows
+    are fetched until the last one is certainly behind.
+    """
+    vectors = segment.vectors[space]
     if beyond is not None:
-        return beyond_rows(segment, space, mask, unit, limit, beyond)
-    parameters = faiss.SearchParameters()
-    selector = selector_of(mask)
-    if selector is not None:
-        parameters.sel = selector
-    _, rows = segment.vectors[space].exact.search(unit[None], min(limit + SLACK, count), params=parameters)
-    return np.asarray(rows[0][rows[0] >= 0], np.int64)
+        part = part.narrowed(~nearer(segment, part, space, unit, 1 - beyond.distance))
+    wanted = limit + SLACK
+    while part.count:
+        selection = Selection(part, len(segment))
+        fetched = min(wanted, part.count)
+        products, labels = vectors.exact.search(
+            unit[None], fetched, params=selection.put_into(faiss.SearchParameters())
+        )
+        rows = np.asarray(labels[0][labels[0] >= 0], np.int64)
+        if fetched == part.count or is_certain(segment, space, rows, unit, limit, beyond, float(products[0][-1])):
+            return rows
+        wanted *= DEEPER
+    return NO_ROWS
 
 
-SLACK: Final = 32
-"""Rows beyond the limit: the scan ranks by product, and only these by cosine and id, which differ by 1e-4 at most."""
+def is_certain(
+    segment: Segment, space: SpaceId, rows: Rows, unit: FloatArray, limit: int, beyond: Beyond | None, least: float
+) -> bool:
+    """Whether no row with a product of `least` or below can be among the `limit` nearest. rows: those above it."""
+    _, distances = nearest_first(
+        np.asarray(segment.facts.ids[rows]), distances_of(segment, space, rows, unit), limit, beyond
+    )
+    return len(distances) == limit and 1 - float(distances[-1]) > least + LENGTH_ERROR * abs(least) + 1e-6
 
 
-def beyond_rows(segment: Segment, space: SpaceId, mask: Mask, unit: FloatArray, limit: int, beyond: Beyond) -> Rows:
-    """A segment's next rows behind a place."""
-    rows = np.flatnonzero(mask)
-    distances = distances_of(segment, space, rows, unit)
-    place = as_void(np.frombuffer(beyond.id.bytes, np.uint8).reshape(1, 16))
-    ids = as_void(segment.facts.ids[rows])
-    behind = (distances > beyond.distance) | ((distances == beyond.distance) & (ids > place))
-    rows, distances = rows[behind], distances[behind]
-    if len(rows) > limit:
-        kept = np.argpartition(distances, limit - 1)
-        edge = distances[kept[limit - 1]]
-        rows = rows[distances <= edge]
-    return rows
+def nearer(segment: Segment, part: Part, space: SpaceId, unit: FloatArray, cosine: float) -> Mask:
+    """Rows of the part's range that are certainly nearer than this cosine."""
+    selection = Selection(part, len(segment))
+    radius = cosine + LENGTH_ERROR * abs(cosine) + 1e-6
+    _, _, rows = segment.vectors[space].exact.range_search(
+        unit[None], radius, params=selection.put_into(faiss.SearchParameters())
+    )
+    mask = np.zeros(len(part.mask), bool)
+    mask[np.asarray(rows, np.int64) - part.start] = True
+    return mask
 
 
-def distances_of(segment: Segment, space: SpaceId, rows: Rows, unit: FloatArray) -> npt.NDArray[np.float64]:
-    """Cosine distances of rows, float64 (N,): the same to the last bit whatever else is asked for beside them."""
+def distances_of(segment: Segment, space: SpaceId, rows: Rows, unit: FloatArray) -> Distances:
+    """Cosine distances of rows: the same to the last bit, whatever is compared beside them."""
     vectors = segment.vectors[space]
     distances = np.empty(len(rows), np.float64)
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
-        floats = vectors.float16[part].astype(np.float32)
-        products = np.einsum("ij,j->i", floats, unit)
-        distances[start : start + BLOCK] = 1 - products.astype(np.float64) * vectors.norm[part]
+        distances[start : start + BLOCK] = cosine_distances(vectors.float16[part], unit, vectors.norm[part])
     return distances
 
 
-def best(
-    segments: Sequence[Segment],
-    space: SpaceId,
-    found: Sequence[Rows],
-    unit: FloatArray,
-    limit: int,
-    beyond: Beyond | None,
-) -> tuple[Bytes, npt.NDArray[np.float64]]:
-    """The `limit` nearest of some rows of each segment: ids and cosine distances, ties by id."""
-    ids = np.concatenate([segment.facts.ids[rows] for segment, rows in zip(segments, found, strict=True)] or [NO_IDS])
-    distances = np.concatenate(
-        [distances_of(segment, space, rows, unit) for segment, rows in zip(segments, found, strict=True)] or [[]]
-    )
+def cosine_distances(
+    vectors: npt.NDArray[np.float16], unit: FloatArray, inverse: npt.NDArray[np.float32] | None = None
+) -> Distances:
+    """Of float16 (N, 1152) from a unit vector, float32 (1152,): each the same to the last bit, whatever is beside it.
+
+    inverse: 1 / length of each, float32 (N,), where that is known.
+    """
+    floats = vectors.astype(np.float32)
+    if inverse is None:
+        inverse = inverse_lengths(floats)
+    products = np.einsum("ij,j->i", floats, unit)
+    distances: Distances = 1 - products.astype(np.float64) * inverse
+    return distances
+
+
+def inverse_lengths(floats: FloatArray) -> FloatArray:
+    """1 / length of each row, float32 (N,); 0 where a row is zeros."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
+    inverse: FloatArray = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return inverse
+
+
+def nearest_first(ids: Bytes, distances: Distances, limit: int, beyond: Beyond | None) -> tuple[Bytes, Distances]:
+    """The `limit` nearest, ties by id. beyond: only those behind this place."""
     if beyond is not None:
-        place = as_void(np.frombuffer(beyond.id.bytes, np.uint8).reshape(1, 16))
-        behind = (distances > beyond.distance) | ((distances == beyond.distance) & (as_void(ids) > place))
+        behind = distances > beyond.distance
+        same = np.flatnonzero(distances == beyond.distance)
+        behind[same[as_void(ids[same]) > as_void(bytes_of(beyond.id.bytes))]] = True
         ids, distances = ids[behind], distances[behind]
     high, low = halves(ids)
     order = np.lexsort((low, high, distances))[:limit]
@@ -419,6 +457,7 @@ EXTRA: Final = 50
 def over_fetch(limit: int, kind: Kind) -> int:
     """How many candidates, ranked by their vectors, hold the `limit` nearest images: recall of 0.99 and more.
 
+    Words lie far from every picture, so their neighbours are nearly equally far, and codes tell them apart less well.
     50 -> 125 (image), 150 (text); 500 -> 800, 1050. Source: `python -m benchmarks codes`.
     """
     if kind == "text":

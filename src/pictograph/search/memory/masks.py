@@ -1,0 +1,158 @@
+"""A filter as rows of the index: which rows of which segments are meant.
+
+Rows are sorted by dataset and folder, so a place is a range of a segment's rows, or a few: a mask covers that range alone,
+and what a folder of a thousand images costs does not depend on how many others there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from pictograph.search.filter import Filter
+from pictograph.search.memory.quantiser import Bytes
+from pictograph.search.memory.segment import Mask, Rows, Segment, as_void
+from pictograph.types import DatasetId, SpaceId, TagCategory
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one segment that are meant: `start + i` is, where `mask[i]` is true."""
+
+    number: int
+    """The segment's place in its view."""
+    start: int
+    mask: Mask
+    count: int
+    """Rows that are meant."""
+
+    @property
+    def stop(self) -> int:
+        """The row behind the last one that the mask covers."""
+        return self.start + len(self.mask)
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that are meant, rising."""
+        return np.flatnonzero(self.mask) + self.start
+
+    def narrowed(self, mask: Mask) -> Part:
+        """Those of the rows that this mask of the same range means too."""
+        both = self.mask & mask
+        return Part(self.number, self.start, both, int(np.count_nonzero(both)))
+
+
+RowMask: TypeAlias = Sequence[Part]
+"""The rows of a view that are meant; segments of which none is are left out."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A segment's rows by place: run i has the rows `starts[i]` up to `starts[i + 1]`, all of one dataset and folder."""
+
+    datasets: npt.NDArray[Any]
+    folders: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    """One more than there are runs: the last is the number of rows."""
+
+    @classmethod
+    def of(cls, segment: Segment) -> Runs:
+        """The segment's own."""
+        starts = np.asarray(segment.run_starts)
+        datasets, folders = as_void(segment.facts.dataset[starts]), np.asarray(segment.facts.folder[starts])
+        return cls(datasets, folders, np.append(starts, len(segment)))
+
+    def range_of(self, datasets: Sequence[DatasetId], folders: Sequence[int] | None) -> tuple[int, int, Mask | None]:
+        """The least range of rows that has all of these datasets and folders (None: every one), and which are meant.
+
+        None stands for every row of the range.
+        """
+        ids = np.frombuffer(b"".join(dataset.bytes for dataset in datasets), np.uint8).reshape(-1, 16)
+        meant = np.isin(self.datasets, as_void(ids))
+        if folders is not None:
+            meant &= np.isin(self.folders, np.asarray(folders, np.int64))
+        runs = np.flatnonzero(meant)
+        if not len(runs):
+            return 0, 0, None
+        first, last = int(runs[0]), int(runs[-1]) + 1
+        start, stop = int(self.starts[first]), int(self.starts[last])
+        if len(runs) == last - first:
+            return start, stop, None
+        return start, stop, np.repeat(meant[first:last], np.diff(self.starts[first : last + 1]))
+
+
+def place_of(
+    number: int,
+    segment: Segment,
+    runs: Runs,
+    shown: Mask,
+    datasets: Sequence[DatasetId],
+    folders: Sequence[int] | None,
+    without: Bytes,
+) -> Part | None:
+    """The rows of a place, but for those of the ids `without`, uint8 (N, 16). shown: rows that are neither archived
+    nor tombstones."""
+    start, stop, meant = runs.range_of(datasets, folders)
+    if start == stop:
+        return None
+    mask = shown[start:stop].copy() if meant is None else shown[start:stop] & meant
+    if len(without):
+        rows = segment.rows_of(without)
+        mask[rows[(rows >= start) & (rows < stop)] - start] = False
+    count = int(np.count_nonzero(mask))
+    return Part(number, start, mask, count) if count else None
+
+
+def meant_by(segment: Segment, part: Part, wanted: Filter) -> Part:
+    """Those rows of a place that a filter means."""
+    for category, labels in wanted.tags.labels.items():
+        part = part.narrowed(carrying(segment, part, category, labels, every=wanted.tags.match == "all"))
+    return part
+
+
+def with_vectors(segment: Segment, part: Part, space: SpaceId) -> Part:
+    """Those of the rows that have a vector in this space."""
+    vectors = segment.vectors.get(space)
+    if vectors is None:
+        return Part(part.number, part.start, np.zeros_like(part.mask), 0)
+    return part.narrowed(vectors.has[part.start : part.stop])
+
+
+def carrying(segment: Segment, part: Part, category: TagCategory, labels: Sequence[str], *, every: bool) -> Mask:
+    """Rows of the part's range that carry one of these tags, or every one; without labels none does."""
+    result: Mask | None = None
+    for label in labels:
+        rows = segment.carrying((category, label))
+        first, last = np.searchsorted(rows, [part.start, part.stop]) if len(rows) else (0, 0)
+        mask = np.zeros(len(part.mask), bool)
+        mask[rows[first:last].astype(np.int64) - part.start] = True
+        result = mask if result is None else result & mask if every else result | mask
+    return np.zeros(len(part.mask), bool) if result is None else result
+
+
+class Selection:
+    """What keeps a scan by faiss to the rows that are meant; passing over another row takes about 2 ns."""
+
+    def __init__(self, part: Part, rows: int) -> None:
+        """rows: of the segment."""
+        self._bits: Bytes | None = None
+        self.selector: Any = None
+        if part.count == len(part.mask):
+            if part.count < rows:
+                self.selector = faiss.IDSelectorRange(part.start, part.stop)
+            return
+        whole = np.zeros(rows, bool)
+        whole[part.start : part.stop] = part.mask
+        self._bits = np.packbits(whole, bitorder="little")
+        self.selector = faiss.IDSelectorBitmap(self._bits)
+
+    def put_into(self, parameters: Any) -> Any:
+        """The search parameters with the selection in them."""
+        if self.selector is not None:
+            parameters.sel = self.selector
+        return parameters

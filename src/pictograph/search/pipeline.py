@@ -1,0 +1,265 @@
+"""How a question is answered, on one screen: resolve, filter, candidates, rerank, rows.
+
+The index proposes and the table decides. A question's first statement reads, in one snapshot, which images have changed
+since the index was read (`fresh`); the index answers for all others, the table for those; the last statement fetches the
+rows of the page and looks whether one of them has changed meanwhile. Then everything is done once more, in one snapshot.
+Without an index that can answer, the table answers alone: same filter, same order, to the last bit of each distance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from pictograph.db.pool import Connection, Database
+from pictograph.search.filter import Filter, Place
+from pictograph.search.found import Facets, Found, Hit, Likeness, Neighbour, Page, Plan, PlanName, Steps, Window
+from pictograph.search.ground import Ground, Index, stand_on
+from pictograph.search.memory.quantiser import Bytes
+from pictograph.search.memory.view import (
+    Distances,
+    View,
+    bytes_of,
+    count_of,
+    is_behind,
+    nearest_first,
+    newest_order,
+)
+from pictograph.search.planner import plan_of
+from pictograph.search.table import (
+    Compared,
+    FreshImage,
+    facets_in_table,
+    fetch_rows,
+    fresh_images,
+    fresh_vectors,
+    nearest_in_table,
+    newest_in_table,
+)
+from pictograph.settings import available_cores
+
+Answer = TypeVar("Answer")
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+"""Gives a connection: every time the same snapshot, or every time the newest state."""
+
+
+class Again(Exception):
+    """A row changed while the question was being answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """The nearest images, and how they were found; no rows yet."""
+
+    ids: Bytes
+    distances: Distances
+    plan: Plan
+    scope_size: int
+    scanned: int
+
+
+class Pipeline:
+    """Answers questions whose filter, and vector if they have one, are known."""
+
+    def __init__(self, database: Database, index: Index | None = None) -> None:
+        """index: what is kept in memory; None answers everything from the table."""
+        self._database = database
+        self.index = index
+        cores = available_cores()
+        self._threads = ThreadPoolExecutor(cores, "search")
+        self._helpers = ThreadPoolExecutor(cores - 1, "search-help") if cores > 1 else None
+
+    def close(self) -> None:
+        """Ends the threads."""
+        for pool in (self._threads, self._helpers):
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def view(self) -> View | None:
+        """The index as it is now, for a question that begins."""
+        return self.index.view() if self.index is not None else None
+
+    # --- by likeness and by words
+
+    async def nearest(
+        self, ask: Likeness, steps: Steps, ground: Ground | None = None, by: PlanName | None = None
+    ) -> Found:
+        """Images by falling similarity. ground: if it was read together with the vector. by: instead of the planner."""
+
+        async def answer(connect: Connect, is_first: bool) -> Found:
+            with steps.step("resolve"):
+                known = ground if ground is not None and is_first else await self._resolve(connect, ask.wanted.place)
+            proposed = await self._propose(connect, ask, known, by, steps)
+            with steps.step("rows"):
+                rows = await self._rows(connect, known, proposed.ids)
+            distances = proposed.distances.tolist()
+            neighbours = [
+                as_neighbour(row, distance, ask.stretch) for row, distance in zip(rows, distances, strict=True)
+            ]
+            return Found(neighbours, proposed.plan, proposed.scope_size, proposed.scanned, True, steps)
+
+        return await self._twice(answer)
+
+    async def _propose(
+        self, connect: Connect, ask: Likeness, ground: Ground, by: PlanName | None, steps: Steps
+    ) -> Proposed:
+        view = ground.view_of(ask.space)
+        if view is None or ask.wanted.matches_nothing:
+            with steps.step("scan"):
+                async with connect() as connection:
+                    compared = await nearest_in_table(connection, ask, ground.folders)
+            plan = plan_of(ask, 0, ground.without_index(ask.space))
+            return Proposed(*kept(ask, compared), plan, compared.scope_size, compared.scanned)
+        fresh = Compared.nothing()
+        if len(ground.fresh):
+            with steps.step("fresh"):
+                async with connect() as connection:
+                    fresh = await fresh_vectors(connection, ask, ground)
+        with steps.step("candidates"):
+            return await self._in_thread(lambda: self._candidates(view, ask, ground, fresh, by))
+
+    def _candidates(self, view: View, ask: Likeness, ground: Ground, fresh: Compared, by: PlanName | None) -> Proposed:
+        """In a thread: the filter as a mask, the nearest rows of it, and what is fresh among them."""
+        place = view.with_vectors(view.place(ask.wanted.place, ground.folders, ground.fresh), ask.space)
+        mask = view.meant(place, ask.wanted)
+        meant = count_of(mask) + len(fresh.ids)
+        plan = plan_of(ask, meant, None) if by is None else Plan(by, "it is explained")
+        found = view.nearest(
+            mask, ask.space, ask.vector, ask.limit + 1,  # one more, for the reference may be among them
+            plan=plan.name, kind=ask.kind, beyond=ask.beyond, helpers=self._helpers,
+        )  # fmt: skip
+        ids, distances = np.concatenate([found.ids, fresh.ids]), np.concatenate([found.distances, fresh.distances])
+        merged = Compared(*nearest_first(ids, distances, ask.limit + 1, ask.beyond), 0, 0)
+        return Proposed(*kept(ask, merged), plan, count_of(place) + fresh.scope_size, meant)
+
+    # --- by tag, or whatever else the filter says: the newest first
+
+    async def newest(self, wanted: Filter, window: Window) -> Page[Hit]:
+        """The images that a filter means, the newest first, ties by id, with their number where it is known."""
+        if wanted.matches_nothing:
+            return Page([], 0)
+
+        async def answer(connect: Connect, is_first: bool) -> Page[Hit]:
+            ground = await self._resolve(connect, wanted.place)
+            if (view := ground.view) is None:
+                async with connect() as connection:
+                    ids = await newest_in_table(connection, wanted, ground.folders, window)
+                rows = await self._rows(connect, ground, ids)
+                return Page(rows, total_shown(len(rows), window))
+            fresh = await self._fresh_images(connect, wanted, ground)
+            ids, total = await self._in_thread(lambda: newest_of(view, wanted, ground, fresh, window))
+            return Page(await self._rows(connect, ground, ids), total)
+
+        return await self._twice(answer)
+
+    async def facets(self, wanted: Filter) -> Facets:
+        """Which tags the images that a filter means carry, and how often."""
+        if wanted.matches_nothing:
+            return Facets()
+
+        async def answer(connect: Connect, is_first: bool) -> Facets:
+            ground = await self._resolve(connect, wanted.place)
+            if (view := ground.view) is None:
+                async with connect() as connection:
+                    return await facets_in_table(connection, wanted, ground.folders)
+            fresh = await self._fresh_images(connect, wanted, ground)
+
+            def count() -> Facets:
+                mask = view.meant(view.place(wanted.place, ground.folders, ground.fresh), wanted)
+                counts = Counter(view.facets(mask, self._helpers))
+                for image in fresh:
+                    counts.update({(kind, tag) for kind, tags in image.tags.items() for tag in tags})
+                labels = [(category, label, images) for (category, label), images in counts.items()]
+                return Facets.of(count_of(mask) + len(fresh), labels)
+
+            return await self._in_thread(count)
+
+        return await self._twice(answer)
+
+    # --- what all of them share
+
+    async def _twice(self, answer: Callable[[Connect, bool], Awaitable[Answer]]) -> Answer:
+        """The answer; once more, all of it in one snapshot, if a row changed meanwhile."""
+        try:
+            return await answer(lambda: self._database.connection("generic"), True)
+        except Again:
+            async with self._database.snapshot() as connection:
+                return await answer(lambda: always(connection), False)
+
+    async def _resolve(self, connect: Connect, place: Place) -> Ground:
+        async with connect() as connection:
+            return await stand_on(connection, place, self.view())
+
+    async def _fresh_images(self, connect: Connect, wanted: Filter, ground: Ground) -> list[FreshImage]:
+        if not len(ground.fresh):
+            return []
+        async with connect() as connection:
+            return await fresh_images(connection, wanted, ground)
+
+    async def _rows(self, connect: Connect, ground: Ground, ids: Bytes) -> list[Hit]:
+        """In the order of the ids. Raises Again if one of them has changed since `ground` was read."""
+        if not len(ids):
+            return []
+        async with connect() as connection:
+            rows = await fetch_rows(connection, ids, ground.snapshot)
+        if rows is None:
+            raise Again
+        return rows
+
+    async def _in_thread(self, call: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+@asynccontextmanager
+async def always(connection: Connection) -> AsyncIterator[Connection]:
+    """This connection, as if it were a new one."""
+    yield connection
+
+
+def kept(ask: Likeness, compared: Compared) -> tuple[Bytes, Distances]:
+    """Of the `limit + 1` nearest those that are rows: not the reference, at or above the threshold, `limit` at most."""
+    keep = similarities(compared.distances, ask.stretch) >= ask.threshold
+    if ask.left_out is not None:
+        keep &= (compared.ids != np.frombuffer(ask.left_out.bytes, np.uint8)).any(axis=1)
+    return compared.ids[keep][: ask.limit], compared.distances[keep][: ask.limit]
+
+
+def similarities(distances: Distances, stretch: float) -> Distances:
+    """On the space's scale, clamped to [0, 1]."""
+    return np.clip(1 - stretch * distances, 0, 1)
+
+
+def as_neighbour(hit: Hit, distance: float, stretch: float) -> Neighbour:
+    """The row with its similarity."""
+    similarity = min(1.0, max(0.0, 1 - stretch * distance))
+    return Neighbour(
+        hit.id, hit.filename, hit.folder_path, hit.dataset_id, hit.tags, hit.created_at, similarity, distance
+    )
+
+
+def newest_of(
+    view: View, wanted: Filter, ground: Ground, fresh: Sequence[FreshImage], window: Window
+) -> tuple[Bytes, int]:
+    """In a thread: ids of the newest rows of the mask and of what is fresh, and how many there are in all."""
+    mask = view.meant(view.place(wanted.place, ground.folders, ground.fresh), wanted)
+    ids, created = view.newest(mask, window.reach, window.after)
+    ids = np.concatenate([ids, bytes_of(b"".join(image.id for image in fresh))])
+    created = np.concatenate([created, np.array([image.created for image in fresh], np.int64)])
+    if window.after is not None:
+        behind = is_behind(ids, created, window.after)
+        ids, created = ids[behind], created[behind]
+    order = newest_order(ids, created)[window.offset : window.reach]
+    return ids[order], count_of(mask) + len(fresh)
+
+
+def total_shown(rows: int, window: Window) -> int | None:
+    """How many images there are in all, if this page shows it: it is the last, and not behind a cursor."""
+    is_last = rows < window.limit and (rows > 0 or not window.offset)
+    return window.offset + rows if is_last and window.after is None else None

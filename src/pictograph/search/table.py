@@ -1,0 +1,174 @@
+"""What the database itself is asked in a search: everything, where there is no index, and always what is new to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from pgvector import HalfVector
+
+from pictograph.db.pool import Connection
+from pictograph.db.rows import fetch_all
+from pictograph.search.filter import Filter
+from pictograph.search.found import Facets, Hit, Likeness, Window
+from pictograph.search.ground import Ground
+from pictograph.search.memory.quantiser import Bytes
+from pictograph.search.memory.view import (
+    DEEPER,
+    NO_IDS,
+    SLACK,
+    Distances,
+    bytes_of,
+    cosine_distances,
+    microseconds,
+    nearest_first,
+    unit_of,
+)
+from pictograph.search.sql import statement
+from pictograph.search.where import where
+from pictograph.types import ImageId, Tags
+
+CLOSE: Final = 1e-6
+"""PostgreSQL and numpy compute the same distance to within this."""
+ROWS_AT_ONCE: Final = 500
+"""Vectors that are read before others have their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Images whose vectors were compared, nearest first or in no order."""
+
+    ids: Bytes
+    distances: Distances
+    scope_size: int
+    """Findable images of the place among those that were looked at."""
+    scanned: int
+
+    @classmethod
+    def nothing(cls) -> Compared:
+        """No image at all."""
+        return cls(NO_IDS, np.zeros(0), 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FreshImage:
+    """An image that a filter means, and that the index has not seen as it is."""
+
+    id: bytes
+    created_at: datetime
+    tags: Tags
+
+    @property
+    def created(self) -> int:
+        """Microseconds since 1970."""
+        return microseconds(self.created_at)
+
+
+async def nearest_in_table(connection: Connection, ask: Likeness, folders: Sequence[int] | None) -> Compared:
+    """The `ask.limit + 1` nearest by comparing every vector, to the last bit as the index has them.
+
+    More rows than that are fetched until the last one is certainly behind, whichever way the distances are computed.
+    """
+    wanted, unit = ask.limit + 1, unit_of(ask.vector)
+    conditions = where(ask.wanted, folders, "image_embedding")
+    values: dict[str, Any] = conditions.values | {
+        "space": ask.space,
+        "vector": HalfVector(ask.vector),
+        "floor": ask.beyond.distance - CLOSE if ask.beyond else -3.0,
+        "ceiling": (1 - ask.threshold) / ask.stretch + CLOSE if ask.threshold > 0 else 3.0,
+    }
+    fetch = wanted + SLACK
+    while True:
+        rows = await fetched(connection, conditions.into("nearest"), values | {"limit": fetch})
+        scope_size = int(rows[0][0])
+        found = [(image, vector) for _, image, vector in rows if image is not None]
+        ids, distances = await asyncio.to_thread(compared, found, unit)
+        last = float(distances[-1]) if len(found) == fetch else None
+        nearest, best = nearest_first(ids, distances, wanted, ask.beyond)
+        if last is None or (len(best) == wanted and best[-1] + 2 * CLOSE < last):
+            return Compared(nearest, best, scope_size, scope_size)
+        fetch *= DEEPER
+
+
+async def fresh_vectors(connection: Connection, ask: Likeness, ground: Ground) -> Compared:
+    """The images of the place that the index has not seen as they are, and the distances of those that are meant."""
+    conditions = where(ask.wanted, ground.folders, "image_embedding")
+    values = conditions.values | {"space": ask.space, "fresh": uuid_array(ground.fresh)}
+    rows = await fetched(connection, conditions.into("fresh_vectors"), values)
+    found = [(image, vector) for image, vector in rows if vector is not None]
+    ids, distances = await asyncio.to_thread(compared, found, unit_of(ask.vector))
+    return Compared(ids, distances, len(rows), len(found))
+
+
+def compared(rows: Sequence[tuple[bytes, HalfVector]], unit: Any) -> tuple[Bytes, Distances]:
+    """Ids and cosine distances of (id, vector)."""
+    if not rows:
+        return NO_IDS, np.zeros(0)
+    vectors = np.stack([vector.to_numpy() for _, vector in rows]).astype(np.float16)
+    return bytes_of(b"".join(image for image, _ in rows)), cosine_distances(vectors, unit)
+
+
+async def fetched(connection: Connection, text: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Every row, in binary."""
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(text.encode(), values)
+        rows = part = await cursor.fetchmany(ROWS_AT_ONCE)
+        while len(part) == ROWS_AT_ONCE:
+            await asyncio.sleep(0)
+            part = await cursor.fetchmany(ROWS_AT_ONCE)
+            rows += part
+        return rows
+
+
+async def newest_in_table(
+    connection: Connection, wanted: Filter, folders: Sequence[int] | None, window: Window
+) -> Bytes:
+    """Ids, uint8 (N, 16), of the newest images that are meant."""
+    conditions = where(wanted, folders, "image")
+    values = conditions.values | {
+        "limit": window.limit,
+        "offset": window.offset,
+        "after_time": window.after.created_at if window.after else None,
+        "after_id": window.after.id if window.after else None,
+    }
+    rows = await fetched(connection, conditions.into("newest"), values)
+    return bytes_of(b"".join(row[0] for row in rows))
+
+
+async def facets_in_table(connection: Connection, wanted: Filter, folders: Sequence[int] | None) -> Facets:
+    """How many of the images that are meant carry each label, by reading their rows."""
+    conditions = where(wanted, folders, "image")
+    (_, _, images), *counts = await fetched(connection, conditions.into("facets"), conditions.values)
+    return Facets.of(images, counts)
+
+
+async def fresh_images(connection: Connection, wanted: Filter, ground: Ground) -> list[FreshImage]:
+    """The images that are meant and that the index has not seen as they are."""
+    conditions = where(wanted, ground.folders, "image")
+    values = conditions.values | {"fresh": uuid_array(ground.fresh)}
+    return await fetch_all(connection, FreshImage, conditions.into("fresh_images"), values)
+
+
+async def fetch_rows(connection: Connection, ids: Bytes, snapshot: str) -> list[Hit] | None:
+    """The rows of these images, in this order; None if one of them has changed since the snapshot."""
+    values = {"images": uuid_array(ids), "snapshot": snapshot}
+    rows = await fetched(connection, statement("rows"), values)
+    if len(rows) < len(ids) or rows[0][-1]:
+        return None
+    by_id = {row[0].bytes: row for row in rows}
+    packed = ids.tobytes()
+    return [as_hit(by_id[packed[at : at + 16]]) for at in range(0, len(packed), 16)]
+
+
+def as_hit(row: tuple[Any, ...]) -> Hit:
+    return Hit(ImageId(row[0]), *row[1:6])
+
+
+def uuid_array(ids: Bytes) -> str:
+    """Ids as PostgreSQL reads a `uuid[]`: some thousand `UUID` objects would cost more than finding them."""
+    digits = ids.tobytes().hex()
+    return "{" + ",".join(digits[at : at + 32] for at in range(0, len(digits), 32)) + "}"
