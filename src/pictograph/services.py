@@ -16,17 +16,12 @@ from pictograph.db.pool import Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, is_for_tests, load_encoder, source_of
 from pictograph.errors import ConfigurationError, wrong_value
-from pictograph.index.candidates import over_fetch
-from pictograph.index.code_service import CodesWhenLarge
-from pictograph.index.ranked import nearest_by_codes
-from pictograph.index.scopes import ScopeCounts
 from pictograph.jobs.queue import Backlog
 from pictograph.models.choose import detect
 from pictograph.network import without_credentials
 from pictograph.pipeline import Intake
 from pictograph.search.asked_tags import JudgedTags
 from pictograph.search.engine import SearchEngine
-from pictograph.search.execute import CodeSearch
 from pictograph.search.words import WordReaders
 from pictograph.settings import AUTO, Settings
 from pictograph.spaces.registry import Space, Spaces
@@ -77,10 +72,8 @@ class Services:
     taxonomy: Taxonomy
     thresholds: Thresholds
     retag: Retag
-    scope_counts: ScopeCounts
     image_counts: ImageCounts
     name_changes: NameChanges
-    codes: CodesWhenLarge
     rooms: Rooms
     vectors: VectorDoor
     export: VectorExport
@@ -117,8 +110,6 @@ async def open_services(
         database, recognizing = await open_databases(settings, conninfo, closing)
         await open_space(settings, database)
         spaces, backlog, taxonomy = Spaces(database), Backlog(database), load_taxonomy()
-        codes = CodesWhenLarge(database, max_bytes=settings.code_bytes)
-        closing.push_async_callback(codes.close)
         blobs = await open_blobs(settings, database)
         readers = PictureReaders(limits_of(settings), budget_of(settings), processes=1, shared_turn=picture_turn)
         thumbnails = Thumbnails(blobs, readers)
@@ -129,6 +120,9 @@ async def open_services(
         async def tagger(space: Space) -> Tagger | None:
             return await stored_tagger(database, space, taxonomy)
 
+        judged = JudgedTags(spaces, tagger, taxonomy)
+        search = SearchEngine(database, backlog, spaces, open_words(closing), label_test(taxonomy), judged=judged)
+        closing.callback(search.close)
         yield Services(
             settings=settings,
             database=database,
@@ -142,23 +136,13 @@ async def open_services(
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
-            search=SearchEngine(
-                database,
-                backlog,
-                spaces,
-                open_words(closing),
-                label_test(taxonomy),
-                codes=code_search(codes),
-                judged=JudgedTags(spaces, tagger, taxonomy),
-            ),
-            codes=codes,
+            search=search,
             rooms=Rooms(database, blobs, local_folder, warn_below_bytes=settings.min_free_bytes),
             spaces=spaces,
             reindex=Reindex(database),
             taxonomy=taxonomy,
             thresholds=Thresholds(database, taxonomy),
             retag=Retag(database, spaces, taxonomy, tagger),
-            scope_counts=ScopeCounts(database),
             image_counts=ImageCounts(database),
             name_changes=NameChanges(database),
             vectors=VectorDoor(database, spaces, label_test(taxonomy)),
@@ -182,11 +166,6 @@ def open_words(closing: AsyncExitStack) -> WordReaders:
     words = WordReaders(lambda source: load_encoder(source, 1, words_only=True))
     closing.callback(words.close)
     return words
-
-
-def code_search(codes: CodesWhenLarge) -> CodeSearch:
-    """How codes answer: candidates from memory, then their rows from the database."""
-    return CodeSearch(codes, nearest_by_codes, over_fetch)
 
 
 async def open_blobs(settings: Settings, database: Database, *, adopt: Report | None = None) -> BlobStore:

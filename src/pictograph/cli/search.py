@@ -198,7 +198,6 @@ def print_explanation(found: SearchExplanation) -> None:
     cells = (
         (
             way.plan,
-            f"{way.estimated_ms:.1f} ms",
             f"{way.took_ms:.1f} ms",
             ", ".join(f"{name} {ms:.2f}" for name, ms in way.steps.items()),
             way.scanned,

@@ -223,7 +223,9 @@ class SearchEngine:
         Raises ValidationError for a cursor of another question.
         """
         place = await self._place(organization, query.dataset, query.folder_path)
-        scope = place.datasets if query.dataset is not None else None  # a dataset that is made meanwhile changes nothing
+        scope = (
+            place.datasets if query.dataset is not None else None
+        )  # a dataset that is made meanwhile changes nothing
         question = question_key("tags", organization, scope, query.filters, query.match, query.folder_path)
         after = read_after(query.cursor, question) if query.cursor is not None else query.after
         window = Window(query.limit + 1, query.offset, after)  # one more tells whether there is a next page

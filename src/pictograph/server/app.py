@@ -180,7 +180,6 @@ async def housekeeping(services: Services) -> AsyncIterator[None]:
         every(REINDEX_EVERY_S, advance_reindex),
         beside(warn_of_old_tags),
         every(ROOM_EVERY_S, services.rooms.warn),
-        every(ADD_UP_EVERY_S, services.scope_counts.add_up),
         every(ADD_UP_EVERY_S, services.image_counts.add_up),
     ):
         yield
@@ -204,7 +203,7 @@ async def beside_requests(services: Services, metrics: Metrics) -> AsyncIterator
 @asynccontextmanager
 async def watched_searches(services: Services, metrics: Metrics) -> AsyncIterator[None]:
     """While the block runs, measures searches, and the recall of some."""
-    sampler = RecallSampler(services.search.executor, services.settings.check_one_in, metrics.saw_recall)
+    sampler = RecallSampler(services.search.pipeline, services.settings.check_one_in, metrics.saw_recall)
     services.search.watch(metrics.saw_search)
     services.search.watch(sampler.consider)
     try:

@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pictograph.search.execute import Ask, Found
-from pictograph.search.planner import PlanName
+from pictograph.search.found import Found, Likeness, PlanName
 from pictograph.services import Services
 from pictograph.types import ImageState
 
@@ -69,7 +68,7 @@ class Metrics:
         """One request was answered. route: the template, never the path that was asked for."""
         self._requests.labels(method, route, str(status)).inc()
 
-    def saw_search(self, ask: Ask, found: Found) -> None:
+    def saw_search(self, ask: Likeness, found: Found) -> None:
         """One search was answered."""
         self._searches.labels(ask.kind, found.plan.name).observe(found.steps.total_ms / 1000)
 

@@ -12,12 +12,10 @@ from pydantic_core import to_json
 from pictograph import wire
 from pictograph.bulk.arrow import Rows
 from pictograph.bulk.door import Verdicts
-from pictograph.index.nearest import Neighbour
-from pictograph.index.tags import TagHit
 from pictograph.search.asked_tags import TagNotes
 from pictograph.search.engine import FacetAnswer
-from pictograph.search.execute import Found
 from pictograph.search.explain import Explanation
+from pictograph.search.found import Found, Hit, Neighbour
 from pictograph.server.hosts import url_of
 from pictograph.spaces.registry import Space
 from pictograph.spaces.reindex import Progress
@@ -68,12 +66,12 @@ def similar_rows(rows: Sequence[Neighbour]) -> list[JsonRow]:
     return [{**search_row(row), "similarity": row.similarity} for row in rows]
 
 
-def tagged_rows(rows: Sequence[TagHit]) -> list[JsonRow]:
+def tagged_rows(rows: Sequence[Hit]) -> list[JsonRow]:
     """`wire.TaggedImage` of each, as JSON has it."""
     return [search_row(row) for row in rows]
 
 
-def search_row(row: Neighbour | TagHit) -> JsonRow:
+def search_row(row: Hit) -> JsonRow:
     """`wire.SearchRow` with all the names that it has for published clients; making the model takes twice as long."""
     image, dataset = str(row.id), str(row.dataset_id)
     return {
@@ -119,7 +117,6 @@ def explanation(row: Explanation) -> wire.SearchExplanation:
     return wire.SearchExplanation(
         plan=row.plan.name,
         plan_reason=row.plan.reason,
-        estimated_ms=round(row.plan.estimated_ms, 3),
         scope_size=row.scope_size,
         folder_path=row.folder_path,
         preparation=rounded(row.preparation),
@@ -127,7 +124,6 @@ def explanation(row: Explanation) -> wire.SearchExplanation:
         tried=[
             wire.TriedPlan(
                 plan=item.plan,
-                estimated_ms=round(item.estimated_ms, 3),
                 took_ms=round(item.took_ms, 3),
                 steps=rounded(item.steps),
                 rows=item.rows,

@@ -100,8 +100,6 @@ class TriedPlan(Wire):
     """One way to answer a question, carried out."""
 
     plan: str
-    estimated_ms: float
-    """What the planner expected."""
     took_ms: float
     """What it took, the count of the scope and the vector not included."""
     steps: dict[str, float]
@@ -123,7 +121,6 @@ class SearchExplanation(OfTags):
     plan: str
     """The way that this search takes."""
     plan_reason: str
-    estimated_ms: float
     scope_size: int
     """Findable images in the scope."""
     folder_path: str
