@@ -12,7 +12,8 @@ from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Database
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.index.tags import After, TagHit
+from pictograph.search.found import Hit as TagHit
+from pictograph.store.pages import After
 from pictograph.search.engine import SearchEngine, TagAnswer
 from pictograph.search.query import TagQuery
 from pictograph.services import label_test

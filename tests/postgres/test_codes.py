@@ -22,7 +22,7 @@ from pictograph.index import code_segments
 from pictograph.index.candidates import QueryKind, over_fetch, shortlist, uuid_array
 from pictograph.index.code_rows import ROW
 from pictograph.index.codes import BYTES_PER_IMAGE, Codes
-from pictograph.index.nearest import Neighbour, Scope, as_stored, nearest_exact, search_values
+from pictograph.search.found import Neighbour, Scope, as_stored, nearest_exact, search_values
 from pictograph.index.ranked import NEAREST_OF_ALL, nearest_by_codes
 from pictograph.index.writer import remove_from_index
 from pictograph.spaces.reindex import Reindex

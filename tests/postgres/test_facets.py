@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.index.tags import Facets
+from pictograph.search.found import Facets
 from pictograph.search.query import tag_filter
 from pictograph.store.images import archive_image
 from pictograph.types import TAG_CATEGORIES, Tags

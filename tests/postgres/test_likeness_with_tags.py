@@ -14,7 +14,7 @@ from pictograph.index import tagged
 from pictograph.index.candidates import over_fetch
 from pictograph.index.nearest import Scope, as_stored, nearest_exact
 from pictograph.index.ranked import nearest_by_codes
-from pictograph.index.tagged import TagFilter, nearest_tagged
+from pictograph.search.filter import TagFilter, nearest_tagged
 from pictograph.index.tags import TagIndex
 from pictograph.search.execute import Ask, CodeSearch, Executor, Steps
 from pictograph.search.planner import Costs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pictograph.errors import NotFoundError
-from pictograph.index.nearest import Neighbour
+from pictograph.search.found import Neighbour
 from pictograph.search.query import SimilarQuery
 from pictograph.types import ImageId
 from support.engines import engine_of

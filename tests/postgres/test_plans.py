@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pictograph.index.nearest import Neighbour
-from pictograph.index.tagged import TagFilter
+from pictograph.search.found import Neighbour
+from pictograph.search.filter import TagFilter
 from pictograph.index.writer import remove_from_index
 from pictograph.jobs.queue import Backlog
 from pictograph.search.engine import SearchEngine, SimilarAnswer

@@ -14,7 +14,7 @@ from pictograph.encode.protocol import FloatArray
 from pictograph.index.candidates import QueryKind
 from pictograph.index.nearest import NEAREST, Neighbour, Scope
 from pictograph.index.scopes import place_of
-from pictograph.index.tagged import TagFilter
+from pictograph.search.filter import TagFilter
 from pictograph.types import DatasetId, ImageId, SpaceId
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all
-from pictograph.index.tag_query import TagHit
+from pictograph.search.found import Hit as TagHit
 from pictograph.store.pages import After
 from pictograph.types import DatasetId, TagCategory, TagMatch
 

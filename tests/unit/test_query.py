@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.index.tag_containment import containment
+from pictograph.search.where import containment
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_image_id
 from pictograph.types import ImageId
 

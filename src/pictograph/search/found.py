@@ -16,8 +16,8 @@ from pictograph.store.pages import After, Beyond
 from pictograph.types import DatasetId, ImageId, SpaceId, Tags
 
 PlanName: TypeAlias = Literal["exact", "quantized"]
-"""`exact`: every vector that the filter means is compared. `quantized`: every code of one is, and the best of them again
-by their vectors."""
+"""`exact`: every vector that the filter means is compared. `quantized`: every code of one is, and the best of them
+again by their vectors."""
 Kind: TypeAlias = Literal["image", "text"]
 """What a query vector was made of."""
 

@@ -1,8 +1,8 @@
 """What a question stands on: its place as the database has it, and what the index has not seen yet, at one moment.
 
 Why no image is missed: a view of the index was read in one snapshot S, and its watermark w is the xmin of S: every
-transaction below w had ended. An image that a later snapshot sees otherwise than S did was written by a transaction at or
-above w, which left its id in `image_change`; all such ids are `fresh`, and the table answers for them.
+transaction below w had ended. An image that a later snapshot sees otherwise than S did was written by a transaction at
+or above w, which left its id in `image_change`; all such ids are `fresh`, and the table answers for them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How a question is answered, on one screen: resolve, filter, candidates, rerank, rows.
 
-The index proposes and the table decides. A question's first statement reads, in one snapshot, which images have changed
-since the index was read (`fresh`); the index answers for all others, the table for those; the last statement fetches the
-rows of the page and looks whether one of them has changed meanwhile. Then everything is done once more, in one snapshot.
+The index proposes and the table decides. A question's first statement reads, in one snapshot, which images have
+changed since the index was read (`fresh`); the index answers for all others, the table for those; the last statement
+fetches the rows of the page and looks whether one of them has changed meanwhile. Then everything is done once more, in
+one snapshot.
 Without an index that can answer, the table answers alone: same filter, same order, to the last bit of each distance.
 """
 
@@ -93,9 +94,7 @@ class Pipeline:
     ) -> Found:
         """Images by falling similarity. ground: if it was read together with the vector. by: instead of the planner."""
 
-        async def answer(connect: Connect, is_first: bool) -> Found:
-            with steps.step("resolve"):
-                known = ground if ground is not None and is_first else await self._resolve(connect, ask.wanted.place)
+        async def answer(connect: Connect, known: Ground) -> Found:
             proposed = await self._propose(connect, ask, known, by, steps)
             with steps.step("rows"):
                 rows = await self._rows(connect, known, proposed.ids)
@@ -105,7 +104,7 @@ class Pipeline:
             ]
             return Found(neighbours, proposed.plan, proposed.scope_size, proposed.scanned, True, steps)
 
-        return await self._twice(answer)
+        return await self._twice(ask.wanted.place, answer, steps, ground)
 
     async def _propose(
         self, connect: Connect, ask: Likeness, ground: Ground, by: PlanName | None, steps: Steps
@@ -146,8 +145,7 @@ class Pipeline:
         if wanted.matches_nothing:
             return Page([], 0)
 
-        async def answer(connect: Connect, is_first: bool) -> Page[Hit]:
-            ground = await self._resolve(connect, wanted.place)
+        async def answer(connect: Connect, ground: Ground) -> Page[Hit]:
             if (view := ground.view) is None:
                 async with connect() as connection:
                     ids = await newest_in_table(connection, wanted, ground.folders, window)
@@ -157,15 +155,14 @@ class Pipeline:
             ids, total = await self._in_thread(lambda: newest_of(view, wanted, ground, fresh, window))
             return Page(await self._rows(connect, ground, ids), total)
 
-        return await self._twice(answer)
+        return await self._twice(wanted.place, answer, Steps())
 
     async def facets(self, wanted: Filter) -> Facets:
         """Which tags the images that a filter means carry, and how often."""
         if wanted.matches_nothing:
             return Facets()
 
-        async def answer(connect: Connect, is_first: bool) -> Facets:
-            ground = await self._resolve(connect, wanted.place)
+        async def answer(connect: Connect, ground: Ground) -> Facets:
             if (view := ground.view) is None:
                 async with connect() as connection:
                     return await facets_in_table(connection, wanted, ground.folders)
@@ -181,21 +178,30 @@ class Pipeline:
 
             return await self._in_thread(count)
 
-        return await self._twice(answer)
+        return await self._twice(wanted.place, answer, Steps())
 
     # --- what all of them share
 
-    async def _twice(self, answer: Callable[[Connect, bool], Awaitable[Answer]]) -> Answer:
-        """The answer; once more, all of it in one snapshot, if a row changed meanwhile."""
+    async def _twice(
+        self,
+        place: Place,
+        answer: Callable[[Connect, Ground], Awaitable[Answer]],
+        steps: Steps,
+        ground: Ground | None = None,
+    ) -> Answer:
+        """The answer; once more, all of it in one snapshot, if a row changed meanwhile. ground: if it is known."""
         try:
-            return await answer(lambda: self._database.connection("generic"), True)
+            connect: Connect = lambda: self._database.connection("generic")  # noqa: E731
+            return await answer(connect, ground or await self._resolve(connect, place, steps))
         except Again:
             async with self._database.snapshot() as connection:
-                return await answer(lambda: always(connection), False)
+                connect = lambda: always(connection)  # noqa: E731
+                return await answer(connect, await self._resolve(connect, place, steps))
 
-    async def _resolve(self, connect: Connect, place: Place) -> Ground:
-        async with connect() as connection:
-            return await stand_on(connection, place, self.view())
+    async def _resolve(self, connect: Connect, place: Place, steps: Steps) -> Ground:
+        with steps.step("resolve"):
+            async with connect() as connection:
+                return await stand_on(connection, place, self.view())
 
     async def _fresh_images(self, connect: Connect, wanted: Filter, ground: Ground) -> list[FreshImage]:
         if not len(ground.fresh):

@@ -1,7 +1,7 @@
 """A filter as rows of the index: which rows of which segments are meant.
 
-Rows are sorted by dataset and folder, so a place is a range of a segment's rows, or a few: a mask covers that range alone,
-and what a folder of a thousand images costs does not depend on how many others there are.
+Rows are sorted by dataset and folder, so a place is a range of a segment's rows, or a few: a mask covers that range
+alone, and what a folder of a thousand images costs does not depend on how many others there are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from pictograph.search.filter import Filter
+from pictograph.search.filter import Filter, Place
 from pictograph.search.memory.quantiser import Bytes
 from pictograph.search.memory.segment import Mask, Rows, Segment, as_void
 from pictograph.types import DatasetId, SpaceId, TagCategory
@@ -53,7 +53,7 @@ RowMask: TypeAlias = Sequence[Part]
 
 @dataclass(frozen=True)
 class Runs:
-    """A segment's rows by place: run i has the rows `starts[i]` up to `starts[i + 1]`, all of one dataset and folder."""
+    """A segment's rows by place: run i has the rows from `starts[i]` to `starts[i + 1]`, of one dataset and folder."""
 
     datasets: npt.NDArray[Any]
     folders: npt.NDArray[np.int64]
@@ -86,23 +86,29 @@ class Runs:
         return start, stop, np.repeat(meant[first:last], np.diff(self.starts[first : last + 1]))
 
 
-def place_of(
-    number: int,
-    segment: Segment,
-    runs: Runs,
-    shown: Mask,
-    datasets: Sequence[DatasetId],
-    folders: Sequence[int] | None,
-    without: Bytes,
-) -> Part | None:
-    """The rows of a place, but for those of the ids `without`, uint8 (N, 16). shown: rows that are neither archived
-    nor tombstones."""
-    start, stop, meant = runs.range_of(datasets, folders)
+@dataclass(frozen=True)
+class Kept:
+    """A segment in a view."""
+
+    segment: Segment
+    shown: Mask
+    """Its rows that count: neither archived, nor gone, nor written again in a later segment."""
+    runs: Runs
+
+    @classmethod
+    def of(cls, segment: Segment, dead: Mask) -> Kept:
+        """dead: its tombstones, rows that are gone or written again."""
+        return cls(segment, ~(dead | segment.facts.archived), Runs.of(segment))
+
+
+def place_of(number: int, kept: Kept, place: Place, folders: Sequence[int] | None, without: Bytes) -> Part | None:
+    """The rows of a place, but for those of the ids `without`, uint8 (N, 16); None if there are none."""
+    start, stop, meant = kept.runs.range_of(place.datasets, folders)
     if start == stop:
         return None
-    mask = shown[start:stop].copy() if meant is None else shown[start:stop] & meant
+    mask = kept.shown[start:stop].copy() if meant is None else kept.shown[start:stop] & meant
     if len(without):
-        rows = segment.rows_of(without)
+        rows = kept.segment.rows_of(without)
         mask[rows[(rows >= start) & (rows < stop)] - start] = False
     count = int(np.count_nonzero(mask))
     return Part(number, start, mask, count) if count else None

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from pictograph.search.filter import Filter, Place
 from pictograph.search.found import PlanName
-from pictograph.search.memory.masks import Part, RowMask, Runs, Selection, meant_by, place_of, with_vectors
-from pictograph.search.memory.quantiser import QUERY_BITS, Bytes, FloatArray, Kind, Quantiser, Query
+from pictograph.search.memory.masks import Kept, Part, RowMask, Selection, meant_by, place_of, with_vectors
+from pictograph.search.memory.quantiser import FINE_BYTES, QUERY_BITS, Bytes, FloatArray, Kind, Quantiser, Query
 from pictograph.search.memory.segment import Label, Mask, Rows, Segment, as_void, halves
 from pictograph.store.pages import After, Beyond
 from pictograph.types import SpaceId
@@ -31,12 +31,13 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 NO_IDS: Final[Bytes] = np.zeros((0, 16), np.uint8)
 NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
+NO_DISTANCES: Final[FloatArray] = np.zeros(0, np.float32)
 
 SLACK: Final = 64
 """Rows beyond the limit that a scan by product names at first."""
 LENGTH_ERROR: Final = 2.0**-11
 """How far from 1 the length of a vector can be that was unit length before it was rounded to float16, at most."""
-BEST_SHARE: Final = 0.4
+BEST_PERCENT: Final = 40
 """The part of the candidates that must be right: about as many as rows are wanted."""
 MOST_LATE: Final = 0.01
 DEEPER: Final = 4
@@ -63,10 +64,7 @@ class Nearest:
 class View:
     """The index at one moment."""
 
-    segments: tuple[Segment, ...]
-    shown: tuple[Mask, ...]
-    """For each segment its rows that count: neither archived, nor gone, nor written again in a later segment."""
-    runs: tuple[Runs, ...]
+    kept: tuple[Kept, ...]
     quantisers: Mapping[SpaceId, Quantiser]
     watermark: int
     """Transactions below it are all in the view; others may be."""
@@ -83,54 +81,50 @@ class View:
         era: str,
     ) -> View:
         """dead: for each segment its tombstones, the rows that are gone or written again."""
-        shown = tuple(~(mask | segment.facts.archived) for segment, mask in zip(segments, dead, strict=True))
-        return cls(tuple(segments), shown, tuple(map(Runs.of, segments)), dict(quantisers), watermark, era)
+        return cls(tuple(map(Kept.of, segments, dead)), dict(quantisers), watermark, era)
 
     @property
     def rows(self) -> int:
         """Rows, tombstones included."""
-        return sum(map(len, self.segments))
+        return sum(len(kept.segment) for kept in self.kept)
 
     def covers(self, space: SpaceId) -> bool:
         """Whether this space's vectors are here."""
-        return space in self.quantisers and all(space in segment.vectors for segment in self.segments)
+        return space in self.quantisers and all(space in kept.segment.vectors for kept in self.kept)
 
     def place(self, place: Place, folders: Sequence[int] | None, without: Bytes = NO_IDS) -> RowMask:
         """The rows of a place. folders: the ids of its folders, None for all; without: ids, uint8 (N, 16), of images
         that are not meant."""
-        parts = (
-            place_of(number, segment, runs, shown, place.datasets, folders, without)
-            for number, (segment, runs, shown) in enumerate(zip(self.segments, self.runs, self.shown, strict=True))
-        )
+        parts = (place_of(number, kept, place, folders, without) for number, kept in enumerate(self.kept))
         return [part for part in parts if part is not None]
 
     def meant(self, mask: RowMask, wanted: Filter) -> RowMask:
         """Those rows of a place that a filter means."""
         if wanted.is_whole_place:
             return mask
-        return lasting(meant_by(self.segments[part.number], part, wanted) for part in mask)
+        return lasting(meant_by(self._segment(part), part, wanted) for part in mask)
 
     def with_vectors(self, mask: RowMask, space: SpaceId) -> RowMask:
         """Those of the rows that have a vector in this space."""
-        return lasting(with_vectors(self.segments[part.number], part, space) for part in mask)
+        return lasting(with_vectors(self._segment(part), part, space) for part in mask)
 
     def newest(self, mask: RowMask, count: int, after: After | None = None) -> tuple[Bytes, Rows]:
         """Ids, uint8 (N, 16), and times in microseconds since 1970, of the rows that are meant, the newest first.
 
         Ties by id; `count` at most, all of them behind the place `after`.
         """
-        picked = [(part.number, newest_rows(self.segments[part.number], part, count, after)) for part in mask]
-        ids = np.concatenate([NO_IDS, *(self.segments[number].facts.ids[rows] for number, rows in picked)])
-        created = np.concatenate([NO_ROWS, *(self.segments[number].facts.created[rows] for number, rows in picked)])
+        picked = [(part.number, newest_rows(self._segment(part), part, count, after)) for part in mask]
+        ids = np.concatenate([NO_IDS, *(self.kept[number].segment.facts.ids[rows] for number, rows in picked)])
+        created = np.concatenate([NO_ROWS, *(self.kept[number].segment.facts.created[rows] for number, rows in picked)])
         order = newest_order(ids, created)[:count]
         return ids[order], created[order]
 
     def facets(self, mask: RowMask, helpers: Executor | None = None) -> dict[Label, int]:
         """How many of the rows that are meant carry each tag; tags that none carries are left out."""
-        counted = in_parallel(helpers, lambda part: tag_counts(self.segments[part.number], part), mask)
+        counted = in_parallel(helpers, lambda part: tag_counts(self._segment(part), part), mask)
         total: dict[Label, int] = {}
         for part, counts in zip(mask, counted, strict=True):
-            labels = self.segments[part.number].tags.labels
+            labels = self._segment(part).tags.labels
             for number in np.flatnonzero(counts).tolist():
                 total[labels[number]] = total.get(labels[number], 0) + int(counts[number])
         return total
@@ -152,49 +146,31 @@ class View:
         plan: `exact` compares every vector; `beyond`, only rows behind this place, is only to be had of that. helpers:
         scan some of the segments meanwhile.
         """
-        unit = unit_of(vector)
-        if plan == "exact":
-            found = in_parallel(
-                helpers, lambda part: exact_rows(self.segments[part.number], part, space, unit, limit, beyond), mask
-            )
-            return self._best(mask, space, found, unit, limit, beyond)
-        found = self._quantized(mask, space, unit, limit, count_of(mask), kind, helpers)
-        return self._best(mask, space, found, unit, limit, None)
+        near = Near(space, unit_of(vector), limit, kind, beyond)
+        if plan == "quantized":
+            return self._best(mask, near, self._quantized(mask, near, helpers))
+        found = in_parallel(helpers, lambda part: exact_rows(self._segment(part), part, near), mask)
+        return self._best(mask, near, found)
 
-    def _best(
-        self,
-        mask: RowMask,
-        space: SpaceId,
-        found: Sequence[Rows],
-        unit: FloatArray,
-        limit: int,
-        beyond: Beyond | None,
-    ) -> Nearest:
+    def _segment(self, part: Part) -> Segment:
+        return self.kept[part.number].segment
+
+    def _best(self, mask: RowMask, near: Near, found: Sequence[Rows]) -> Nearest:
         """Of some rows of each part, by their vectors."""
-        pairs = [(self.segments[part.number], rows) for part, rows in zip(mask, found, strict=True)]
+        pairs = [(self._segment(part), rows) for part, rows in zip(mask, found, strict=True)]
         ids = np.concatenate([NO_IDS, *(segment.facts.ids[rows] for segment, rows in pairs)])
-        distances = np.concatenate([[], *(distances_of(segment, space, rows, unit) for segment, rows in pairs)])
-        return Nearest(*nearest_first(ids, distances, limit, beyond))
+        distances = np.concatenate([[], *(distances_of(segment, rows, near) for segment, rows in pairs)])
+        return Nearest(*nearest_first(ids, distances, near.limit, near.beyond))
 
-    def _quantized(
-        self,
-        mask: RowMask,
-        space: SpaceId,
-        unit: FloatArray,
-        limit: int,
-        count: int,
-        kind: Kind,
-        helpers: Executor | None,
-    ) -> list[Rows]:
+    def _quantized(self, mask: RowMask, near: Near, helpers: Executor | None) -> list[Rows]:
         """The candidates of each part: coarse codes name a shortlist, fine codes the best of it."""
-        quantiser = self.quantisers[space]
-        query, wanted = quantiser.query(unit, kind), over_fetch(limit, kind)
-        length = shortlist(wanted, kind)
+        quantiser = self.quantisers[near.space]
+        query, wanted = quantiser.query(near.unit, near.kind), over_fetch(near.limit, near.kind)
+        length, longest = shortlist(wanted, near.kind), min(MOST_LISTED, count_of(mask))
         while True:
-            listed = self._shortlist(mask, space, query, length, helpers)
+            listed = self._shortlist(mask, near.space, query, length, helpers)
             chosen = quantiser.refine(query, listed.fine, wanted)
-            enough = not listed.has_late(chosen[: -(-int(BEST_SHARE * 100) * wanted // 100)])
-            if enough or length >= min(MOST_LISTED, count):
+            if length >= longest or not listed.has_late(chosen[: -(-BEST_PERCENT * wanted // 100)]):
                 break
             length *= DEEPER
         parts, rows = listed.parts[chosen], listed.rows[chosen]
@@ -203,20 +179,31 @@ class View:
     def _shortlist(
         self, mask: RowMask, space: SpaceId, query: Query, length: int, helpers: Executor | None
     ) -> Shortlist:
-        found = in_parallel(
-            helpers, lambda part: coarse_rows(self.segments[part.number], part, space, query, length), mask
-        )
-        distances = np.concatenate([distances for distances, _ in found])
-        rows = np.concatenate([rows for _, rows in found])
+        found = in_parallel(helpers, lambda part: coarse_rows(self._segment(part), part, space, query, length), mask)
+        distances = np.concatenate([NO_DISTANCES, *(distances for distances, _ in found)])
+        rows = np.concatenate([NO_ROWS, *(rows for _, rows in found)])
         parts = np.repeat(np.arange(len(found)), [len(rows) for _, rows in found])
         if len(rows) > length:
-            kept = np.argpartition(distances, length - 1)[:length]
-            distances, rows, parts = distances[kept], rows[kept], parts[kept]
-        fine = np.empty((len(rows), self.segments[0].vectors[space].fine.shape[1]), np.uint8)
+            best = np.argpartition(distances, length - 1)[:length]
+            distances, rows, parts = distances[best], rows[best], parts[best]
+        fine = np.empty((len(rows), FINE_BYTES), np.uint8)
         for number, part in enumerate(mask):
             ours = parts == number
-            fine[ours] = self.segments[part.number].vectors[space].fine[rows[ours]]
+            fine[ours] = self._segment(part).vectors[space].fine[rows[ours]]
         return Shortlist(parts, rows, fine, distances)
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What is looked for."""
+
+    space: SpaceId
+    unit: FloatArray
+    """float32 (1152,), of length 1."""
+    limit: int
+    kind: Kind
+    beyond: Beyond | None
+    """Only rows behind this place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,75 +344,58 @@ def coarse_rows(segment: Segment, part: Part, space: SpaceId, query: Query, leng
     return distances[0][found], rows[0][found]
 
 
-def exact_rows(
-    segment: Segment, part: Part, space: SpaceId, unit: FloatArray, limit: int, beyond: Beyond | None
-) -> Rows:
-    """A segment's rows among which the `limit` nearest are, all of them behind the place `beyond`.
+def exact_rows(segment: Segment, part: Part, near: Near) -> Rows:
+    """A segment's rows among which the nearest are.
 
     faiss ranks by the product, which differs from the cosine by the vector's length, at most LENGTH_ERROR: so more rows
     are fetched until the last one is certainly behind.
     """
-    vectors = segment.vectors[space]
-    if beyond is not None:
-        part = part.narrowed(~nearer(segment, part, space, unit, 1 - beyond.distance))
-    wanted = limit + SLACK
+    if near.beyond is not None:
+        part = part.narrowed(~nearer(segment, part, near, 1 - near.beyond.distance))
+    wanted = near.limit + SLACK
     while part.count:
-        selection = Selection(part, len(segment))
         fetched = min(wanted, part.count)
-        products, labels = vectors.exact.search(
-            unit[None], fetched, params=selection.put_into(faiss.SearchParameters())
-        )
+        parameters = Selection(part, len(segment)).put_into(faiss.SearchParameters())
+        products, labels = segment.vectors[near.space].exact.search(near.unit[None], fetched, params=parameters)
         rows = np.asarray(labels[0][labels[0] >= 0], np.int64)
-        if fetched == part.count or is_certain(segment, space, rows, unit, limit, beyond, float(products[0][-1])):
+        if fetched == part.count or is_certain(segment, rows, near, float(products[0][-1])):
             return rows
         wanted *= DEEPER
     return NO_ROWS
 
 
-def is_certain(
-    segment: Segment, space: SpaceId, rows: Rows, unit: FloatArray, limit: int, beyond: Beyond | None, least: float
-) -> bool:
-    """Whether no row with a product of `least` or below can be among the `limit` nearest. rows: those above it."""
-    _, distances = nearest_first(
-        np.asarray(segment.facts.ids[rows]), distances_of(segment, space, rows, unit), limit, beyond
-    )
-    return len(distances) == limit and 1 - float(distances[-1]) > least + LENGTH_ERROR * abs(least) + 1e-6
+def is_certain(segment: Segment, rows: Rows, near: Near, least: float) -> bool:
+    """Whether no row with a product of `least` or below can be among the nearest. rows: those above it."""
+    ids = np.asarray(segment.facts.ids[rows])
+    _, distances = nearest_first(ids, distances_of(segment, rows, near), near.limit, near.beyond)
+    return len(distances) == near.limit and 1 - float(distances[-1]) > least + LENGTH_ERROR * abs(least) + 1e-6
 
 
-def nearer(segment: Segment, part: Part, space: SpaceId, unit: FloatArray, cosine: float) -> Mask:
+def nearer(segment: Segment, part: Part, near: Near, cosine: float) -> Mask:
     """Rows of the part's range that are certainly nearer than this cosine."""
-    selection = Selection(part, len(segment))
     radius = cosine + LENGTH_ERROR * abs(cosine) + 1e-6
-    _, _, rows = segment.vectors[space].exact.range_search(
-        unit[None], radius, params=selection.put_into(faiss.SearchParameters())
-    )
+    parameters = Selection(part, len(segment)).put_into(faiss.SearchParameters())
+    _, _, rows = segment.vectors[near.space].exact.range_search(near.unit[None], radius, params=parameters)
     mask = np.zeros(len(part.mask), bool)
     mask[np.asarray(rows, np.int64) - part.start] = True
     return mask
 
 
-def distances_of(segment: Segment, space: SpaceId, rows: Rows, unit: FloatArray) -> Distances:
+def distances_of(segment: Segment, rows: Rows, near: Near) -> Distances:
     """Cosine distances of rows: the same to the last bit, whatever is compared beside them."""
-    vectors = segment.vectors[space]
+    vectors = segment.vectors[near.space]
     distances = np.empty(len(rows), np.float64)
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
-        distances[start : start + BLOCK] = cosine_distances(vectors.float16[part], unit, vectors.norm[part])
+        distances[start : start + BLOCK] = cosine_distances(vectors.float16[part], near.unit)
     return distances
 
 
-def cosine_distances(
-    vectors: npt.NDArray[np.float16], unit: FloatArray, inverse: npt.NDArray[np.float32] | None = None
-) -> Distances:
-    """Of float16 (N, 1152) from a unit vector, float32 (1152,): each the same to the last bit, whatever is beside it.
-
-    inverse: 1 / length of each, float32 (N,), where that is known.
-    """
+def cosine_distances(vectors: npt.NDArray[np.float16], unit: FloatArray) -> Distances:
+    """Of float16 (N, 1152) from float32 (1152,) of length 1: each the same to the last bit, whatever is beside it."""
     floats = vectors.astype(np.float32)
-    if inverse is None:
-        inverse = inverse_lengths(floats)
     products = np.einsum("ij,j->i", floats, unit)
-    distances: Distances = 1 - products.astype(np.float64) * inverse
+    distances: Distances = 1 - products.astype(np.float64) * inverse_lengths(floats)
     return distances
 
 

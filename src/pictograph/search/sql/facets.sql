@@ -7,8 +7,8 @@ WITH found AS MATERIALIZED (
 SELECT NULL AS category, NULL AS name, count(*) AS images FROM found
 UNION ALL
 SELECT label.category, label.name, count(*) FROM found CROSS JOIN LATERAL (
-    SELECT DISTINCT of.key AS category, value #>> '{{}}' AS name
+    SELECT DISTINCT of.key AS category, item #>> '{{}}' AS name
     FROM jsonb_each(CASE jsonb_typeof(tags) WHEN 'object' THEN tags ELSE '{{}}' END) AS of,
-         jsonb_array_elements(CASE jsonb_typeof(of.value) WHEN 'array' THEN of.value ELSE '[]' END) AS value
-    WHERE jsonb_typeof(value) = 'string') AS label
+         jsonb_array_elements(CASE jsonb_typeof(of.value) WHEN 'array' THEN of.value ELSE '[]' END) AS items (item)
+    WHERE jsonb_typeof(item) = 'string') AS label
 GROUP BY label.category, label.name
