@@ -27,6 +27,7 @@ ABOUT: Final = "about.json"
 ID_BYTES: Final = 16
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.int64]
+NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
 Label: TypeAlias = tuple[str, str]
 """(category, name)."""
 
@@ -70,11 +71,28 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class TagLists:
-    """Which rows carry which tag: labels, and for label t the rising rows `rows[starts[t]:starts[t + 1]]`."""
+    """Which rows carry which tag, by tag and by row."""
 
     labels: Sequence[Label]
     starts: npt.NDArray[np.int64]
     rows: npt.NDArray[np.uint32]
+    """Rising rows of label t: `rows[starts[t]:starts[t + 1]]`."""
+    row_starts: npt.NDArray[np.int64]
+    row_labels: npt.NDArray[np.uint16]
+    """Labels of row r, by number, rising: `row_labels[row_starts[r]:row_starts[r + 1]]`."""
+
+    @classmethod
+    def of(cls, carried: Sequence[Sequence[Label]]) -> TagLists:
+        """carried: the labels of each row; one that comes twice counts once."""
+        labels = sorted({label for row in carried for label in row})
+        number = {label: place for place, label in enumerate(labels)}
+        by_row = [sorted({number[label] for label in row}) for row in carried]
+        row_starts = np.cumsum([0, *map(len, by_row)], dtype=np.int64)
+        row_labels = np.fromiter((label for row in by_row for label in row), np.uint16, int(row_starts[-1]))
+        rows = np.repeat(np.arange(len(by_row), dtype=np.uint32), np.diff(row_starts))
+        order = np.argsort(row_labels, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(row_labels, minlength=len(labels)))]).astype(np.int64)
+        return cls(labels, starts, rows[order], row_starts, row_labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +115,10 @@ def write(
     folder.mkdir()
     files: dict[str, npt.NDArray[Any]] = {column.name: getattr(facts, column.name) for column in fields(Facts)}
     files |= {"tag_starts": tags.starts, "tag_rows": tags.rows}
+    files |= {"tag_row_starts": tags.row_starts, "tag_row_labels": tags.row_labels}
+    heads, tails = halves(facts.ids)
+    by_id = np.lexsort((tails, heads)).astype(np.uint32)
+    files |= {"newest": newest_first(facts), "by_id": by_id, "id_heads": heads[by_id]}
     for space, (_, one) in vectors.items():
         files |= {f"has-{space}": one.has, f"fine-{space}": one.fine, f"norm-{space}": inverse_norms(one.float16)}
     for name, array in files.items():
@@ -174,6 +196,10 @@ class Segment:
     vectors: Mapping[SpaceId, MappedVectors]
     newest: npt.NDArray[np.uint32] = field(repr=False)
     """Rows, the newest first, ties by id."""
+    by_id: npt.NDArray[np.uint32] = field(repr=False)
+    """Rows by rising id."""
+    id_heads: npt.NDArray[np.uint64] = field(repr=False)
+    """The first eight bytes of each id as a number, in that order."""
     run_starts: npt.NDArray[np.int64] = field(repr=False)
     """Where each run of rows of one dataset and folder begins."""
     run_lengths: npt.NDArray[np.int64] = field(repr=False)
@@ -182,14 +208,6 @@ class Segment:
 
     def __len__(self) -> int:
         return len(self.facts)
-
-    def in_folders(self, datasets: Sequence[bytes], folders: Sequence[int] | None) -> Mask | None:
-        """Rows of these datasets (ids) and folders (None: all of them); None stands for every row."""
-        ids = as_void(self.facts.dataset[self.run_starts])
-        runs = np.isin(ids, as_void(np.frombuffer(b"".join(datasets), np.uint8).reshape(-1, ID_BYTES)))
-        if folders is not None:
-            runs &= np.isin(self.facts.folder[self.run_starts], np.asarray(folders, np.int64))
-        return None if runs.all() else np.repeat(runs, self.run_lengths)
 
     def carrying(self, label: Label) -> npt.NDArray[np.uint32]:
         """The rising rows that carry this tag."""
@@ -200,19 +218,15 @@ class Segment:
 
     def rows_of(self, ids: Bytes) -> Rows:
         """Rows of these ids, uint8 (M, 16); those that are not here are left out."""
-        order = self._by_id
-        ours, asked = as_void(self.facts.ids), as_void(np.ascontiguousarray(ids))
-        at = np.minimum(np.searchsorted(ours, asked, sorter=order), max(len(ours) - 1, 0))
-        found = order[at] if len(ours) else np.zeros(0, np.int64)
-        return found[ours[found] == asked] if len(ours) else found
-
-    @property
-    def _by_id(self) -> Rows:
-        cached = self.__dict__.get("by_id")
-        if cached is None:
-            cached = np.argsort(as_void(self.facts.ids), kind="stable")
-            object.__setattr__(self, "by_id", cached)
-        return cached  # type: ignore[no-any-return]
+        asked, _ = halves(ids)
+        first = np.searchsorted(self.id_heads, asked, "left")
+        last = np.searchsorted(self.id_heads, asked, "right")
+        found = [NO_ROWS]
+        while len(here := np.flatnonzero(first < last)):  # a second time only for ids that begin alike
+            rows = self.by_id[first[here]].astype(np.int64)
+            found.append(rows[(self.facts.ids[rows] == ids[here]).all(axis=1)])
+            first = first + 1
+        return np.concatenate(found)
 
 
 def as_void(ids: Bytes) -> npt.NDArray[Any]:
@@ -234,7 +248,8 @@ def open_segment(folder: Path, *, verify: bool = False) -> Segment:
                 raise Doubtful(f"{path} is not as it was written")
         facts = Facts(*(mapped(folder, column.name) for column in fields(Facts)))
         labels = [(str(category), str(name)) for category, name in about["labels"]]
-        tags = TagLists(labels, mapped(folder, "tag_starts"), mapped(folder, "tag_rows"))
+        columns = ("tag_starts", "tag_rows", "tag_row_starts", "tag_row_labels")
+        tags = TagLists(labels, *(mapped(folder, column) for column in columns))
         vectors = {SpaceId(space): mapped_vectors(folder, space, about["rows"]) for space in about["spaces"]}
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise Doubtful(f"{folder} cannot be read: {error}") from error
@@ -244,7 +259,9 @@ def open_segment(folder: Path, *, verify: bool = False) -> Segment:
         facts,
         tags,
         vectors,
-        newest_first(facts),
+        mapped(folder, "newest"),
+        mapped(folder, "by_id"),
+        mapped(folder, "id_heads"),
         starts,
         np.diff(np.append(starts, len(facts))),
         {label: number for number, label in enumerate(labels)},
@@ -254,7 +271,8 @@ def open_segment(folder: Path, *, verify: bool = False) -> Segment:
 def mapped(folder: Path, name: str) -> npt.NDArray[Any]:
     """A column; pages are read when they are looked at, and shared by all processes."""
     path = folder / f"{name}.npy"
-    return np.load(path, mmap_mode="r") if path.stat().st_size > EMPTY_NPY else np.load(path)
+    array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if path.stat().st_size > EMPTY_NPY else None)
+    return array.view(np.ndarray)
 
 
 EMPTY_NPY: Final = 128
@@ -304,7 +322,7 @@ def newest_first(facts: Facts) -> npt.NDArray[np.uint32]:
     return np.lexsort((low, high, -facts.created)).astype(np.uint32)
 
 
-def halves(ids: Bytes) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def halves(ids: Bytes) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     """Ids, uint8 (N, 16), as two numbers that sort as they do."""
-    words = np.ascontiguousarray(ids).view(">u8").reshape(len(ids), 2)
-    return words[:, 0], words[:, 1]
+    words = np.ascontiguousarray(ids).view(">u8").reshape(len(ids), 2).astype(np.uint64)
+    return words[:, 0].copy(), words[:, 1].copy()
