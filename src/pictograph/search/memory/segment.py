@@ -1,44 +1,38 @@
-"""One immutable part of the index: some ten thousand images in files that every serving process maps.
+"""One immutable part of the index: up to some hundred thousand images in files that every serving process maps.
 
-Rows are sorted by dataset, folder and time. All columns share that numbering: facts, tags, and for each space the codes
-and the float16 vectors. Nothing in a segment changes; what is deleted or written again later is a tombstone beside it.
+Rows are sorted by dataset, folder, time and id. All columns share that numbering: facts, tags, and for each space the
+codes and the float16 vectors. Nothing in a segment changes; what is deleted or written again later is a tombstone
+beside it. Opening one maps its files and computes nothing. How the files look: `segment_files`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
-from pictograph.search.memory.quantiser import COARSE_BYTES, FINE_BYTES, Bytes, Quantiser
-from pictograph.types import DIMENSION, SpaceId
+from pictograph.search.memory.quantiser import COARSE_BYTES, FINE_BYTES, Bytes
+from pictograph.types import DIMENSION, ImageState, SpaceId
 
-VERSION: Final = 1
-"""Of the files' layout; a segment of another version is made anew."""
-ABOUT: Final = "about.json"
 ID_BYTES: Final = 16
+STATES: Final = tuple(ImageState)
+"""`Facts.state` is a place in it."""
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.int64]
-NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
 Label: TypeAlias = tuple[str, str]
 """(category, name)."""
-
-
-class Doubtful(Exception):
-    """A file of the index is not what it should be; the index is made anew."""
+NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
+Array: TypeAlias = npt.NDArray[Any]
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of N images beside vectors and tags; row i of each array is image i."""
+    """What is known of N images beside vectors, tags and names; row i of each array is image i."""
 
     ids: Bytes
     """uint8 (N, 16)."""
@@ -50,8 +44,8 @@ class Facts:
     width: npt.NDArray[np.int32]
     height: npt.NDArray[np.int32]
     file_size: npt.NDArray[np.int64]
-    format: npt.NDArray[np.uint8]
-    """Its place in `FORMATS`; the last one is any other."""
+    format: npt.NDArray[np.uint16]
+    """The place of its content type in `formats` beside it."""
     state: npt.NDArray[np.uint8]
     """Its place in `STATES`."""
     archived: Mask
@@ -59,7 +53,7 @@ class Facts:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: npt.NDArray[Any]) -> Facts:
+    def take(self, rows: Array) -> Facts:
         """Those rows, by number or by mask."""
         return Facts(*(getattr(self, column.name)[rows] for column in fields(self)))
 
@@ -70,34 +64,37 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class TagLists:
-    """Which rows carry which tag, by tag and by row."""
+class Ragged:
+    """Some values for each of N rows: those of row i are `values[starts[i]:starts[i + 1]]`."""
 
-    labels: Sequence[Label]
     starts: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.uint32]
-    """Rising rows of label t: `rows[starts[t]:starts[t + 1]]`."""
-    row_starts: npt.NDArray[np.int64]
-    row_labels: npt.NDArray[np.uint16]
-    """Labels of row r, by number, rising: `row_labels[row_starts[r]:row_starts[r + 1]]`."""
+    """int64 (N + 1,)."""
+    values: Array
 
     @classmethod
-    def of(cls, carried: Sequence[Sequence[Label]]) -> TagLists:
-        """carried: the labels of each row; one that comes twice counts once."""
-        labels = sorted({label for row in carried for label in row})
-        number = {label: place for place, label in enumerate(labels)}
-        by_row = [sorted({number[label] for label in row}) for row in carried]
-        row_starts = np.cumsum([0, *map(len, by_row)], dtype=np.int64)
-        row_labels = np.fromiter((label for row in by_row for label in row), np.uint16, int(row_starts[-1]))
-        rows = np.repeat(np.arange(len(by_row), dtype=np.uint32), np.diff(row_starts))
-        order = np.argsort(row_labels, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(row_labels, minlength=len(labels)))]).astype(np.int64)
-        return cls(labels, starts, rows[order], row_starts, row_labels)
+    def of(cls, lengths: Sequence[int] | Array, values: Array) -> Ragged:
+        """lengths: how many of the values each row has."""
+        starts = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=starts[1:])
+        return cls(starts, values)
+
+    def take(self, rows: Rows) -> Ragged:
+        """Those rows, by number."""
+        begins = self.starts[rows]
+        taken = Ragged.of(self.starts[rows + 1] - begins, self.values[:0])
+        shifts = np.repeat(begins - taken.starts[:-1], np.diff(taken.starts))
+        return Ragged(taken.starts, self.values[np.arange(taken.starts[-1]) + shifts])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Ragged]) -> Ragged:
+        """All of them, in the order given; at least one."""
+        lengths = np.concatenate([np.diff(part.starts) for part in parts])
+        return cls.of(lengths, np.concatenate([part.values for part in parts]))
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """One space's vectors of a segment's rows; those without one have zeros."""
+    """One space's vectors of some rows; those without one have zeros."""
 
     has: Mask
     coarse: Bytes
@@ -107,99 +104,149 @@ class Vectors:
     float16: npt.NDArray[np.float16]
     """float16 (N, 1152)."""
 
+    def take(self, rows: Rows) -> Vectors:
+        """Those rows, by number."""
+        return Vectors(self.has[rows], self.coarse[rows], self.fine[rows], self.float16[rows])
 
-def write(
-    folder: Path, facts: Facts, tags: TagLists, vectors: Mapping[SpaceId, tuple[Quantiser, Vectors]]
-) -> dict[str, int]:
-    """Writes a segment, whole and flushed, and returns its files' checksums. facts: sorted as rows are."""
-    folder.mkdir()
-    files: dict[str, npt.NDArray[Any]] = {column.name: getattr(facts, column.name) for column in fields(Facts)}
-    files |= {"tag_starts": tags.starts, "tag_rows": tags.rows}
-    files |= {"tag_row_starts": tags.row_starts, "tag_row_labels": tags.row_labels}
-    heads, tails = halves(facts.ids)
-    by_id = np.lexsort((tails, heads)).astype(np.uint32)
-    files |= {"newest": newest_first(facts), "by_id": by_id, "id_heads": heads[by_id]}
-    for space, (_, one) in vectors.items():
-        files |= {f"has-{space}": one.has, f"fine-{space}": one.fine, f"norm-{space}": inverse_norms(one.float16)}
-    for name, array in files.items():
-        with (folder / f"{name}.npy").open("wb") as file:
-            np.save(file, np.ascontiguousarray(array))
-    for space, (quantiser, one) in vectors.items():
-        coarse = quantiser.empty_coarse()
-        coarse.add_sa_codes(np.ascontiguousarray(one.coarse))
-        faiss.write_index(coarse, str(folder / f"coarse-{space}.faiss"))
-        exact = faiss.IndexScalarQuantizer(DIMENSION, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        exact.is_trained = True
-        exact.add_sa_codes(np.ascontiguousarray(one.float16).view(np.uint8).reshape(len(one.float16), -1))
-        faiss.write_index(exact, str(folder / f"float16-{space}.faiss"))
-    checksums = {path.name: checksum(path) for path in sorted(folder.iterdir())}
-    about = {
-        "version": VERSION,
-        "rows": len(facts),
-        "labels": [list(label) for label in tags.labels],
-        "spaces": [int(space) for space in vectors],
-        "files": {name: [(folder / name).stat().st_size, crc] for name, crc in checksums.items()},
-    }
-    (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
-    for path in [*folder.iterdir(), folder, folder.parent]:
-        flush(path)
-    return checksums
+    @classmethod
+    def none(cls, count: int) -> Vectors:
+        """For rows without any."""
+        return cls(
+            np.zeros(count, bool),
+            np.zeros((count, COARSE_BYTES), np.uint8),
+            np.zeros((count, FINE_BYTES), np.uint8),
+            np.zeros((count, DIMENSION), np.float16),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Vectors]) -> Vectors:
+        """All of them, in the order given; at least one."""
+        return cls(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(cls)))
 
 
-def checksum(path: Path) -> int:
-    """CRC-32 of a file."""
-    crc = 0
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            crc = zlib.crc32(part, crc)
-    return crc
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some images with everything that the index holds of them: what segments are written from, and give back."""
+
+    facts: Facts
+    formats: Sequence[str]
+    """Content types that `facts.format` names."""
+    filenames: Ragged
+    """uint8, UTF-8."""
+    labels: Sequence[Label]
+    tags: Ragged
+    """For each row the places of its tags in `labels`, none twice."""
+    vectors: Mapping[SpaceId, Vectors]
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def take(self, rows: Rows) -> Block:
+        """Those rows, by number."""
+        return Block(
+            self.facts.take(rows),
+            self.formats,
+            self.filenames.take(rows),
+            self.labels,
+            self.tags.take(rows),
+            {space: one.take(rows) for space, one in self.vectors.items()},
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Block]) -> Block:
+        """All of them, in the order given; at least one. A space that only some have: the others have no vectors."""
+        formats, labels = Numbers[str](), Numbers[Label]()
+        facts = [renumbered(part.facts, formats.of(part.formats)) for part in parts]
+        tags = [Ragged(part.tags.starts, labels.of(part.labels)[part.tags.values]) for part in parts]
+        spaces = sorted({space for part in parts for space in part.vectors})
+        return cls(
+            Facts.joined(facts),
+            formats.names,
+            Ragged.joined([part.filenames for part in parts]),
+            labels.names,
+            Ragged.joined(tags),
+            {
+                space: Vectors.joined([part.vectors.get(space) or Vectors.none(len(part)) for part in parts])
+                for space in spaces
+            },
+        )
+
+    def in_order(self) -> Block:
+        """The rows as a segment has them."""
+        return self.take(sorted_rows(self.facts))
 
 
-def flush(path: Path) -> None:
-    """Makes sure that a file, or a folder's list of files, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+class Numbers(Generic[Name]):
+    """Gives names numbers, in the order of their first coming."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Name, int] = {}
+
+    @property
+    def names(self) -> list[Name]:
+        """Name by number."""
+        return list(self._numbers)
+
+    def of(self, names: Iterable[Name]) -> npt.NDArray[np.int64]:
+        """The number of each name; new ones get the next."""
+        numbers = self._numbers
+        return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
-def inverse_norms(vectors: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-    """1 / length of each row, float32 (N,): float16 keeps unit length only to about 1e-4. 0 where a row is zeros."""
-    lengths = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), 8192):
-        part = vectors[start : start + 8192].astype(np.float32)
-        lengths[start : start + 8192] = np.sqrt(np.einsum("ij,ij->i", part, part))
-    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+def renumbered(facts: Facts, formats: npt.NDArray[np.int64]) -> Facts:
+    columns = {column.name: getattr(facts, column.name) for column in fields(facts)}
+    return Facts(**columns | {"format": formats[facts.format].astype(np.uint16)})
+
+
+@dataclass(frozen=True, slots=True)
+class TagLists:
+    """Which rows carry which tag, from both sides."""
+
+    labels: Sequence[Label]
+    starts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.uint32]
+    """Label t is carried by the rising rows `rows[starts[t]:starts[t + 1]]`."""
+    row_starts: npt.NDArray[np.int64]
+    row_labels: Array
+    """Row r carries the labels numbered `row_labels[row_starts[r]:row_starts[r + 1]]`; an unsigned type."""
 
 
 @dataclass(frozen=True)
 class MappedVectors:
-    """As `Vectors`, mapped."""
+    """As `Vectors`, mapped, with what faiss needs to scan them."""
 
     has: Mask
     coarse: Any
+    """faiss's index of the coarse codes; None where no row has a vector."""
     fine: Bytes
     exact: Any
-    """faiss's index of the float16 vectors, by inner product."""
+    """faiss's index of the float16 vectors, by inner product; None where no row has a vector."""
     norm: npt.NDArray[np.float32]
+    """1 / length of each vector, 0 where there is none."""
     float16: npt.NDArray[np.float16]
+    coarse_codes: Bytes = field(repr=False)
+    """uint8 (N, 152), as the coarse index has them."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment as it lies on the disk, mapped; made by `open_segment`."""
+    """A segment as it lies on the disk, mapped; made by `segment_files.open_segment`."""
 
     folder: Path
     facts: Facts
+    formats: Sequence[str]
+    """Content types that `facts.format` names."""
     tags: TagLists
+    filenames: Ragged = field(repr=False)
+    """uint8, UTF-8."""
     vectors: Mapping[SpaceId, MappedVectors]
+    """Of every space that it was opened for."""
     newest: npt.NDArray[np.uint32] = field(repr=False)
     """Rows, the newest first, ties by id."""
     by_id: npt.NDArray[np.uint32] = field(repr=False)
     """Rows by rising id."""
     id_heads: npt.NDArray[np.uint64] = field(repr=False)
-    """The first eight bytes of each id as a number, in that order."""
+    """The first 8 bytes of each id as a number, in the order of `by_id`."""
     run_starts: npt.NDArray[np.int64] = field(repr=False)
     """Where each run of rows of one dataset and folder begins."""
     run_lengths: npt.NDArray[np.int64] = field(repr=False)
@@ -217,100 +264,66 @@ class Segment:
         return self.tags.rows[self.tags.starts[number] : self.tags.starts[number + 1]]
 
     def rows_of(self, ids: Bytes) -> Rows:
-        """Rows of these ids, uint8 (M, 16); those that are not here are left out."""
-        asked, _ = halves(ids)
-        first = np.searchsorted(self.id_heads, asked, "left")
-        last = np.searchsorted(self.id_heads, asked, "right")
-        found = [NO_ROWS]
-        while len(here := np.flatnonzero(first < last)):  # a second time only for ids that begin alike
-            rows = self.by_id[first[here]].astype(np.int64)
-            found.append(rows[(self.facts.ids[rows] == ids[here]).all(axis=1)])
-            first = first + 1
-        return np.concatenate(found)
+        """Rows of these ids, uint8 (M, 16); those that are not here are left out, the others in no promised order."""
+        return self.places_of(ids)[0]
+
+    def places_of(self, ids: Bytes) -> tuple[Rows, Rows]:
+        """Rows of these ids, uint8 (M, 16), that are here, and for each of them which of the ids it has."""
+        high, low = halves(ids)
+        first = np.searchsorted(self.id_heads, high)
+        after = np.searchsorted(self.id_heads, high, side="right")
+        rows, places = [NO_ROWS], [NO_ROWS]
+        for step in range(int((after - first).max(initial=0))):  # as a rule one: ids that begin alike are rare
+            asked = np.flatnonzero(first + step < after)
+            ours = self.by_id[first[asked] + step].astype(np.int64)
+            same = halves(self.facts.ids[ours])[1] == low[asked]
+            rows.append(ours[same])
+            places.append(asked[same])
+        return np.concatenate(rows), np.concatenate(places)
+
+    def filename(self, row: int) -> str:
+        """The name of a row's file."""
+        start, end = self.filenames.starts[row : row + 2]
+        return bytes(self.filenames.values[start:end]).decode()
+
+    def block(self, rows: Rows) -> Block:
+        """Everything of these rows, by number, in their order."""
+        tags = Ragged(self.tags.row_starts, self.tags.row_labels)
+        return Block(
+            self.facts.take(rows),
+            self.formats,
+            self.filenames.take(rows),
+            self.tags.labels,
+            tags.take(rows),
+            {
+                space: Vectors(one.has[rows], one.coarse_codes[rows], one.fine[rows], one.float16[rows])
+                for space, one in self.vectors.items()
+            },
+        )
 
 
-def as_void(ids: Bytes) -> npt.NDArray[Any]:
+def as_void(ids: Bytes) -> Array:
     """uint8 (N, 16) as N comparable values: bytes strings, all of which end in a byte that is not zero."""
     wide = np.empty((len(ids), ID_BYTES + 1), np.uint8)
     wide[:, :ID_BYTES], wide[:, ID_BYTES] = ids, 1
     return wide.view(f"S{ID_BYTES + 1}").reshape(len(ids))
 
 
-def open_segment(folder: Path, *, verify: bool = False) -> Segment:
-    """Maps a segment. verify: also compares every file with its checksum. Raises Doubtful."""
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if about["version"] != VERSION:
-            raise Doubtful(f"{folder} is of another version")
-        for name, (size, crc) in about["files"].items():
-            path = folder / name
-            if path.stat().st_size != size or (verify and checksum(path) != crc):
-                raise Doubtful(f"{path} is not as it was written")
-        facts = Facts(*(mapped(folder, column.name) for column in fields(Facts)))
-        labels = [(str(category), str(name)) for category, name in about["labels"]]
-        columns = ("tag_starts", "tag_rows", "tag_row_starts", "tag_row_labels")
-        tags = TagLists(labels, *(mapped(folder, column) for column in columns))
-        vectors = {SpaceId(space): mapped_vectors(folder, space, about["rows"]) for space in about["spaces"]}
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise Doubtful(f"{folder} cannot be read: {error}") from error
-    starts = run_starts(facts)
-    return Segment(
-        folder,
-        facts,
-        tags,
-        vectors,
-        mapped(folder, "newest"),
-        mapped(folder, "by_id"),
-        mapped(folder, "id_heads"),
-        starts,
-        np.diff(np.append(starts, len(facts))),
-        {label: number for number, label in enumerate(labels)},
-    )
-
-
-def mapped(folder: Path, name: str) -> npt.NDArray[Any]:
-    """A column; pages are read when they are looked at, and shared by all processes."""
-    path = folder / f"{name}.npy"
-    array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if path.stat().st_size > EMPTY_NPY else None)
-    return array.view(np.ndarray)
-
-
-EMPTY_NPY: Final = 128
-"""Bytes of a file that holds no rows; nothing of it can be mapped."""
-
-
-def mapped_vectors(folder: Path, space: int, rows: int) -> MappedVectors:
-    path = folder / f"float16-{space}.faiss"
-    exact = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-    coarse = faiss.read_index(str(folder / f"coarse-{space}.faiss"), faiss.IO_FLAG_MMAP_IFC)
-    if exact.ntotal != rows or coarse.ntotal != rows:
-        raise Doubtful(f"{path} has {exact.ntotal} rows, not {rows}")
-    size = rows * DIMENSION * 2
-    codes = faiss.rev_swig_ptr(exact.codes.data(), size) if rows else np.zeros(0, np.uint8)
-    return MappedVectors(
-        mapped(folder, f"has-{space}"),
-        coarse,
-        mapped(folder, f"fine-{space}").reshape(rows, FINE_BYTES),
-        exact,
-        mapped(folder, f"norm-{space}"),
-        codes.view(np.float16).reshape(rows, DIMENSION),
-    )
-
-
-def coarse_codes(vectors: MappedVectors, rows: int) -> Bytes:
-    """uint8 (N, 152), as they lie in the file."""
-    size = rows * COARSE_BYTES
-    codes = faiss.rev_swig_ptr(vectors.coarse.codes.data(), size) if size else np.zeros(0, np.uint8)
-    return codes.reshape(rows, COARSE_BYTES)
+def halves(ids: Bytes) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Ids, uint8 (N, 16), as two numbers that sort as they do."""
+    words = np.ascontiguousarray(ids).view(">u8").reshape(len(ids), 2).astype(np.uint64)
+    return words[:, 0].copy(), words[:, 1].copy()
 
 
 def sorted_rows(facts: Facts) -> Rows:
-    """The order of a segment's rows: by dataset, folder, time."""
-    _, dataset = np.unique(as_void(facts.dataset), return_inverse=True)
-    return np.lexsort((facts.created, facts.folder, dataset))
+    """The order of a segment's rows: by dataset, folder, time, id."""
+    high, low = halves(facts.ids)
+    dataset_high, dataset_low = halves(facts.dataset)
+    return np.lexsort((low, high, facts.created, facts.folder, dataset_low, dataset_high))
 
 
 def run_starts(facts: Facts) -> npt.NDArray[np.int64]:
+    """Where each run of one dataset and folder begins."""
     if not len(facts):
         return np.zeros(0, np.int64)
     other = (np.diff(facts.folder) != 0) | (facts.dataset[1:] != facts.dataset[:-1]).any(axis=1)
@@ -318,11 +331,6 @@ def run_starts(facts: Facts) -> npt.NDArray[np.int64]:
 
 
 def newest_first(facts: Facts) -> npt.NDArray[np.uint32]:
+    """Rows by falling time, ties by id."""
     high, low = halves(facts.ids)
     return np.lexsort((low, high, -facts.created)).astype(np.uint32)
-
-
-def halves(ids: Bytes) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Ids, uint8 (N, 16), as two numbers that sort as they do."""
-    words = np.ascontiguousarray(ids).view(">u8").reshape(len(ids), 2).astype(np.uint64)
-    return words[:, 0].copy(), words[:, 1].copy()
