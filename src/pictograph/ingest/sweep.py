@@ -8,11 +8,11 @@ from typing import Final
 
 from pictograph.db.pool import Connection, Database
 from pictograph.store.blobs import BlobStore
+from pictograph.store.changes import prune_changes
 from pictograph.store.leftovers import (
     Unused,
     forget_blobs,
     forget_encodings,
-    forget_tag_changes,
     last_leftover,
     let_old_holds_go,
     take_leftovers,
@@ -28,7 +28,7 @@ SWEPT_AT_ONCE: Final = 500
 DELETED_AT_ONCE: Final = 16
 """Files that are deleted at the same time: a store far away takes long for each."""
 FORGOTTEN_AFTER_SWEEPS: Final = 2
-"""Sweeps after which no note of a deleted image is left (migration 0012)."""
+"""Sweeps after which no note of a deleted image is left: the first may come before an index has read it."""
 
 
 class Sweeper:
@@ -38,7 +38,6 @@ class Sweeper:
         self._database = database
         self._blobs = blobs
         self._tickets = tickets
-        self._changes_to_forget = FORGOTTEN_AFTER_SWEEPS
 
     async def sweep(self, grace: timedelta = SWEEP_GRACE) -> int:
         """Removes what deletions for good have left: bytes, thumbnails, vectors, tags and scores that no image has.
@@ -51,11 +50,8 @@ class Sweeper:
             last = await last_leftover(connection)
         files = 0
         while (swept := await self._database.write(lambda connection: self._sweep_some(connection, last))) is not None:
-            self._changes_to_forget = FORGOTTEN_AFTER_SWEEPS
             files += swept
-        if self._changes_to_forget:
-            await self._database.write(forget_tag_changes)
-            self._changes_to_forget -= 1
+        await self._database.write(prune_changes)
         return files
 
     async def _sweep_some(self, connection: Connection, last: int) -> int | None:

@@ -48,7 +48,6 @@ FROM blob b WHERE b.sha256 = ANY(%b) AND NOT EXISTS (SELECT FROM image i WHERE i
 FORGET_ENCODINGS: Final = """
 DELETE FROM encoding WHERE space_id = ANY(ARRAY(SELECT id FROM space)) AND sha256 = ANY(%b)"""
 FORGET_BLOBS: Final = "DELETE FROM blob WHERE sha256 = ANY(%b)"
-FORGET_CHANGES: Final = "SELECT forget_tag_changes()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +109,3 @@ async def forget_blobs(connection: Connection, sha256s: Sequence[Sha256]) -> Non
     """The rows. The caller deletes the bytes before it commits: until then, an upload of the same bytes waits in
     `hold_bytes`, and then writes them again."""
     await connection.execute(FORGET_BLOBS, [list(sha256s)])
-
-
-async def forget_tag_changes(connection: Connection) -> None:
-    """Notes of changed images that the call before this one has seen."""
-    await connection.execute(FORGET_CHANGES)
