@@ -12,13 +12,13 @@ from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Database
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.search.found import Hit as TagHit
-from pictograph.store.pages import After
 from pictograph.search.engine import SearchEngine, TagAnswer
+from pictograph.search.found import Hit as TagHit
 from pictograph.search.query import TagQuery
 from pictograph.services import label_test
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image, delete_image, restore_image
+from pictograph.store.pages import After
 from pictograph.tagging.taxonomy import load_taxonomy
 from pictograph.types import ImageId, Tags
 from support.engines import engine_of

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from pictograph.index.scopes import ScopeCounts
+from pictograph.index.tags import TagIndex
 
 from pictograph.db.migrate import migrate, packaged_migrations
 from pictograph.errors import DatabaseAway
-from pictograph.index.scopes import ScopeCounts
-from pictograph.index.tags import TagIndex
 from pictograph.index.writer import Encoding, save_encodings
 from pictograph.ingest.sweep import FORGOTTEN_AFTER_SWEEPS, SWEEP_GRACE
 from pictograph.pipeline import Intake

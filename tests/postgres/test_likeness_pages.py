@@ -10,8 +10,6 @@ from pictograph.errors import ValidationError
 from pictograph.jobs.queue import Backlog
 from pictograph.pipeline import Intake
 from pictograph.search.engine import SearchEngine, SimilarAnswer, TextAnswer
-from pictograph.search.execute import CodeSearch
-from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TextQuery, tag_filter
 from pictograph.search.words import WordReaders
 from pictograph.spaces.registry import Spaces
@@ -21,7 +19,6 @@ from pictograph.store.images import Images, delete_image
 from pictograph.store.tickets import Tickets
 from pictograph.types import ImageId
 from pictograph.upload.limits import PictureLimits
-from support.codes import FakeCodes, rerank, twice
 from support.engines import ReadingEncoder
 from support.planting import Garden, direction
 
@@ -29,15 +26,13 @@ Answer = SimilarAnswer | TextAnswer
 CAR = {"objects": ["car"], "scenes": [], "attributes": []}
 
 
-def engine(garden: Garden, codes: FakeCodes | None = None) -> SearchEngine:
+def engine(garden: Garden) -> SearchEngine:
     return SearchEngine(
         garden.database,
         Backlog(garden.database),
         Spaces(garden.database),
         WordReaders(lambda _source: ReadingEncoder()),
         lambda _category, _label: True,
-        codes=CodeSearch(codes, rerank, twice) if codes else None,
-        costs=Costs(codes_ms=-1e9, exact_up_to=0),
     )
 
 
@@ -110,20 +105,6 @@ async def test_pages_of_words_join_to_the_whole(garden: Garden, images: list[Ima
     assert {row.id for page in pages for row in page.rows} == set(images)
     assert [len(page.rows) for page in pages] == [6, 6, 4]
     assert [page.total for page in pages] == [None, None, None]
-
-
-async def test_the_first_page_may_come_by_codes_and_every_other_is_compared_exactly_and_says_so(
-    garden: Garden, images: list[ImageId]
-) -> None:
-    codes = FakeCodes(garden.database)
-    pages = await answers(
-        engine(garden, codes), garden, lambda cursor: SimilarQuery(images[0], 0.0, 4, "/", cursor=cursor)
-    )
-    assert [page.found.plan.name for page in pages] == ["codes", "exact", "exact", "exact"]
-    assert [page.found.exact for page in pages] == [False, True, True, True]
-    assert pages[1].found.plan.reason == "pages after the first are compared exactly"
-    seen = [row.id for page in pages for row in page.rows]
-    assert len(seen) == len(set(seen)) == 15
 
 
 async def test_no_row_comes_twice_while_images_come_and_go(

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from pictograph.index.candidates import over_fetch
+from pictograph.index.nearest import Scope, as_stored, nearest_exact
+from pictograph.index.ranked import nearest_by_codes
+from pictograph.index.tags import TagIndex
+from pictograph.search.execute import Ask, CodeSearch, Executor, Steps
 from uuid_utils.compat import uuid7
 
 from pictograph.db.pool import Connection
 from pictograph.index import tagged
-from pictograph.index.candidates import over_fetch
-from pictograph.index.nearest import Scope, as_stored, nearest_exact
-from pictograph.index.ranked import nearest_by_codes
 from pictograph.search.filter import TagFilter, nearest_tagged
-from pictograph.index.tags import TagIndex
-from pictograph.search.execute import Ask, CodeSearch, Executor, Steps
 from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TextQuery, tag_filter
 from pictograph.store.datasets import Dataset

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pictograph.search.execute import CodeSearch
+from support.codes import FakeCodes, rerank, twice
 
-from pictograph.search.found import Neighbour
-from pictograph.search.filter import TagFilter
 from pictograph.index.writer import remove_from_index
 from pictograph.jobs.queue import Backlog
 from pictograph.search.engine import SearchEngine, SimilarAnswer
-from pictograph.search.execute import CodeSearch
+from pictograph.search.filter import TagFilter
+from pictograph.search.found import Neighbour
 from pictograph.search.planner import Costs
 from pictograph.search.query import SimilarQuery, TextQuery
 from pictograph.search.words import WordReaders
@@ -19,7 +20,6 @@ from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import archive_image
 from pictograph.types import ImageId
-from support.codes import FakeCodes, rerank, twice
 from support.engines import ReadingEncoder
 from support.planting import Garden, direction
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 
 from pictograph.db.pool import Database
-from pictograph.db.rows import fetch_value
 from pictograph.encode.noop import SPEC
-from pictograph.errors import SpaceMismatch
-from pictograph.index.nearest import Scope, as_stored, find_reference, nearest_exact
+from pictograph.errors import EmbeddingPending, SpaceMismatch
+from pictograph.search import engine
+from pictograph.search.filter import Filter, Place
+from pictograph.search.found import Likeness, Steps
+from pictograph.search.query import SimilarQuery
 from pictograph.spaces.registry import Spaces
+from support.engines import ReadingEncoder, engine_of
 from support.planting import Garden, direction
 
 OTHER = replace(SPEC, name="siglip2", revision="so400m")
@@ -62,19 +65,21 @@ async def test_of_two_encoders_that_start_together_exactly_one_wins(database: Da
     assert len({outcome.id for outcome in outcomes if not isinstance(outcome, BaseException)}) == 1
 
 
-async def test_vectors_of_an_inactive_space_are_in_no_answer(garden: Garden) -> None:
+async def test_vectors_of_an_inactive_space_are_in_no_answer(garden: Garden, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "PENDING_WAIT_S", 0.1)
     street = await garden.dataset()
     reference = await garden.plant(street, "reference.jpg", direction(1.0))
     await garden.plant(street, "twin.jpg", direction(1.0))
     async with garden.database.connection() as connection:
         await connection.execute("UPDATE space SET active = false")
-        active = await fetch_value(
-            connection,
-            "INSERT INTO space (encoder, revision, dimension, active) "
-            "VALUES ('siglip2', 'so400m', 1152, true) RETURNING id",
+        await connection.execute(
+            "INSERT INTO space (encoder, revision, dimension, active) VALUES ('noop', 'another', 1152, true)"
         )
-        found = await find_reference(connection, garden.organization, reference)
-        assert found is not None
-        assert found.embedding is None
-        scope = Scope(active, [street.id])
-        assert await nearest_exact(connection, scope, as_stored(direction(1.0)), threshold=0.0, limit=10) == []
+    asked = engine_of(garden, encoder=ReadingEncoder())
+    with pytest.raises(EmbeddingPending):
+        await asked.by_similarity(garden.organization, SimilarQuery(reference))
+    space = await Spaces(garden.database).active()
+    assert space is not None
+    ask = Likeness(Filter(Place([street.id])), space.id, direction(1.0), 0.0, 10)
+    found = await asked.pipeline.nearest(ask, Steps())
+    assert (found.rows, found.scope_size) == ([], 0)

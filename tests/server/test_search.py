@@ -315,7 +315,7 @@ def test_likeness_and_tags_go_together(client: Client, planted: dict[str, str]) 
     assert ask(objects=[]) == []
     rows = client.search.by_similarity(planted["reference.jpg"], objects=["car", "Unicorn"], exact=True)
     assert (names(rows), rows.unknown_tags) == (["near.jpg", "below.jpg"], ["unicorn"])
-    assert (rows.plan_reason, rows.scanned, rows.scope_size) == ("an exact answer was asked for", 2, 4)
+    assert (rows.plan_reason, rows.scanned, rows.scope_size) == ("an exact answer was wanted", 2, 4)
 
 
 def test_a_tag_search_keeps_to_a_folder_with_all_below_it(client: Client, planted: dict[str, str]) -> None:
@@ -341,14 +341,13 @@ def test_a_tag_search_says_how_many_images_there_are_in_all(client: Client, plan
     assert (again, again.total, again.next_cursor) == (rows, 3, rows.next_cursor)
 
 
-def test_an_explanation_shows_the_plan_its_costs_and_its_recall(client: Client, planted: dict[str, str]) -> None:
+def test_an_explanation_shows_the_plan_and_its_recall(client: Client, planted: dict[str, str]) -> None:
     shown = client.search.explain(image_id=planted["reference.jpg"], folder_path="/", objects=["car"])
     assert (shown.plan, shown.scope_size, shown.folder_path) == ("exact", 5, "/")
-    assert list(shown.preparation) == ["reference", "scope"]
-    (exact,) = shown.tried
+    assert list(shown.preparation) == ["reference"]
+    exact = shown.tried[0]
     assert (exact.plan, exact.rows, exact.recall, exact.complete, exact.fell_back) == ("exact", 3, 1.0, True, None)
-    assert exact.estimated_ms > 0
-    assert exact.took_ms >= exact.steps["scan"] > 0
+    assert exact.took_ms >= sum(exact.steps.values()) > 0
 
 
 @pytest.mark.parametrize("wrong", [{}, {"image_id": str(uuid4()), "text": "a dog"}])

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from pictograph.errors import NotFoundError, ValidationError
-from pictograph.search.where import containment
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_image_id
+from pictograph.search.where import containment
 from pictograph.types import ImageId
 
 IMAGE = ImageId(uuid4())

@@ -100,8 +100,8 @@ class TagAnswer:
     """On the tags that were asked for."""
     next_cursor: str | None
     """Where the next page begins; None on the last one."""
-    total: int | None
-    """Images that carry the tags, on whatever page; None while that would have to be counted one by one."""
+    total: int
+    """Images that carry the tags, on whatever page."""
 
 
 @dataclass(frozen=True, slots=True)

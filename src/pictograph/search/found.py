@@ -87,8 +87,8 @@ class Page(Generic[Row]):
     """The rows of a page, and how many there are in all."""
 
     rows: list[Row]
-    total: int | None
-    """Of the whole question, wherever the page lies; None while that would have to be counted one by one."""
+    total: int
+    """Of the whole question, wherever the page lies."""
 
 
 @dataclass(frozen=True, slots=True)

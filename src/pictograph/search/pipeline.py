@@ -141,18 +141,17 @@ class Pipeline:
     # --- by tag, or whatever else the filter says: the newest first
 
     async def newest(self, wanted: Filter, window: Window) -> Page[Hit]:
-        """The images that a filter means, the newest first, ties by id, with their number where it is known."""
+        """The images that a filter means, the newest first, ties by id, and how many there are in all."""
         if wanted.matches_nothing:
             return Page([], 0)
 
         async def answer(connect: Connect, ground: Ground) -> Page[Hit]:
             if (view := ground.view) is None:
                 async with connect() as connection:
-                    ids = await newest_in_table(connection, wanted, ground.folders, window)
-                rows = await self._rows(connect, ground, ids)
-                return Page(rows, total_shown(len(rows), window))
-            fresh = await self._fresh_images(connect, wanted, ground)
-            ids, total = await self._in_thread(lambda: newest_of(view, wanted, ground, fresh, window))
+                    ids, total = await newest_in_table(connection, wanted, ground.folders, window)
+            else:
+                fresh = await self._fresh_images(connect, wanted, ground)
+                ids, total = await self._in_thread(lambda: newest_of(view, wanted, ground, fresh, window))
             return Page(await self._rows(connect, ground, ids), total)
 
         return await self._twice(wanted.place, answer, Steps())
@@ -263,9 +262,3 @@ def newest_of(
         ids, created = ids[behind], created[behind]
     order = newest_order(ids, created)[window.offset : window.reach]
     return ids[order], count_of(mask) + len(fresh)
-
-
-def total_shown(rows: int, window: Window) -> int | None:
-    """How many images there are in all, if this page shows it: it is the last, and not behind a cursor."""
-    is_last = rows < window.limit and (rows > 0 or not window.offset)
-    return window.offset + rows if is_last and window.after is None else None

@@ -17,10 +17,10 @@ BY_TABLE: Final = "the database compared every vector"
 
 def plan_of(ask: Likeness, meant: int, without_index: str | None) -> Plan:
     """meant: how many images the filter means, where the index knows. without_index: why it cannot answer."""
-    if without_index is not None:
-        return Plan("exact", f"{without_index}, so {BY_TABLE}")
     if ask.exact:
         return Plan("exact", "an exact answer was wanted")
+    if without_index is not None:
+        return Plan("exact", f"{without_index}, so {BY_TABLE}")
     if ask.beyond is not None:
         return Plan("exact", "pages after the first are compared exactly")
     if meant <= EXACT_UP_TO:

@@ -84,13 +84,13 @@ async def nearest_in_table(connection: Connection, ask: Likeness, folders: Seque
     fetch = wanted + SLACK
     while True:
         rows = await fetched(connection, conditions.into("nearest"), values | {"limit": fetch})
-        scope_size = int(rows[0][0])
-        found = [(image, vector) for _, image, vector in rows if image is not None]
+        scope_size, meant = int(rows[0][0]), int(rows[0][1])
+        found = [(image, vector) for _, _, image, vector in rows if image is not None]
         ids, distances = await asyncio.to_thread(compared, found, unit)
         last = float(distances[-1]) if len(found) == fetch else None
         nearest, best = nearest_first(ids, distances, wanted, ask.beyond)
         if last is None or (len(best) == wanted and best[-1] + 2 * CLOSE < last):
-            return Compared(nearest, best, scope_size, scope_size)
+            return Compared(nearest, best, scope_size, meant)
         fetch *= DEEPER
 
 
@@ -126,8 +126,8 @@ async def fetched(connection: Connection, text: str, values: dict[str, Any]) -> 
 
 async def newest_in_table(
     connection: Connection, wanted: Filter, folders: Sequence[int] | None, window: Window
-) -> Bytes:
-    """Ids, uint8 (N, 16), of the newest images that are meant."""
+) -> tuple[Bytes, int]:
+    """Ids, uint8 (N, 16), of the newest images that are meant, and how many are in all."""
     conditions = where(wanted, folders, "image")
     values = conditions.values | {
         "limit": window.limit,
@@ -136,7 +136,7 @@ async def newest_in_table(
         "after_id": window.after.id if window.after else None,
     }
     rows = await fetched(connection, conditions.into("newest"), values)
-    return bytes_of(b"".join(row[0] for row in rows))
+    return bytes_of(b"".join(image for _, image in rows if image is not None)), int(rows[0][0])
 
 
 async def facets_in_table(connection: Connection, wanted: Filter, folders: Sequence[int] | None) -> Facets:
