@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from pictograph.index.scopes import ScopeCounts
-from pictograph.index.tags import TagIndex
 
 from pictograph.db.migrate import migrate, packaged_migrations
 from pictograph.errors import DatabaseAway
@@ -114,8 +112,7 @@ async def test_nothing_is_left_of_a_dataset(
     await intake.stage(token, picture_bytes(9))
     await Datasets(garden.database).delete(garden.organization, "street")
     await sweep_as_long_as_promised(intake)
-    await ScopeCounts(garden.database).add_up()  # as the service does every half minute
-    await ImageCounts(garden.database).add_up()
+    await ImageCounts(garden.database).add_up()  # as the service does every half minute
     wanted = [text for image, sha256 in images for text in (str(image), sha256.hex())]
     assert traces(database_url, "secret", str(street.id), *wanted) == []
     assert files(blobs) == []
@@ -169,25 +166,6 @@ async def test_a_worker_that_finishes_late_keeps_nothing_of_a_deleted_image(gard
         await connection.execute("DELETE FROM image WHERE id = %s", [image])
         await save_encodings(connection, garden.space, [Encoding(sha256, direction(1.0))])
         assert (await (await connection.execute("SELECT count(*) FROM encoding")).fetchone()) == (0,)
-
-
-async def test_no_query_returns_the_image_at_once_also_from_memory(
-    garden: Garden, street: Dataset, intake: Intake, blobs: BlobStore
-) -> None:
-    """Copies in memory that missed the notes of a deletion are made anew."""
-    image, _ = await upload(intake, garden, street, "a.jpg", picture_bytes(1), blobs)
-    tags = TagIndex(garden.database)
-
-    async def found() -> list[ImageId]:
-        async with garden.database.connection() as connection:
-            answer = await tags.find(connection, [street.id], {"objects": ["car"]}, match="any", limit=10)
-            return [hit.id for hit in answer.hits]
-
-    assert await found() == [image]
-    await intake.delete(image)
-    for _ in range(FORGOTTEN_AFTER_SWEEPS + 1):
-        await intake.sweep()
-    assert await found() == []
 
 
 def test_the_sweeps_come_often_enough_for_what_is_promised() -> None:
