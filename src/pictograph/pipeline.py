@@ -44,7 +44,6 @@ from pictograph.jobs.queue import (
 )
 from pictograph.spaces.registry import lock_rules, share_rules
 from pictograph.store.blobs import BlobStore
-from pictograph.store.changes import prune_changes
 from pictograph.store.images import (
     Image,
     Images,

@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-
-from pictograph import wire
 from pictograph.index.nearest import Neighbour
 from pictograph.index.tags import TagHit
+
+from pictograph import wire
 from pictograph.server import present
 from pictograph.types import DatasetId, ImageId
 

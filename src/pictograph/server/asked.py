@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pictograph.errors import wrong_value
-from pictograph.index.tagged import TagFilter
+from pictograph.search.filter import TagFilter
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
 from pictograph.server.inputs import MAX_ID_SENT
 from pictograph.types import (
