@@ -35,11 +35,12 @@ LEAST_SAMPLED: Final = 100
 
 
 @cache
-def rotation() -> Any:
-    """The same random rotation for every space and process; making it takes a good second."""
+def rotation() -> FloatArray:
+    """A random rotation, float32 (1152, 1152); making it takes a good second, so quantisers keep theirs."""
     matrix = faiss.RandomRotationMatrix(DIMENSION, DIMENSION)
     matrix.init(SEED)
-    return matrix
+    turned: FloatArray = faiss.vector_to_array(matrix.A).reshape(DIMENSION, DIMENSION)
+    return turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,14 @@ class Query:
 class Quantiser:
     """Makes and compares the codes of one space, around the middle of its vectors. Thread-safe.
 
-    centre: float32 (1152,), rotated. filter: float32 (1152, 1152), the part of a query of words that vectors make
-    likely. trained: float32 (2 * 1152,), the fine codes' range. All three are what `save` keeps.
+    turn: float32 (1152, 1152), a rotation. centre: float32 (1152,), rotated. words: float32 (1152, 1152), the part of a
+    query of words that vectors make likely. trained: float32 (2 * 1152,), the fine codes' range. All four are what
+    `save` keeps.
     """
 
-    def __init__(self, centre: FloatArray, words: FloatArray, trained: FloatArray) -> None:
-        self._rotation = rotation()
-        self._centre, self._words, self._trained = centre, words, trained
-        self._likely = linear(words)
+    def __init__(self, turn: FloatArray, centre: FloatArray, words: FloatArray, trained: FloatArray) -> None:
+        self._turn, self._centre, self._words, self._trained = turn, centre, words, trained
+        self._rotation, self._likely = linear(turn), linear(words)
         self._template = self.empty_coarse()
         self._fine = empty_fine()
         faiss.copy_array_to_vector(np.ascontiguousarray(trained), self._fine.sq.trained)
@@ -71,27 +72,27 @@ class Quantiser:
         """sample: some of the space's vectors, float32 (N, 1152)."""
         if len(sample) < LEAST_SAMPLED:
             sample = anywhere()
-        middle = sample.mean(axis=0)
-        centre = rotated(middle[None])[0]
-        around = rotated(sample - middle)
+        middle, turn = sample.mean(axis=0), linear(rotation())
+        centre, around = turn.apply(middle[None])[0], turn.apply(sample - middle)
         fine = empty_fine()
         fine.train(around)
-        return cls(centre, likely(*spread(around)).astype(np.float32), faiss.vector_to_array(fine.sq.trained))
+        words = likely(*spread(around)).astype(np.float32)
+        return cls(rotation(), centre, words, faiss.vector_to_array(fine.sq.trained))
 
     def save(self, path: Path) -> None:
         """Writes what `load` needs."""
         with path.open("wb") as file:
-            np.savez(file, centre=self._centre, words=self._words, trained=self._trained)
+            np.savez(file, turn=self._turn, centre=self._centre, words=self._words, trained=self._trained)
 
     @classmethod
     def load(cls, path: Path) -> Quantiser:
         """The quantiser that `save` wrote."""
         with np.load(path) as kept:
-            return cls(kept["centre"], kept["words"], kept["trained"])
+            return cls(kept["turn"], kept["centre"], kept["words"], kept["trained"])
 
     def codes(self, vectors: FloatArray) -> tuple[Bytes, Bytes]:
         """Coarse, uint8 (N, 152), and fine, uint8 (N, 576), of float32 (N, 1152)."""
-        turned = rotated(vectors)
+        turned = self._rotated(vectors)
         coarse: Bytes = self._template.sa_encode(turned)
         fine: Bytes = self._fine.sa_encode(turned - self._centre)
         return coarse, fine
@@ -102,7 +103,7 @@ class Quantiser:
         Words point mostly where no picture is. For the ranking that part means nothing, but codes misjudge in
         proportion to the query's length, so it is left out. Of a picture it would leave out what tells it from others.
         """
-        fine = rotated(vector.reshape(1, -1))
+        fine = self._rotated(vector.reshape(1, -1))
         if kind == "text":
             return Query(self._centre + self._likely.apply(fine - self._centre), fine)
         return Query(fine, fine)
@@ -116,6 +117,11 @@ class Quantiser:
         _, rows = index.search(query.fine, min(count, len(fine)))
         return np.asarray(rows[0], np.int64)
 
+    def _rotated(self, vectors: FloatArray) -> FloatArray:
+        """Vectors as the codes see them: float32 (N, 1152)."""
+        turned: FloatArray = self._rotation.apply(np.ascontiguousarray(vectors, dtype=np.float32))
+        return turned
+
     def empty_coarse(self) -> Any:
         """A faiss index that coarse codes of this quantiser can be added to."""
         index = faiss.IndexRaBitQ(DIMENSION, faiss.METRIC_L2)
@@ -123,12 +129,6 @@ class Quantiser:
         index.is_trained = True
         index.qb = QUERY_BITS
         return index
-
-
-def rotated(vectors: FloatArray) -> FloatArray:
-    """Vectors as the codes see them: float32 (N, 1152)."""
-    turned: FloatArray = rotation().apply(np.ascontiguousarray(vectors, dtype=np.float32))
-    return turned
 
 
 def empty_fine() -> Any:

@@ -160,7 +160,7 @@ def open_segment(folder: Path, spaces: Collection[SpaceId], *, verify: bool = Fa
             space: mapped_vectors(folder, space, rows, about["arrays"][space_file(space)])
             if space in ours
             else no_vectors(rows)
-            for space in spaces
+            for space in sorted(spaces)
         }
         return Segment(
             folder=folder,

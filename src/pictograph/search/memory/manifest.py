@@ -1,0 +1,139 @@
+"""Which files make up the index, up to which transaction it is complete, and in which database: one small file.
+
+index/manifest.json             the only thing that readers look for
+index/segments/NAME/            as segment_files.py writes them
+index/dead/NAME.npy             tombstones of a segment, uint32 rows
+index/quantisers/NAME.npz       as `Quantiser.save` writes them
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from pictograph.search.memory.segment_files import Doubtful, flush
+from pictograph.types import SpaceId
+
+FORMAT: Final = 1
+FILE: Final = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceEntry:
+    """A space whose vectors are in the index."""
+
+    quantiser: str
+    """Name of the file."""
+    centred_on: int
+    """How many vectors there were when the quantiser was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    """A segment and its tombstones."""
+
+    name: str
+    dead: str | None
+    """Name of the file of tombstones."""
+    deleted_at: float | None
+    """Since when there is a tombstone of an image that was deleted for good, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is in the file."""
+
+    follower: UUID
+    """The index's own name in the database."""
+    token: UUID
+    """In the database, it is or was the one of this follower."""
+    era: str
+    watermark: int
+    spaces: Mapping[SpaceId, SpaceEntry]
+    segments: Sequence[SegmentEntry]
+
+    def write(self, folder: Path) -> None:
+        """Replaces the file; afterwards it is on the disk."""
+        body = {
+            "format": FORMAT,
+            "follower": str(self.follower),
+            "token": str(self.token),
+            "era": self.era,
+            "watermark": self.watermark,
+            "spaces": {str(space): asdict(entry) for space, entry in self.spaces.items()},
+            "segments": [asdict(entry) for entry in self.segments],
+        }
+        new = folder / f"{FILE}.new"
+        new.write_text(json.dumps({"body": body, "checksum": checksum_of(body)}), encoding="utf-8")
+        flush(new)
+        new.replace(folder / FILE)
+        flush(folder)
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest | None:
+        """What is there; None if there is no index. Raises Doubtful."""
+        try:
+            kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            body = kept["body"]
+            if kept["checksum"] != checksum_of(body) or body["format"] != FORMAT:
+                raise Doubtful("The index's manifest is damaged, or of another version")
+            return cls(
+                UUID(body["follower"]),
+                UUID(body["token"]),
+                str(body["era"]),
+                int(body["watermark"]),
+                {SpaceId(int(space)): SpaceEntry(**entry) for space, entry in body["spaces"].items()},
+                [SegmentEntry(**entry) for entry in body["segments"]],
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Doubtful(f"The index's manifest cannot be read: {error}") from error
+
+
+def checksum_of(body: Any) -> int:
+    return zlib.crc32(json.dumps(body, sort_keys=True).encode())
+
+
+def segment_folder(folder: Path, name: str) -> Path:
+    """Where a segment lies."""
+    return folder / "segments" / name
+
+
+def dead_file(folder: Path, name: str) -> Path:
+    """Where tombstones lie."""
+    return folder / "dead" / f"{name}.npy"
+
+
+def quantiser_file(folder: Path, name: str) -> Path:
+    """Where a quantiser lies."""
+    return folder / "quantisers" / f"{name}.npz"
+
+
+def write_dead(path: Path, dead: npt.NDArray[np.bool_]) -> None:
+    """Writes a segment's tombstones, and flushes them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        np.save(file, np.flatnonzero(dead).astype(np.uint32))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_dead(path: Path | None, rows: int) -> npt.NDArray[np.bool_]:
+    """A segment's tombstones; none without a file. Raises Doubtful."""
+    dead = np.zeros(rows, bool)
+    try:
+        if path is not None:
+            dead[np.load(path)] = True
+    except (OSError, ValueError, IndexError) as error:
+        raise Doubtful(f"{path} cannot be read: {error}") from error
+    return dead

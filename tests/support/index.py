@@ -1,0 +1,61 @@
+"""The index of a test's own database, built in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pictograph.db.pool import Database
+from pictograph.search.memory.builder import Builder
+from pictograph.search.memory.index import MemoryIndex
+from pictograph.search.memory.view import View
+
+MOST_ROUNDS = 100
+
+
+class TestIndex:
+    """An index that a test renews when it wants to. `memory` is what the service asks."""
+
+    __test__ = False
+
+    def __init__(self, conninfo: str, folder: Path, **options: Any) -> None:
+        """options: as `Builder` has them."""
+        self.folder = folder
+        self.builder = Builder(conninfo, folder, **({"worth_it_from": 0} | options))
+        self.memory = MemoryIndex(folder)
+
+    async def step(self) -> bool:
+        """One round of the builder; the reader has what came of it."""
+        more = await asyncio.to_thread(self.builder.step)
+        await self.memory.refresh()
+        return more
+
+    async def up_to_date(self) -> View:
+        """The index as of now, with nothing left to do."""
+        await self.step()
+        for _ in range(MOST_ROUNDS):
+            if not await self.step():
+                break
+        else:
+            raise AssertionError("the builder does not come to rest")
+        view = self.memory.view()
+        assert view is not None
+        return view
+
+    async def close(self) -> None:
+        """Ends both."""
+        await self.memory.close()
+        self.builder.close()
+
+
+@asynccontextmanager
+async def index_of(database: Database, folder: Path, **options: Any) -> AsyncIterator[TestIndex]:
+    """An index of this database in the folder; nothing is built yet."""
+    index = TestIndex(database.conninfo, folder, **options)
+    try:
+        yield index
+    finally:
+        await index.close()
