@@ -1,30 +1,22 @@
-"""Plans carried out: by codes where that is cheaper, exact where codes fall short, and the answer says which."""
+"""Plans carried out: few images one by one, many by the quantized index, and the answer says which and why."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pictograph.search.execute import CodeSearch
-from support.codes import FakeCodes, rerank, twice
+from support.index import KeptIndex
 
-from pictograph.index.writer import remove_from_index
-from pictograph.jobs.queue import Backlog
+from pictograph.search import ground, planner
 from pictograph.search.engine import SearchEngine, SimilarAnswer
-from pictograph.search.filter import TagFilter
 from pictograph.search.found import Neighbour
-from pictograph.search.planner import Costs
-from pictograph.search.query import SimilarQuery, TextQuery
-from pictograph.search.words import WordReaders
-from pictograph.spaces.registry import Spaces
+from pictograph.search.query import SimilarQuery, TextQuery, tag_filter
 from pictograph.store.datasets import Dataset
-from pictograph.store.images import archive_image
 from pictograph.types import ImageId
-from support.engines import ReadingEncoder
+from support.engines import ReadingEncoder, engine_of
 from support.planting import Garden, direction
-
-CHEAP_CODES = Costs(codes_ms=-1e9, exact_up_to=0)
-"""Every scope of more than a few images goes by codes."""
 
 
 @pytest.fixture
@@ -49,153 +41,156 @@ async def images(garden: Garden, street: Dataset) -> list[ImageId]:
     return planted
 
 
-def engine(garden: Garden, codes: FakeCodes | None, costs: Costs = CHEAP_CODES) -> SearchEngine:
-    return SearchEngine(
-        garden.database,
-        Backlog(garden.database),
-        Spaces(garden.database),
-        WordReaders(lambda _source: ReadingEncoder()),
-        lambda _category, label: label != "unicorn",
-        codes=CodeSearch(codes, rerank, twice) if codes else None,
-        costs=costs,
-    )
+@pytest.fixture
+async def kept(database_url: str, tmp_path: Path, images: list[ImageId]) -> AsyncIterator[KeptIndex]:
+    """An index of all that was planted."""
+    index = KeptIndex(database_url, tmp_path / "index")
+    await index.catch_up()
+    yield index
+    await index.close()
 
 
-async def ask(garden: Garden, codes: FakeCodes | None, image: ImageId, **options: Any) -> SimilarAnswer:
+@pytest.fixture
+def by_index(garden: Garden, kept: KeptIndex, monkeypatch: pytest.MonkeyPatch) -> SearchEngine:
+    """Goes by the quantized index however few images there are."""
+    monkeypatch.setattr(planner, "EXACT_UP_TO", 0)
+    return engine_of(garden, lambda _category, label: label != "unicorn", ReadingEncoder(), kept.index)
+
+
+async def ask(engine: SearchEngine, garden: Garden, image: ImageId, **options: Any) -> SimilarAnswer:
     options = {"limit": 3, "threshold": 0.0} | options
-    return await engine(garden, codes).by_similarity(garden.organization, SimilarQuery(image, **options))
+    return await engine.by_similarity(garden.organization, SimilarQuery(image, **options))
 
 
 def names(rows: list[Neighbour]) -> list[str]:
     return [row.filename for row in rows]
 
 
-async def test_without_codes_the_answer_is_exact_and_complete(garden: Garden, images: list[ImageId]) -> None:
-    found = (await ask(garden, None, images[0])).found
+async def test_without_an_index_the_answer_is_exact_and_complete(garden: Garden, images: list[ImageId]) -> None:
+    found = (await ask(engine_of(garden), garden, images[0])).found
     assert names(found.rows) == ["0.jpg", "1.jpg", "2.jpg"]
     assert (found.plan.name, found.exact, found.complete) == ("exact", True, True)
+    assert found.plan.reason == "there is no index yet, so the database compared every vector"
     assert (found.scope_size, found.scanned) == (21, 21)
     assert found.steps.total_ms > 0
-    assert list(found.steps.ms) == ["reference", "scan"]
+    assert list(found.steps.ms) == ["reference", "scan", "rows"]
 
 
-async def test_a_large_scope_goes_by_codes_which_is_not_called_exact(garden: Garden, images: list[ImageId]) -> None:
-    codes = FakeCodes(garden.database)
-    found = (await ask(garden, codes, images[0])).found
+async def test_many_images_go_by_the_quantized_index_which_is_not_called_exact(
+    garden: Garden, images: list[ImageId], by_index: SearchEngine
+) -> None:
+    found = (await ask(by_index, garden, images[0])).found
     assert names(found.rows) == ["0.jpg", "1.jpg", "2.jpg"]
-    assert (found.plan.name, found.exact, found.complete, found.scanned) == ("codes", False, True, 21)
-    assert list(found.steps.ms) == ["reference", "candidates", "rerank"]
-    assert codes.asked == [(None, 8)]  # twice the rows, and one more, which tells whether others follow
+    assert (found.plan.name, found.exact, found.complete, found.scanned) == ("quantized", False, True, 21)
+    assert list(found.steps.ms) == ["reference", "candidates", "rows"]
+    odd = (await ask(by_index, garden, images[0], folder_path="/odd")).found
+    assert (names(odd.rows), odd.scope_size, odd.plan.name) == (["1.jpg", "3.jpg", "5.jpg"], 10, "quantized")
+    words = await by_index.by_text(garden.organization, TextQuery("along 1.0", limit=3))
+    assert (names(words.rows), words.found.plan.name) == (["reference.jpg", "0.jpg", "1.jpg"], "quantized")
+    assert list(words.found.steps.ms) == ["words", "datasets", "resolve", "candidates", "rows"]
 
 
-async def test_codes_are_asked_for_the_folders_of_the_scope(garden: Garden, images: list[ImageId]) -> None:
-    codes = FakeCodes(garden.database)
-    found = (await ask(garden, codes, images[0], folder_path="/odd")).found
-    assert (names(found.rows), found.scope_size) == (["1.jpg", "3.jpg", "5.jpg"], 10)
-    ((folders, count),) = codes.asked
-    assert folders is not None
-    assert (len(folders), count) == (1, 8)
-
-
-async def test_codes_may_miss_an_image_so_their_answer_is_not_called_exact(
-    garden: Garden, images: list[ImageId]
-) -> None:
-    found = (await ask(garden, FakeCodes(garden.database, missing={images[1]}), images[0])).found
-    assert names(found.rows) == ["1.jpg", "2.jpg", "3.jpg"]
-    assert (found.exact, found.scope_size) == (False, 21)
-
-
-async def test_exact_is_a_promise(garden: Garden, images: list[ImageId]) -> None:
-    codes = FakeCodes(garden.database, missing=set(images))
-    found = (await ask(garden, codes, images[0], exact=True)).found
+async def test_exact_is_a_promise(garden: Garden, images: list[ImageId], by_index: SearchEngine) -> None:
+    found = (await ask(by_index, garden, images[0], exact=True)).found
     assert names(found.rows) == ["0.jpg", "1.jpg", "2.jpg"]
-    assert (found.plan.name, found.exact, codes.asked) == ("exact", True, [])
+    assert (found.plan.name, found.exact, found.plan.reason) == ("exact", True, "an exact answer was wanted")
 
 
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [({"broken": True}, "the codes could not tell"), ({"at_most": 3}, "too few of the codes' candidates were left")],
-)
-async def test_codes_that_fall_short_are_replaced_by_an_exact_scan_that_says_so(
-    garden: Garden, images: list[ImageId], fault: dict[str, Any], reason: str
+async def test_few_images_are_compared_one_by_one(garden: Garden, images: list[ImageId], kept: KeptIndex) -> None:
+    found = (await ask(engine_of(garden, index=kept.index), garden, images[0])).found
+    assert (found.plan.name, found.plan.reason) == ("exact", "the filter means only 21 images")
+
+
+async def test_only_the_first_page_goes_by_the_quantized_index(
+    garden: Garden, images: list[ImageId], by_index: SearchEngine
 ) -> None:
-    found = (await ask(garden, FakeCodes(garden.database, **fault), images[0])).found
-    assert names(found.rows) == ["0.jpg", "1.jpg", "2.jpg"]
-    assert (found.plan.name, found.exact, found.complete) == ("exact", True, True)
-    assert found.plan.reason.startswith(f"{reason}, so every vector was compared")
+    plans, rows, cursor = [], [], None
+    while True:
+        page = await ask(by_index, garden, images[0], limit=6, cursor=cursor)
+        plans.append((page.found.plan.name, page.found.plan.reason))
+        rows += names(page.rows)
+        if (cursor := page.next_cursor) is None:
+            break
+    assert [name for name, _ in plans] == ["quantized", "exact", "exact", "exact"]
+    assert plans[1][1] == "pages after the first are compared exactly"
+    assert rows == [f"{number}.jpg" for number in range(20)]
 
 
-async def test_few_rows_above_a_threshold_are_no_lack_of_candidates(garden: Garden, images: list[ImageId]) -> None:
-    found = (await ask(garden, FakeCodes(garden.database), images[0], threshold=0.95)).found
-    assert names(found.rows) == ["0.jpg", "1.jpg"]
-    assert found.plan.name == "codes"
-
-
-async def test_codes_that_do_not_cover_the_scope_are_not_asked(garden: Garden, images: list[ImageId]) -> None:
-    codes = FakeCodes(garden.database, covered=False)
-    assert (await ask(garden, codes, images[0])).found.plan.name == "exact"
-    assert codes.asked == []
-
-
-async def test_a_small_scope_is_scanned_though_codes_hold_it(garden: Garden, images: list[ImageId]) -> None:
-    codes = FakeCodes(garden.database)
-    answer = await engine(garden, codes, Costs()).by_similarity(garden.organization, SimilarQuery(images[0]))
-    assert (answer.found.plan.name, codes.asked) == ("exact", [])
-
-
-async def test_an_archived_image_is_no_row_though_the_codes_still_hold_it(
-    garden: Garden, images: list[ImageId]
+async def test_what_changed_since_is_compared_beside_the_quantized_index(
+    garden: Garden, street: Dataset, images: list[ImageId], by_index: SearchEngine
 ) -> None:
-    class Stale(FakeCodes):
-        async def candidates(self, *arguments: Any, **options: Any) -> Any:
-            found = await super().candidates(*arguments, **options)
-            async with garden.database.transaction() as connection:
-                await archive_image(connection, images[1])
-                await remove_from_index(connection, images[1])
-            return found
+    """The index has not seen any of it."""
+    await garden.plant(street, "new.jpg", direction(0.995))
+    async with garden.database.connection() as connection:
+        await connection.execute("DELETE FROM image WHERE id = %s", [images[1]])
+        await connection.execute(
+            "UPDATE image_embedding SET vector = (SELECT vector FROM image_embedding WHERE image_id = %s)"
+            " WHERE image_id = %s",
+            [images[20], images[2]],
+        )
+    found = (await ask(by_index, garden, images[0])).found
+    assert (names(found.rows), found.plan.name) == (["new.jpg", "2.jpg", "3.jpg"], "quantized")
+    assert (found.scope_size, found.scanned) == (21, 21)
 
-    assert names((await ask(garden, Stale(garden.database), images[0])).rows) == ["1.jpg", "2.jpg", "3.jpg"]
 
-
-async def test_tags_strike_out_candidates_and_too_few_left_means_an_exact_scan(
-    garden: Garden, images: list[ImageId]
+async def test_too_many_changes_leave_it_to_the_table(
+    garden: Garden, street: Dataset, images: list[ImageId], by_index: SearchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cars = TagFilter({"objects": ["car"]})
-    plenty = (await ask(garden, FakeCodes(garden.database), images[0], tags=cars, limit=1)).found
-    assert (names(plenty.rows), plenty.plan.name) == (["0.jpg"], "codes")
-    assert plenty.exact is False
-    lost = {images[1 + number] for number in range(3, 20, 3)}
-    short = (await ask(garden, FakeCodes(garden.database, missing=lost), images[0], tags=cars, limit=1)).found
-    assert (names(short.rows), short.plan.name, short.exact) == (["0.jpg"], "exact", True)
-    assert short.plan.reason.startswith(
-        "too few of the codes' candidates carry these tags, so every vector was compared"
+    monkeypatch.setattr(ground, "MOST_FRESH", 2)
+    for number in range(3):
+        await garden.plant(street, f"new {number}.jpg", direction(0.9))
+    found = (await ask(by_index, garden, images[0])).found
+    assert (found.exact, found.scope_size) == (True, 24)
+    assert (
+        found.plan.reason
+        == "more than 2 images changed since the index was read, so the database compared every vector"
     )
 
 
-async def test_words_are_planned_the_same_way(garden: Garden, images: list[ImageId]) -> None:
-    by = engine(garden, FakeCodes(garden.database))
-    answer = await by.by_text(garden.organization, TextQuery("along 1.0", limit=3))
-    assert (names(answer.rows), answer.found.plan.name) == (["reference.jpg", "0.jpg", "1.jpg"], "codes")
-    assert list(answer.found.steps.ms) == ["words", "datasets", "scope", "candidates", "rerank"]
+async def test_an_index_of_another_era_is_not_asked(
+    garden: Garden, images: list[ImageId], by_index: SearchEngine
+) -> None:
+    async with garden.database.connection() as connection:
+        await connection.execute("VACUUM FULL image_embedding")
+    found = (await ask(by_index, garden, images[0])).found
+    assert (names(found.rows), found.exact) == (["0.jpg", "1.jpg", "2.jpg"], True)
+    assert found.plan.reason.startswith("the index is of an earlier run of the database")
+
+
+async def test_a_log_that_was_pruned_too_far_leaves_it_to_the_table(
+    garden: Garden, images: list[ImageId], by_index: SearchEngine
+) -> None:
+    async with garden.database.connection() as connection:
+        await connection.execute("UPDATE image_change_horizon SET pruned = pg_snapshot_xmax(pg_current_snapshot())")
+    found = (await ask(by_index, garden, images[0])).found
+    assert (found.exact, found.plan.reason[:34]) == (True, "the index lags too far behind, so t")
+
+
+async def test_few_rows_above_a_threshold(garden: Garden, images: list[ImageId], by_index: SearchEngine) -> None:
+    found = (await ask(by_index, garden, images[0], threshold=0.95)).found
+    assert (names(found.rows), found.plan.name) == (["0.jpg", "1.jpg"], "quantized")
+
+
+async def test_tags_strike_out_rows_before_anything_is_compared(
+    garden: Garden, images: list[ImageId], by_index: SearchEngine
+) -> None:
+    found = (await ask(by_index, garden, images[0], tags=tag_filter(objects=["car"]))).found
+    assert (names(found.rows), found.scope_size, found.scanned) == (["0.jpg", "3.jpg", "6.jpg"], 21, 7)
 
 
 async def test_an_explanation_tries_every_way_and_compares_it_with_the_truth(
-    garden: Garden, images: list[ImageId]
+    garden: Garden, images: list[ImageId], by_index: SearchEngine
 ) -> None:
-    by = engine(garden, FakeCodes(garden.database, missing={images[1]}))
-    shown = await by.explain(garden.organization, SimilarQuery(images[0], limit=4, threshold=0.0))
-    assert (shown.plan.name, shown.scope_size, shown.folder_path) == ("codes", 21, "/")
+    shown = await by_index.explain(garden.organization, SimilarQuery(images[0], limit=4, threshold=0.0))
+    assert (shown.plan.name, shown.scope_size, shown.folder_path) == ("quantized", 21, "/")
     assert list(shown.preparation) == ["reference"]
-    exact, codes = shown.tried
-    assert (exact.plan, exact.recall, exact.rows, exact.scanned, list(exact.steps)) == ("exact", 1.0, 4, 21, ["scan"])
-    assert (codes.plan, codes.recall, codes.scanned, codes.complete) == ("codes", 0.75, 21, True)
-    assert list(codes.steps) == ["candidates", "rerank"]
-    assert exact.estimated_ms > codes.estimated_ms
+    exact, quantized = shown.tried
+    assert (exact.plan, exact.recall, exact.rows, exact.scanned) == ("exact", 1.0, 4, 21)
+    assert (quantized.plan, quantized.recall, quantized.scanned, quantized.complete) == ("quantized", 1.0, 21, True)
+    assert list(quantized.steps) == ["resolve", "candidates", "rows"]
+    assert quantized.fell_back is None
 
 
-async def test_an_explanation_says_which_way_fell_back(garden: Garden, images: list[ImageId]) -> None:
-    by = engine(garden, FakeCodes(garden.database, broken=True))
-    _, codes = (await by.explain(garden.organization, TextQuery("along 1.0", limit=4))).tried
-    assert codes.fell_back is not None
-    assert codes.fell_back.startswith("the codes could not tell")
-    assert codes.recall == 1.0
+async def test_an_explanation_without_an_index_has_one_way(garden: Garden, images: list[ImageId]) -> None:
+    shown = await engine_of(garden).explain(garden.organization, SimilarQuery(images[0], limit=4, threshold=0.0))
+    assert [way.plan for way in shown.tried] == ["exact"]

@@ -10,6 +10,7 @@ from pictograph.encode.noop import SPEC, NoopEncoder
 from pictograph.encode.protocol import EncoderSpec, FloatArray
 from pictograph.jobs.queue import Backlog
 from pictograph.search.engine import SearchEngine
+from pictograph.search.ground import Index
 from pictograph.search.words import WordReaders
 from pictograph.spaces.registry import Spaces
 from pictograph.types import TagCategory
@@ -37,7 +38,10 @@ def engine_of(
     garden: Garden,
     is_label: Callable[[TagCategory, str], bool] = lambda _category, _label: True,
     encoder: NoopEncoder | None = None,
+    index: Index | None = None,
 ) -> SearchEngine:
     chosen = encoder or NoopEncoder()
     words = WordReaders(lambda _source: chosen)
-    return SearchEngine(garden.database, Backlog(garden.database), Spaces(garden.database), words, is_label)
+    return SearchEngine(
+        garden.database, Backlog(garden.database), Spaces(garden.database), words, is_label, index=index
+    )

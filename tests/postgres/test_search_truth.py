@@ -1,0 +1,329 @@
+"""Every way to answer gives what looking at every row gives: the table alone, an index, and an index that lags."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from support.index import KeptIndex
+
+from pictograph.encode.protocol import FloatArray
+from pictograph.pipeline import Intake
+from pictograph.search import planner
+from pictograph.search.engine import SearchEngine
+from pictograph.search.filter import Filter, Place, TagFilter
+from pictograph.search.found import Facets, Likeness, Steps, Window, recall
+from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, tag_filter
+from pictograph.store.blobs import BlobStore
+from pictograph.store.datasets import Dataset
+from pictograph.store.images import Images
+from pictograph.store.pages import After, Beyond
+from pictograph.store.tickets import Tickets
+from pictograph.types import DIMENSION, DatasetId, ImageId, Tags
+from pictograph.upload.limits import PictureLimits
+from support.engines import ReadingEncoder, engine_of
+from support.planting import Garden, direction
+
+OBJECTS, SCENES = ["car", "truck", "dog", "unicycle"], ["outdoor", "indoor"]
+FOLDERS = ["/", "/a", "/a/b", "/z"]
+WAYS = ["table", "index", "lagging index"]
+WANTED = [
+    TagFilter(),
+    tag_filter(objects=["car"]),
+    tag_filter(objects=["unicycle"]),
+    tag_filter(objects=["car", "truck"]),
+    tag_filter(objects=["car", "truck"], match="all"),
+    tag_filter(objects=["car", "unicycle"], scenes=["outdoor"]),
+    tag_filter(objects=["car"], scenes=[]),
+    tag_filter(objects=[]),
+    tag_filter(objects=["nothing has this"]),
+    tag_filter(objects=["car", "nothing has this"]),
+    tag_filter(objects=["car", "nothing has this"], match="all"),
+    tag_filter(scenes=["indoor", "outdoor"]),
+    tag_filter(attributes=["dark"]),
+]
+
+
+def carries(tags: Tags, wanted: TagFilter) -> bool:
+    """The rule in words of its own: AND across categories; inside one OR, or AND with "all"; empty matches nothing."""
+    for category, labels in wanted.labels.items():
+        if not labels:
+            return False
+        hits = set(labels) & set(tags[category])
+        if wanted.match == "all" and hits != set(labels):
+            return False
+        if not hits:
+            return False
+    return True
+
+
+@dataclass
+class Row:
+    """An image as the tables have it."""
+
+    id: ImageId
+    dataset: DatasetId
+    folder: str
+    tags: Tags
+    created_at: datetime
+    vector: FloatArray | None
+
+    def lies_in(self, folder: str) -> bool:
+        return folder == "/" or self.folder == folder or self.folder.startswith(f"{folder}/")
+
+
+async def rows_of(garden: Garden) -> list[Row]:
+    """Every image that is not archived, with its vector if it can be found by likeness."""
+    async with garden.database.connection() as connection:
+        found = await (
+            await connection.execute(
+                "SELECT i.id, i.dataset_id, f.path, i.image_auto_tags, i.created_at, e.vector FROM image i"
+                " JOIN folder f ON f.id = i.folder_id"
+                " LEFT JOIN image_embedding e ON e.image_id = i.id AND e.space_id = %s WHERE i.archived_at IS NULL",
+                [garden.space],
+            )
+        ).fetchall()
+    return [Row(*row[:5], None if row[5] is None else row[5].to_numpy().astype(np.float32)) for row in found]
+
+
+def someone(rng: random.Random, numbers: np.random.Generator) -> tuple[FloatArray, Tags]:
+    vector = direction(0.3) + numbers.standard_normal(DIMENSION).astype(np.float32) * 0.02
+    tags: Tags = {
+        "objects": rng.sample(OBJECTS[:3], rng.randint(0, 2)) + (["unicycle"] if rng.random() < 0.05 else []),
+        "scenes": rng.sample(SCENES, rng.randint(0, 1)),
+        "attributes": [],
+    }
+    return (vector / np.linalg.norm(vector)).astype(np.float32), tags
+
+
+@dataclass
+class World:
+    """A library after many kinds of change, and the engine that answers from it."""
+
+    garden: Garden
+    datasets: list[Dataset]
+    engine: SearchEngine
+    rows: list[Row]
+    way: str
+
+
+@pytest.fixture(params=WAYS)
+async def world(
+    request: pytest.FixtureRequest, garden: Garden, database_url: str, tmp_path: Path
+) -> AsyncIterator[World]:
+    """120 images, then changes of every kind: new ones, deleted, archived, restored, other tags, other vectors."""
+    rng, numbers = random.Random(7), np.random.default_rng(7)
+    datasets = [await garden.dataset(name) for name in ("street", "shop")]
+    twin, _ = someone(rng, numbers)
+
+    async def plant(number: int) -> ImageId:
+        vector, tags = someone(rng, numbers)
+        dataset, folder = datasets[number % 3 == 0], rng.choice(FOLDERS)
+        return await garden.plant(
+            dataset, f"{number}.jpg", twin if number % 10 == 0 else vector, folder=folder, tags=tags
+        )
+
+    images = [await plant(number) for number in range(120)]
+    kept = KeptIndex(database_url, tmp_path / "index")
+    if request.param == "lagging index":
+        await kept.catch_up()
+    intake = Intake(
+        garden.database, BlobStore.open("memory://"), Images(garden.database), Tickets(garden.database), PictureLimits()
+    )
+    for image in images[3:60:9]:
+        await intake.delete(image)
+    for image in images[4:60:9]:
+        await intake.archive(image)
+    await intake.restore(images[13])
+    async with garden.database.connection() as connection:
+        for image in images[5:60:9]:
+            await connection.execute(
+                "UPDATE image SET image_auto_tags = %s::jsonb WHERE id = %s",
+                ['{"objects": ["unicycle"], "scenes": ["indoor"], "attributes": []}', image],
+            )
+        for image in images[6:60:9]:
+            await connection.execute(
+                "UPDATE image_embedding SET vector = (SELECT vector FROM image_embedding WHERE image_id = %s LIMIT 1)"
+                " WHERE image_id = %s",
+                [images[100], image],
+            )
+    for number in range(120, 150):
+        await plant(number)
+    await garden.receive(datasets[0], "waiting.jpg")
+    if request.param == "index":
+        await kept.catch_up()
+    engine = engine_of(garden, encoder=ReadingEncoder(), index=None if request.param == "table" else kept.index)
+    yield World(garden, datasets, engine, await rows_of(garden), request.param)
+    engine.close()
+    await kept.close()
+
+
+async def test_likeness_is_what_brute_force_gives(world: World) -> None:
+    query = direction(1.0)
+    seen = 0
+    for datasets in (world.datasets[:1], world.datasets):
+        for folder in FOLDERS:
+            for wanted in WANTED:
+                place = Place([one.id for one in datasets], folder)
+                inside = [row for row in world.rows if row.dataset in place.datasets and row.lies_in(folder)]
+                scope = [row for row in inside if row.vector is not None]
+                true = {row.id: cosine(row.vector, query) for row in scope if carries(row.tags, wanted)}
+                for limit, threshold in ((1, 0.0), (7, 0.0), (200, 0.0), (200, 0.3)):
+                    ask = Likeness(Filter(place, wanted), world.garden.space, query, threshold, limit)
+                    found = await world.engine.pipeline.nearest(ask, Steps())
+                    expected = sorted(similarity for similarity in true.values() if similarity >= threshold)[::-1][
+                        :limit
+                    ]
+                    assert [row.similarity for row in found.rows] == pytest.approx(expected, abs=1e-6)
+                    assert all(true[row.id] == pytest.approx(row.similarity, abs=1e-6) for row in found.rows)
+                    assert (found.scope_size, found.scanned) == (len(scope), len(true))
+                    assert (found.exact, found.complete) == (True, True)
+                    seen += len(found.rows)
+    assert seen > 1000
+
+
+def cosine(vector: FloatArray | None, query: FloatArray) -> float:
+    assert vector is not None
+    return max(0.0, float(vector @ query / np.linalg.norm(vector)))
+
+
+@pytest.mark.parametrize("limit", [3, 20])
+async def test_pages_of_likeness_join_to_the_whole_whatever_answers_each(
+    world: World, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other page is answered by the table alone."""
+    place = Place([one.id for one in world.datasets])
+    ask = Likeness(Filter(place), world.garden.space, world.rows[0].vector, 0.0, 500)  # type: ignore[arg-type]
+    whole = await world.engine.pipeline.nearest(ask, Steps())
+    index, pages, beyond = world.engine.pipeline.index, list[Any](), None
+    while True:
+        world.engine.pipeline.index = index if len(pages) % 2 else None
+        page = await world.engine.pipeline.nearest(
+            Likeness(Filter(place), world.garden.space, ask.vector, 0.0, limit, beyond=beyond), Steps()
+        )
+        pages.append(page.rows)
+        if len(page.rows) < limit:
+            break
+        beyond = Beyond(page.rows[-1].distance, page.rows[-1].id)
+    assert [row for page in pages for row in page] == whole.rows
+    assert len(whole.rows) == sum(row.vector is not None for row in world.rows)
+
+
+async def test_the_quantized_index_is_said_to_be_one_and_finds_the_nearest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "EXACT_UP_TO", 0)
+    place, space = Place([one.id for one in world.datasets]), world.garden.space
+    for wanted in WANTED[:4]:
+        for row in world.rows[::15]:
+            if row.vector is None:
+                continue
+            ask = Likeness(Filter(place, wanted), space, row.vector, 0.0, 10)
+            found = await world.engine.pipeline.nearest(ask, Steps())
+            truth = await world.engine.pipeline.nearest(
+                Likeness(Filter(place, wanted), space, row.vector, 0.0, 10, exact=True), Steps()
+            )
+            assert found.plan.name == ("exact" if world.way == "table" else "quantized")
+            assert found.exact == (world.way == "table")
+            assert (truth.exact, truth.plan.reason) == (True, "an exact answer was wanted")
+            assert recall(found.rows, truth.rows) >= 0.99
+
+
+async def test_tags_are_what_brute_force_gives_in_order_and_in_number(world: World) -> None:
+    for datasets in (world.datasets[:1], world.datasets):
+        for folder in FOLDERS:
+            for wanted in WANTED:
+                place = Place([one.id for one in datasets], folder)
+                meant = [
+                    row
+                    for row in world.rows
+                    if row.dataset in place.datasets and row.lies_in(folder) and carries(row.tags, wanted)
+                ]
+                meant.sort(key=lambda row: row.id)
+                meant.sort(key=lambda row: row.created_at, reverse=True)
+                after: After | None = None
+                found: list[ImageId] = []
+                while True:
+                    page = await world.engine.pipeline.newest(Filter(place, wanted), Window(40, 0, after))
+                    assert page.total == len(meant)
+                    assert all(carries(row.tags, wanted) for row in page.rows)
+                    found += [row.id for row in page.rows]
+                    if len(page.rows) < 40:
+                        break
+                    after = After(page.rows[-1].created_at, page.rows[-1].id)
+                assert found == [row.id for row in meant]
+                if meant:
+                    page = await world.engine.pipeline.newest(Filter(place, wanted), Window(5, 2))
+                    assert [row.id for row in page.rows] == [row.id for row in meant][2:7]
+                counted = Counter((kind, tag) for row in meant for kind, tags in row.tags.items() for tag in set(tags))
+                expected = Facets.of(len(meant), [(*key, count) for key, count in counted.items()])
+                assert await world.engine.pipeline.facets(Filter(place, wanted)) == expected
+
+
+async def test_a_row_that_changes_while_the_question_is_answered_is_asked_for_once_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best row is archived between the first statement and the last: the answer is that of a later moment."""
+    pipeline, garden = world.engine.pipeline, world.garden
+    ask = Likeness(Filter(Place([world.datasets[0].id])), garden.space, direction(1.0), 0.0, 3)
+    best = (await pipeline.nearest(ask, Steps())).rows[0].id
+    intake = Intake(
+        garden.database, BlobStore.open("memory://"), Images(garden.database), Tickets(garden.database), PictureLimits()
+    )
+    rows, archived = pipeline._rows, False
+
+    async def rows_late(*arguments: Any) -> Any:
+        nonlocal archived
+        if not archived:
+            archived = True
+            await intake.archive(best)
+        return await rows(*arguments)
+
+    monkeypatch.setattr(pipeline, "_rows", rows_late)
+    found = await pipeline.nearest(ask, Steps())
+    monkeypatch.undo()
+    assert best not in [row.id for row in found.rows]
+    assert [row.id for row in found.rows] == [row.id for row in (await pipeline.nearest(ask, Steps())).rows]
+
+
+async def test_likeness_and_tags_through_the_engine(world: World) -> None:
+    """References, words, notes and cursors on top of the pipeline."""
+    garden, asked = world.garden, world.engine
+    reference = next(row for row in world.rows if row.vector is not None and row.dataset == world.datasets[0].id)
+    answer = await asked.by_similarity(
+        garden.organization, SimilarQuery(reference.id, 0.0, 500, "/", tags=tag_filter(objects=["CAR ", "dog"]))
+    )
+    wanted = tag_filter(objects=["car", "dog"])
+    expected = {
+        row.id for row in world.rows
+        if row.dataset == world.datasets[0].id and row.vector is not None and carries(row.tags, wanted)
+    }  # fmt: skip
+    assert {row.id for row in answer.rows} == expected - {reference.id}
+    words = await asked.by_text(garden.organization, TextQuery("along 1.0", limit=500))
+    assert {row.id for row in words.rows} == {row.id for row in world.rows if row.vector is not None}
+    tags = await asked.by_tag(garden.organization, TagQuery(objects=["unicycle"], limit=2))
+    assert (len(tags.rows), tags.total) == (2, sum("unicycle" in row.tags["objects"] for row in world.rows))
+
+
+@pytest.mark.parametrize(
+    "label", ['"', "\\", "'; DROP TABLE image; --", "%s", "{}", "%(x)s", "\x00", "\ud800", "{row}"]
+)
+async def test_a_tag_of_odd_characters_finds_nothing_and_breaks_nothing(garden: Garden, label: str) -> None:
+    reference = await garden.plant(await garden.dataset(), "reference.jpg")
+    query = SimilarQuery(reference, tags=tag_filter(objects=[label]))
+    assert (await engine_of(garden).by_similarity(garden.organization, query)).rows == []
+
+
+async def test_an_image_of_another_organization_is_never_seen(world: World) -> None:
+    other = await Garden.open(world.garden.database, "other")
+    place = Place([UUID(int=5)])  # type: ignore[list-item]
+    assert (await world.engine.pipeline.newest(Filter(place), Window(10))).rows == []
+    assert (await world.engine.by_text(other.organization, TextQuery("along 1.0"))).rows == []
