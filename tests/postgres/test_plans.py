@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.index import KeptIndex
+from support.index import TestIndex
 
 from pictograph.search import ground, planner
 from pictograph.search.engine import SearchEngine, SimilarAnswer
@@ -42,19 +42,19 @@ async def images(garden: Garden, street: Dataset) -> list[ImageId]:
 
 
 @pytest.fixture
-async def kept(database_url: str, tmp_path: Path, images: list[ImageId]) -> AsyncIterator[KeptIndex]:
+async def kept(database_url: str, tmp_path: Path, images: list[ImageId]) -> AsyncIterator[TestIndex]:
     """An index of all that was planted."""
-    index = KeptIndex(database_url, tmp_path / "index")
-    await index.catch_up()
+    index = TestIndex(database_url, tmp_path / "index")
+    await index.up_to_date()
     yield index
     await index.close()
 
 
 @pytest.fixture
-def by_index(garden: Garden, kept: KeptIndex, monkeypatch: pytest.MonkeyPatch) -> SearchEngine:
+def by_index(garden: Garden, kept: TestIndex, monkeypatch: pytest.MonkeyPatch) -> SearchEngine:
     """Goes by the quantized index however few images there are."""
     monkeypatch.setattr(planner, "EXACT_UP_TO", 0)
-    return engine_of(garden, lambda _category, label: label != "unicorn", ReadingEncoder(), kept.index)
+    return engine_of(garden, lambda _category, label: label != "unicorn", ReadingEncoder(), kept.memory)
 
 
 async def ask(engine: SearchEngine, garden: Garden, image: ImageId, **options: Any) -> SimilarAnswer:
@@ -96,8 +96,8 @@ async def test_exact_is_a_promise(garden: Garden, images: list[ImageId], by_inde
     assert (found.plan.name, found.exact, found.plan.reason) == ("exact", True, "an exact answer was wanted")
 
 
-async def test_few_images_are_compared_one_by_one(garden: Garden, images: list[ImageId], kept: KeptIndex) -> None:
-    found = (await ask(engine_of(garden, index=kept.index), garden, images[0])).found
+async def test_few_images_are_compared_one_by_one(garden: Garden, images: list[ImageId], kept: TestIndex) -> None:
+    found = (await ask(engine_of(garden, index=kept.memory), garden, images[0])).found
     assert (found.plan.name, found.plan.reason) == ("exact", "the filter means only 21 images")
 
 

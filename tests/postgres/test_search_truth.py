@@ -13,7 +13,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from support.index import KeptIndex
+from support.index import TestIndex
 
 from pictograph.encode.protocol import FloatArray
 from pictograph.pipeline import Intake
@@ -132,9 +132,9 @@ async def world(
         )
 
     images = [await plant(number) for number in range(120)]
-    kept = KeptIndex(database_url, tmp_path / "index")
+    kept = TestIndex(database_url, tmp_path / "index")
     if request.param == "lagging index":
-        await kept.catch_up()
+        await kept.up_to_date()
     intake = Intake(
         garden.database, BlobStore.open("memory://"), Images(garden.database), Tickets(garden.database), PictureLimits()
     )
@@ -159,8 +159,8 @@ async def world(
         await plant(number)
     await garden.receive(datasets[0], "waiting.jpg")
     if request.param == "index":
-        await kept.catch_up()
-    engine = engine_of(garden, encoder=ReadingEncoder(), index=None if request.param == "table" else kept.index)
+        await kept.up_to_date()
+    engine = engine_of(garden, encoder=ReadingEncoder(), index=None if request.param == "table" else kept.memory)
     yield World(garden, datasets, engine, await rows_of(garden), request.param)
     engine.close()
     await kept.close()
