@@ -163,7 +163,8 @@ async def test_a_log_that_was_pruned_too_far_leaves_it_to_the_table(
     async with garden.database.connection() as connection:
         await connection.execute("UPDATE image_change_horizon SET pruned = pg_snapshot_xmax(pg_current_snapshot())")
     found = (await ask(by_index, garden, images[0])).found
-    assert (found.exact, found.plan.reason[:34]) == (True, "the index lags too far behind, so t")
+    assert found.exact
+    assert found.plan.reason == "the index lags too far behind, so the database compared every vector"
 
 
 async def test_few_rows_above_a_threshold(garden: Garden, images: list[ImageId], by_index: SearchEngine) -> None:
