@@ -40,9 +40,9 @@ class SearchResults(list[Row]):
         self.answer = facts
         """The whole answer, as it came."""
         self.plan = facts.plan
-        """`exact`: vectors were compared in SQL. `codes`: short codes in memory, then the best by their vectors."""
+        """`exact`: every vector was compared. `quantized`: every code was, then the best by their vectors."""
         self.plan_reason = facts.plan_reason
-        """Why that plan, for people; says so if another was tried first and fell short."""
+        """Why that plan, for people; says so if there is no index."""
         self.scope_size = facts.scope_size
         """Findable images in the scope, the reference too if it lies there."""
         self.scanned = facts.scanned

@@ -57,15 +57,15 @@ class SearchFacts(OfTags):
     """How an answer was found, and whether it is exact and complete."""
 
     plan: str
-    """`exact`: vectors were compared in SQL. `codes`: short codes in memory, then the best by their vectors."""
+    """`exact`: every vector was compared. `quantized`: every code was, then the best by their vectors."""
     plan_reason: str
-    """Why that plan, for people; says so if another was tried first and fell short."""
+    """Why that plan, for people; says so if there is no index."""
     scope_size: int
     """Findable images in the scope, the reference too if it lies there."""
     scanned: int
     """Images whose vector or code was compared; tags ruled the others out."""
     exact: bool
-    """True if the rows are the true nearest: nothing was estimated. False: by codes, which may miss some."""
+    """True if the rows are the true nearest: nothing was estimated. False: by the quantized index, which may miss some."""
     complete: bool
     """True if every image of the scope was considered: by its vector, its code or its tags. Both plans do that."""
     took_ms: float
@@ -126,7 +126,7 @@ class SearchExplanation(OfTags):
     folder_path: str
     """The scope: this folder and everything below it."""
     preparation: dict[str, float]
-    """Milliseconds of what comes before any plan: `reference`, or `words` and `datasets`; then `count`."""
+    """Milliseconds of what comes before any plan: `reference`, or `words` and `datasets`."""
     tried: list[TriedPlan]
     """Every way that is open, `exact` first."""
 
