@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.index import TestIndex
 
 from pictograph.search import ground, planner
 from pictograph.search.engine import SearchEngine, SimilarAnswer
@@ -16,6 +15,7 @@ from pictograph.search.query import SimilarQuery, TextQuery, tag_filter
 from pictograph.store.datasets import Dataset
 from pictograph.types import ImageId
 from support.engines import ReadingEncoder, engine_of
+from support.index import TestIndex
 from support.planting import Garden, direction
 
 

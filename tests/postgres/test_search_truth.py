@@ -13,7 +13,6 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from support.index import TestIndex
 
 from pictograph.encode.protocol import FloatArray
 from pictograph.pipeline import Intake
@@ -30,6 +29,7 @@ from pictograph.store.tickets import Tickets
 from pictograph.types import DIMENSION, DatasetId, ImageId, Tags
 from pictograph.upload.limits import PictureLimits
 from support.engines import ReadingEncoder, engine_of
+from support.index import TestIndex
 from support.planting import Garden, direction
 
 OBJECTS, SCENES = ["car", "truck", "dog", "unicycle"], ["outdoor", "indoor"]
