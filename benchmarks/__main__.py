@@ -12,11 +12,11 @@ QUESTIONS = ("startup", "ingest", "queue", "latency", "uploads", "bulk")
 ON_REQUEST = (
     "bulk_parts",
     "churn",
-    "codes",
     "encoders",
     "felt",
     "calibration",
     "quality",
+    "quantized",
     "runtimes",
     "search",
     "tags",

@@ -39,14 +39,14 @@ from pictograph.types import DatasetId, SpaceId
 TRIGGERS: Final = "ALTER TABLE {} DISABLE TRIGGER {}"
 LEFT_AWAY: Final[dict[str, tuple[str, ...]]] = {
     "nothing": (),
-    "tag lists and scope counts": tuple(TRIGGERS.format(table, "USER") for table in ("image", "image_embedding")),
+    "counts and the log of changes": tuple(TRIGGERS.format(table, "USER") for table in ("image", "image_embedding")),
     "these and foreign keys": tuple(
         TRIGGERS.format(table, "ALL") for table in ("image", "encoding", "image_embedding")
     ),
     "tag documents' GIN index": ("DROP INDEX image_by_tags",),
     "other indexes but keys": (
         "DROP INDEX image_newest_first, image_by_state, image_by_sha256",
-        "DROP INDEX image_embedding_by_image, image_embedding_by_scope, image_embedding_by_change",
+        "DROP INDEX image_embedding_by_image, image_embedding_by_scope",
     ),
 }
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")

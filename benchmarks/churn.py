@@ -26,13 +26,14 @@ from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.scopes import ScopeCounts
 from pictograph.spaces.registry import Spaces
+from pictograph.store.changes import prune_changes
+from pictograph.store.counts import ImageCounts
 from pictograph.store.datasets import Datasets
 from pictograph.store.keys import Keys
 from pictograph.types import DatasetId, OrganizationId, SpaceId
 
-TABLES: Final = ("image", "image_embedding", "image_tag", "tag_count", "tag_delta", "tag_change", "scope_count")
+TABLES: Final = ("image", "image_embedding", "image_count", "image_change")
 SETTINGS: Final = ("vacuum_scale_factor", "vacuum_threshold", "analyze_scale_factor")
 SIZE: Final = "SELECT relname, pg_table_size(oid), pg_indexes_size(oid) FROM pg_class WHERE relname = ANY(%s)"
 
@@ -53,7 +54,7 @@ async def load(
 
 async def churn(database: Database, organization: OrganizationId, options: argparse.Namespace) -> None:
     space = (await Spaces(database).open(SPEC, SPEC.name)).id
-    random, datasets, counts = np.random.default_rng(0), Datasets(database), ScopeCounts(database)
+    random, datasets, counts = np.random.default_rng(0), Datasets(database), ImageCounts(database)
     async with database.connection() as connection:
         if options.defaults:
             for table in TABLES:
@@ -70,6 +71,7 @@ async def churn(database: Database, organization: OrganizationId, options: argpa
                 await datasets.delete(organization, "passing")
             deletions.append(options.images / rate.images_per_s)
             await counts.add_up()
+            await prune_changes(connection)
             await asyncio.sleep(options.pause_s)
         report(
             "sizes in MiB [table, indexes] when a dataset is loaded and deleted again and again",

@@ -49,7 +49,7 @@ NAMES_ARE_UNIQUE: Final = "image_folder_id_filename_key"
 
 @contextmanager
 def bulk_load(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Rows come without triggers, foreign keys and secondary indexes; the indexes are made at the end."""
+    """Rows come without foreign keys, and without triggers but those of the log; other indexes are made at the end."""
     indexes = connection.execute(INDEXES).fetchall()
     connection.execute("SET session_replication_role = replica")
     connection.execute(f"ALTER TABLE image DROP CONSTRAINT {NAMES_ARE_UNIQUE}".encode())
@@ -63,7 +63,7 @@ def bulk_load(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def fill(connection: psycopg.Connection[Any], images: int) -> None:
-    """Writes organization, datasets, folders and images, newest last, before there are tag lists to keep."""
+    """Writes organization, datasets, folders and images, newest last."""
     connection.execute("INSERT INTO organization (id, name) VALUES (%s, 'bench')", [ORGANIZATION])
     connection.execute("INSERT INTO blob (sha256, size_bytes) VALUES (sha256('x'), 1)")
     for number in range(DATASETS):
@@ -75,11 +75,11 @@ def fill(connection: psycopg.Connection[Any], images: int) -> None:
     with bulk_load(connection), ProcessPoolExecutor(1) as ahead:
         starts = range(0, images, CHUNK)
         chunk = ahead.submit(text_of, 0, images, folders)
-        with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
-            for following in [*starts[1:], None]:  # one chunk is made ahead while another is written
-                text = chunk.result()
-                if following is not None:
-                    chunk = ahead.submit(text_of, following, images, folders)
+        for following in [*starts[1:], None]:  # one chunk is made ahead while another is written
+            text = chunk.result()
+            if following is not None:
+                chunk = ahead.submit(text_of, following, images, folders)
+            with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
                 copy.write(text)
 
 

@@ -29,7 +29,7 @@ from pictograph.client.config import resolve_config
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
 from pictograph.errors import PictographError
-from pictograph.index.code_service import WORTH_IT_FROM
+from pictograph.search.planner import EXACT_UP_TO
 from pictograph.search.query import SimilarQuery
 from pictograph.services import Services, open_blobs, open_services, running_database
 from pictograph.settings import Settings
@@ -41,6 +41,8 @@ from pictograph.types import DatasetId, ImageId, OrganizationId, SpaceId
 QUERY_FOLDER = "/queries"
 SETTLED = (b"VACUUM ANALYZE", b"CHECKPOINT")
 """Else autovacuum does it while the first questions are timed."""
+INDEX_WITHIN_S = 1800
+"""A million images take minutes."""
 DISK = """
 SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
 
@@ -94,7 +96,7 @@ class Inside:
         self._is_large = False
 
     def build(self, data: Data) -> None:
-        self._is_large = data.size >= WORTH_IT_FROM
+        self._is_large = data.size > EXACT_UP_TO
         asyncio.run(self._build(data))
 
     async def _build(self, data: Data) -> None:
@@ -121,7 +123,7 @@ class Inside:
         yield search
 
     def _started(self) -> tuple[asyncio.AbstractEventLoop, Services]:
-        """The services that all clients share, on a thread of their own, once their codes are made."""
+        """The services that all clients share, on a thread of their own, once their index is built."""
         if self._running is None:
             ready: Future[tuple[asyncio.AbstractEventLoop, Services]] = Future()
             stop = asyncio.Event()
@@ -134,16 +136,8 @@ class Inside:
 
     async def _serve(self, ready: Future[tuple[asyncio.AbstractEventLoop, Services]], stop: asyncio.Event) -> None:
         async with open_services(self._settings, self._conninfo) as services:
-            keeping = asyncio.create_task(services.codes.keep_fresh())
-            space = await services.spaces.active()
-            dataset = await services.datasets.id_of(self._organization, "corpus")  # type: ignore[arg-type]
-            while self._is_large and space and services.codes.covers(space.id, [dataset]) is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
             ready.set_result((asyncio.get_running_loop(), services))
             await stop.wait()
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
 
     def memory_mb(self) -> int:
         """PostgreSQL's processes, shared memory counted once, and what this process grew by."""
@@ -181,7 +175,7 @@ class OverHttp(Inside):
             try:
                 while not answers(process):
                     time.sleep(0.1)
-                self._await_codes()
+                self._await_index()
                 yield
             finally:
                 if process.stdin:
@@ -203,11 +197,14 @@ class OverHttp(Inside):
 
             yield search
 
-    def _await_codes(self) -> None:
-        """Until a search of everything goes by codes, as it does some seconds after the start of a large library."""
-        reference = next(iter(self._references.values()))
+    def _await_index(self) -> None:
+        """Until a search of everything uses the quantized index, as it does some time after a large library came."""
+        reference = str(next(iter(self._references.values())))
+        deadline = time.monotonic() + INDEX_WITHIN_S
         with Client(max_retries=0, timeout=120) as client:
-            while self._is_large and client.search.by_similarity(str(reference), folder_path="/").plan != "codes":
+            while self._is_large and client.search.by_similarity(reference, folder_path="/").plan != "quantized":
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"The service has no index after {INDEX_WITHIN_S} s.")
                 time.sleep(0.2)
 
 

@@ -428,7 +428,7 @@ def over_fetch(limit: int, kind: Kind) -> int:
     """How many candidates, ranked by their vectors, hold the `limit` nearest images: recall of 0.99 and more.
 
     Words lie far from every picture, so their neighbours are nearly equally far, and codes tell them apart less well.
-    50 -> 125 (image), 150 (text); 500 -> 800, 1050. Source: `python -m benchmarks codes`.
+    50 -> 125 (image), 150 (text); 500 -> 800, 1050. Source: `python -m benchmarks quantized`.
     """
     if kind == "text":
         return TEXT_FACTOR * limit + EXTRA
@@ -438,7 +438,7 @@ def over_fetch(limit: int, kind: Kind) -> int:
 def shortlist(count: int, kind: Kind) -> int:
     """How many coarse codes are looked at again by their fine codes, so that the best `count` are among them.
 
-    125 -> 800 (image), 150 -> 4000 (text); 800 -> 3500, 1050 -> 13000. Source: `python -m benchmarks codes`.
+    125 -> 800 (image), 150 -> 4000 (text); 800 -> 3500, 1050 -> 13000. Source: `python -m benchmarks quantized`.
     """
     if kind == "text":
         return min(10 * count + 2500, 3 * count + 9850)
