@@ -65,7 +65,7 @@ class SearchFacts(OfTags):
     scanned: int
     """Images whose vector or code was compared; tags ruled the others out."""
     exact: bool
-    """True if the rows are the true nearest: nothing was estimated. False: by the quantized index, which may miss some."""
+    """True if the rows are the true nearest. False: the quantized index named them, and it may miss some."""
     complete: bool
     """True if every image of the scope was considered: by its vector, its code or its tags. Both plans do that."""
     took_ms: float
