@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from pictograph.index.nearest import Neighbour
-from pictograph.index.tags import TagHit
 
 from pictograph import wire
+from pictograph.search.found import Hit, Neighbour
 from pictograph.server import present
 from pictograph.types import DatasetId, ImageId
 
@@ -22,11 +21,11 @@ NAMES = ["a.jpg", 'quo"te\\.jpg', "\u2028\u00e9\U0001f600.png", "tab\t\x00.gif"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_are_written_as_their_model_is(name: str) -> None:
-    near = Neighbour(IMAGE, name, "/a/b", DATASET, TAGS, 0.1 + 0.2, 0.7)
+    near = Neighbour(IMAGE, name, "/a/b", DATASET, TAGS, datetime.now(UTC), 0.1 + 0.2, 0.7)
     shown = {"image_id": str(IMAGE), "filename": name, "folder_path": "/a/b", "dataset_id": str(DATASET), "tags": TAGS}
     model: wire.SearchRow = wire.SimilarImage(**shown, similarity=0.1 + 0.2)
     assert present.similar_rows([near]) == [model.model_dump(mode="json")]
-    (hit,) = present.tagged_rows([TagHit(**{**hit_values(), "filename": name})])
+    (hit,) = present.tagged_rows([Hit(**{**hit_values(), "filename": name})])
     assert hit == wire.TaggedImage(**shown).model_dump(mode="json")
 
 
@@ -43,6 +42,6 @@ def test_an_answer_with_rows_is_written_as_its_model_is() -> None:
         unknown_tags=["\u00e9"],
         pagination=wire.Pagination(limit=1, offset=0, has_more=False),
     )
-    rows = present.tagged_rows([TagHit(**hit_values())])
+    rows = present.tagged_rows([Hit(**hit_values())])
     full = empty.model_copy(update={"results": [wire.TaggedImage.model_validate(row) for row in rows]})
     assert json.loads(bytes(present.with_rows(empty, rows).body)) == full.model_dump(mode="json")
