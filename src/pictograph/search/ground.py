@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_one
 from pictograph.search.filter import Place
-from pictograph.search.memory.quantiser import Bytes
-from pictograph.search.memory.view import NO_IDS, View, bytes_of
+from pictograph.search.memory.arrays import NO_IDS, Bytes, bytes_of
 from pictograph.search.sql import statement
 from pictograph.types import DatasetId, SpaceId
+
+if TYPE_CHECKING:
+    from pictograph.search.memory.view import View  # faiss comes with it: only where there is an index
 
 MOST_FRESH: Final = 20_000
 """Above so many changes since the index was read, a scan of the table is sooner done than telling them apart."""

@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -23,16 +24,8 @@ from pictograph.db.pool import Connection, Database
 from pictograph.search.filter import Filter, Place
 from pictograph.search.found import Facets, Found, Hit, Likeness, Neighbour, Page, Plan, PlanName, Steps, Window
 from pictograph.search.ground import Ground, Index, stand_on
-from pictograph.search.memory.quantiser import Bytes
-from pictograph.search.memory.view import (
-    Distances,
-    View,
-    bytes_of,
-    count_of,
-    is_behind,
-    nearest_first,
-    newest_order,
-)
+from pictograph.search.memory.arrays import Bytes, Distances, bytes_of, is_behind, nearest_first, newest_order
+from pictograph.search.memory.masks import count_of
 from pictograph.search.planner import plan_of
 from pictograph.search.table import (
     Compared,
@@ -45,6 +38,9 @@ from pictograph.search.table import (
     newest_in_table,
 )
 from pictograph.settings import available_cores
+
+if TYPE_CHECKING:
+    from pictograph.search.memory.view import View  # faiss comes with it: only where there is an index
 
 Answer = TypeVar("Answer")
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
@@ -74,8 +70,8 @@ class Pipeline:
         self._database = database
         self.index = index
         cores = available_cores()
-        self._threads = ThreadPoolExecutor(cores, "search")
-        self._helpers = ThreadPoolExecutor(cores - 1, "search-help") if cores > 1 else None
+        self._threads = ThreadPoolExecutor(cores, "search", one_thread_each)
+        self._helpers = ThreadPoolExecutor(cores - 1, "search-help", one_thread_each) if cores > 1 else None
 
     def close(self) -> None:
         """Ends the threads."""
@@ -220,6 +216,11 @@ class Pipeline:
 
     async def _in_thread(self, call: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def one_thread_each() -> None:
+    """Run by each thread: faiss itself splits no query, and its own threads only get into each other's way."""
+    import_module("faiss").omp_set_num_threads(1)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pgvector import HalfVector
@@ -13,10 +14,12 @@ from pictograph.db.rows import fetch_one
 from pictograph.encode.protocol import FloatArray
 from pictograph.errors import EmbeddingFailed, NotFoundError
 from pictograph.search.ground import Ground, Seen, freshness
-from pictograph.search.memory.view import View
 from pictograph.search.sql import statement
 from pictograph.store.folders import no_folder
 from pictograph.types import DatasetId, ImageId, ImageState, OrganizationId, SpaceId
+
+if TYPE_CHECKING:
+    from pictograph.search.memory.view import View
 
 
 @dataclass(frozen=True, slots=True)

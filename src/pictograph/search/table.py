@@ -16,11 +16,9 @@ from pictograph.db.rows import fetch_all
 from pictograph.search.filter import Filter
 from pictograph.search.found import Facets, Hit, Likeness, Window
 from pictograph.search.ground import Ground
-from pictograph.search.memory.quantiser import Bytes
-from pictograph.search.memory.view import (
-    DEEPER,
+from pictograph.search.memory.arrays import (
     NO_IDS,
-    SLACK,
+    Bytes,
     Distances,
     bytes_of,
     cosine_distances,
@@ -32,6 +30,10 @@ from pictograph.search.sql import statement
 from pictograph.search.where import where
 from pictograph.types import ImageId, Tags
 
+SLACK: Final = 64
+"""Rows beyond the limit that are fetched at first, since the database's order may differ in the last digits."""
+DEEPER: Final = 4
+"""How many times as many, where those were too few."""
 CLOSE: Final = 1e-6
 """PostgreSQL and numpy compute the same distance to within this."""
 ROWS_AT_ONCE: Final = 500

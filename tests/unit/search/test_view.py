@@ -15,9 +15,20 @@ import numpy as np
 import pytest
 
 from pictograph.search.filter import Filter, Place, TagFilter
-from pictograph.search.memory.quantiser import COARSE_BYTES, FINE_BYTES, Bytes, FloatArray, Quantiser
+from pictograph.search.memory.arrays import (
+    COARSE_BYTES,
+    EPOCH,
+    FINE_BYTES,
+    Bytes,
+    FloatArray,
+    bytes_of,
+    cosine_distances,
+    unit_of,
+)
+from pictograph.search.memory.masks import count_of
+from pictograph.search.memory.quantiser import Quantiser
 from pictograph.search.memory.segment import Facts, Label, Segment, TagLists, Vectors, open_segment, sorted_rows, write
-from pictograph.search.memory.view import EPOCH, View, bytes_of, cosine_distances, count_of, unit_of
+from pictograph.search.memory.view import View
 from pictograph.store.pages import After, Beyond
 from pictograph.types import DIMENSION, DatasetId, SpaceId
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from pictograph.db.blocking import BlockingConnection, BlockingDatabase
 from pictograph.search.memory import rows
+from pictograph.search.memory.arrays import COARSE_BYTES, FINE_BYTES, Bytes, FloatArray, Mask
 from pictograph.search.memory.manifest import (
     FILE,
     Manifest,
@@ -35,8 +36,8 @@ from pictograph.search.memory.manifest import (
 )
 from pictograph.search.memory.merging import Piece, groups_to_merge, merged
 from pictograph.search.memory.opening import load
-from pictograph.search.memory.quantiser import COARSE_BYTES, FINE_BYTES, Bytes, FloatArray, Quantiser
-from pictograph.search.memory.segment import Block, Mask, Segment, Vectors
+from pictograph.search.memory.quantiser import Quantiser
+from pictograph.search.memory.segment import Block, Segment, Vectors
 from pictograph.search.memory.segment_files import (
     Doubtful,
     SegmentWriter,

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
 from pictograph.search.filter import Filter, Place
-from pictograph.search.memory.quantiser import Bytes
-from pictograph.search.memory.segment import Mask, Rows, Segment, as_void
+from pictograph.search.memory.arrays import Bytes, Mask, Rows, as_void
+from pictograph.search.memory.segment import Segment
 from pictograph.types import DatasetId, SpaceId, TagCategory
 
 
@@ -141,24 +140,6 @@ def carrying(segment: Segment, part: Part, category: TagCategory, labels: Sequen
     return np.zeros(len(part.mask), bool) if result is None else result
 
 
-class Selection:
-    """What keeps a scan by faiss to the rows that are meant; passing over another row takes about 2 ns."""
-
-    def __init__(self, part: Part, rows: int) -> None:
-        """rows: of the segment."""
-        self._bits: Bytes | None = None
-        self.selector: Any = None
-        if part.count == len(part.mask):
-            if part.count < rows:
-                self.selector = faiss.IDSelectorRange(part.start, part.stop)
-            return
-        whole = np.zeros(rows, bool)
-        whole[part.start : part.stop] = part.mask
-        self._bits = np.packbits(whole, bitorder="little")
-        self.selector = faiss.IDSelectorBitmap(self._bits)
-
-    def put_into(self, parameters: Any) -> Any:
-        """The search parameters with the selection in them."""
-        if self.selector is not None:
-            parameters.sel = self.selector
-        return parameters
+def count_of(mask: RowMask) -> int:
+    """How many rows are meant."""
+    return sum(part.count for part in mask)

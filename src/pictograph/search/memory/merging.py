@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from pictograph.search.memory.segment import Block, Facts, Rows, Segment, sorted_rows
+from pictograph.search.memory.arrays import Rows
+from pictograph.search.memory.segment import Block, Facts, Segment, sorted_rows
 
 GROWTH: Final = 2
 """A segment is merged with smaller ones that have together at least this part of its rows: so their number stays near

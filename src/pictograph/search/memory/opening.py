@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pictograph.search.memory.arrays import Mask
 from pictograph.search.memory.manifest import (
     Manifest,
     SegmentEntry,
@@ -14,7 +15,7 @@ from pictograph.search.memory.manifest import (
     segment_folder,
 )
 from pictograph.search.memory.quantiser import Quantiser
-from pictograph.search.memory.segment import Mask, Segment
+from pictograph.search.memory.segment import Segment
 from pictograph.search.memory.segment_files import Doubtful, open_segment
 from pictograph.search.memory.view import View
 from pictograph.types import SpaceId

@@ -15,17 +15,14 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from pictograph.search.memory.arrays import Bytes, FloatArray
 from pictograph.types import DIMENSION
 
-FloatArray: TypeAlias = npt.NDArray[np.float32]
-Bytes: TypeAlias = npt.NDArray[np.uint8]
 Kind: TypeAlias = Literal["image", "text"]
 """What a query vector was made of."""
 
 QUERY_BITS: Final = 4
 SEED: Final = 7
-COARSE_BYTES: Final = DIMENSION // 8 + 8
-FINE_BYTES: Final = DIMENSION // 2
 RANGE: Final = 2.5
 """Standard deviations around the mean that the 16 steps of a fine code cover."""
 SIGN_ERROR: Final = math.pi / 2 - 1

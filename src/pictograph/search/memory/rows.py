@@ -15,8 +15,8 @@ import numpy.typing as npt
 from pydantic_core import from_json
 
 from pictograph.db.blocking import BlockingConnection
-from pictograph.search.memory.quantiser import Bytes, FloatArray
-from pictograph.search.memory.segment import STATES, Facts, Label, Numbers, Ragged, Rows, as_void
+from pictograph.search.memory.arrays import Bytes, FloatArray, Rows, as_void
+from pictograph.search.memory.segment import STATES, Facts, Label, Numbers, Ragged
 from pictograph.types import DIMENSION, SpaceId
 
 TABLES: Final = ("image", "image_embedding", "image_change")

@@ -15,18 +15,13 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pictograph.search.memory.quantiser import COARSE_BYTES, FINE_BYTES, Bytes
+from pictograph.search.memory.arrays import COARSE_BYTES, FINE_BYTES, NO_ROWS, Array, Bytes, Mask, Rows, halves
 from pictograph.types import DIMENSION, ImageState, SpaceId
 
-ID_BYTES: Final = 16
 STATES: Final = tuple(ImageState)
 """`Facts.state` is a place in it."""
-Mask: TypeAlias = npt.NDArray[np.bool_]
-Rows: TypeAlias = npt.NDArray[np.int64]
 Label: TypeAlias = tuple[str, str]
 """(category, name)."""
-NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
-Array: TypeAlias = npt.NDArray[Any]
 Name = TypeVar("Name")
 
 
@@ -300,19 +295,6 @@ class Segment:
                 for space, one in self.vectors.items()
             },
         )
-
-
-def as_void(ids: Bytes) -> Array:
-    """uint8 (N, 16) as N comparable values: bytes strings, all of which end in a byte that is not zero."""
-    wide = np.empty((len(ids), ID_BYTES + 1), np.uint8)
-    wide[:, :ID_BYTES], wide[:, ID_BYTES] = ids, 1
-    return wide.view(f"S{ID_BYTES + 1}").reshape(len(ids))
-
-
-def halves(ids: Bytes) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Ids, uint8 (N, 16), as two numbers that sort as they do."""
-    words = np.ascontiguousarray(ids).view(">u8").reshape(len(ids), 2).astype(np.uint64)
-    return words[:, 0].copy(), words[:, 1].copy()
 
 
 def sorted_rows(facts: Facts) -> Rows:

@@ -22,9 +22,9 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from pictograph.search.memory.quantiser import COARSE_BYTES, FINE_BYTES, Bytes, Quantiser
+from pictograph.search.memory.arrays import COARSE_BYTES, FINE_BYTES, Array, Bytes, halves
+from pictograph.search.memory.quantiser import Quantiser
 from pictograph.search.memory.segment import (
-    Array,
     Block,
     Facts,
     Label,
@@ -34,7 +34,6 @@ from pictograph.search.memory.segment import (
     Segment,
     TagLists,
     Vectors,
-    halves,
     newest_first,
     renumbered,
     run_starts,

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 import faiss
 import numpy as np
@@ -17,20 +16,30 @@ import numpy.typing as npt
 
 from pictograph.search.filter import Filter, Place
 from pictograph.search.found import PlanName
-from pictograph.search.memory.masks import Kept, Part, RowMask, Selection, meant_by, place_of, with_vectors
-from pictograph.search.memory.quantiser import FINE_BYTES, QUERY_BITS, Bytes, FloatArray, Kind, Quantiser, Query
-from pictograph.search.memory.segment import Label, Mask, Rows, Segment, as_void, halves
+from pictograph.search.memory.arrays import (
+    FINE_BYTES,
+    NO_IDS,
+    NO_ROWS,
+    Bytes,
+    Distances,
+    FloatArray,
+    Mask,
+    Rows,
+    cosine_distances,
+    is_behind,
+    microseconds,
+    nearest_first,
+    newest_order,
+    unit_of,
+)
+from pictograph.search.memory.masks import Kept, Part, RowMask, count_of, meant_by, place_of, with_vectors
+from pictograph.search.memory.quantiser import QUERY_BITS, Kind, Quantiser, Query
+from pictograph.search.memory.segment import Label, Segment
 from pictograph.store.pages import After, Beyond
 from pictograph.types import SpaceId
 
 Result = TypeVar("Result")
-Distances: TypeAlias = npt.NDArray[np.float64]
-"""Cosine distances, float64 (N,)."""
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND: Final = timedelta(microseconds=1)
-NO_IDS: Final[Bytes] = np.zeros((0, 16), np.uint8)
-NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
 NO_DISTANCES: Final[FloatArray] = np.zeros(0, np.float32)
 
 SLACK: Final = 64
@@ -227,20 +236,9 @@ class Shortlist:
         return late > MOST_LATE * len(chosen)
 
 
-def count_of(mask: RowMask) -> int:
-    """How many rows are meant."""
-    return sum(part.count for part in mask)
-
-
 def lasting(parts: Iterable[Part]) -> RowMask:
     """Without the parts of which no row is left."""
     return [part for part in parts if part.count]
-
-
-def unit_of(vector: FloatArray) -> FloatArray:
-    """The vector at length 1, float32 (1152,)."""
-    unit: FloatArray = (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
-    return unit
 
 
 def in_parallel(helpers: Executor | None, call: Callable[[Part], Result], parts: RowMask) -> list[Result]:
@@ -254,24 +252,6 @@ def in_parallel(helpers: Executor | None, call: Callable[[Part], Result], parts:
 
 SHARED_FROM: Final = 100_000
 """Rows from which two threads scan sooner than one."""
-
-
-def newest_order(ids: Bytes, created: Rows) -> Rows:
-    """The newest first, ties by id."""
-    high, low = halves(ids)
-    return np.lexsort((low, high, -created))
-
-
-def microseconds(moment: datetime) -> int:
-    """Since 1970."""
-    return (moment - EPOCH) // MICROSECOND
-
-
-def is_behind(ids: Bytes, created: Rows, after: After) -> Mask:
-    """Which images come after this place, where the newest are first and ties go by id."""
-    time = microseconds(after.created_at)
-    behind: Mask = (created < time) | ((created == time) & (as_void(ids) > as_void(bytes_of(after.id.bytes))))
-    return behind
 
 
 def newest_rows(segment: Segment, part: Part, count: int, after: After | None) -> Rows:
@@ -305,11 +285,6 @@ def newest_rows(segment: Segment, part: Part, count: int, after: After | None) -
     return np.concatenate([NO_ROWS, *found])[:count]
 
 
-def bytes_of(packed: bytes) -> Bytes:
-    """16 bytes an id as uint8 (N, 16)."""
-    return np.frombuffer(packed, np.uint8).reshape(-1, 16)
-
-
 def tag_counts(segment: Segment, part: Part) -> npt.NDArray[np.int64]:
     """How many of the rows that are meant carry each of the segment's tags: int64 (labels,)."""
     tags = segment.tags
@@ -330,6 +305,29 @@ def tag_counts(segment: Segment, part: Part) -> npt.NDArray[np.int64]:
     counts = np.add.reduceat(carried, np.minimum(starts, len(carried) - 1), dtype=np.int64)
     counts[np.diff(tags.starts) == 0] = 0
     return counts
+
+
+class Selection:
+    """What keeps a scan by faiss to the rows that are meant; passing over another row takes about 2 ns."""
+
+    def __init__(self, part: Part, rows: int) -> None:
+        """rows: of the segment."""
+        self._bits: Bytes | None = None
+        self.selector: Any = None
+        if part.count == len(part.mask):
+            if part.count < rows:
+                self.selector = faiss.IDSelectorRange(part.start, part.stop)
+            return
+        whole = np.zeros(rows, bool)
+        whole[part.start : part.stop] = part.mask
+        self._bits = np.packbits(whole, bitorder="little")
+        self.selector = faiss.IDSelectorBitmap(self._bits)
+
+    def put_into(self, parameters: Any) -> Any:
+        """The search parameters with the selection in them."""
+        if self.selector is not None:
+            parameters.sel = self.selector
+        return parameters
 
 
 def coarse_rows(segment: Segment, part: Part, space: SpaceId, query: Query, length: int) -> tuple[FloatArray, Rows]:
@@ -389,33 +387,6 @@ def distances_of(segment: Segment, rows: Rows, near: Near) -> Distances:
         part = rows[start : start + BLOCK]
         distances[start : start + BLOCK] = cosine_distances(vectors.float16[part], near.unit)
     return distances
-
-
-def cosine_distances(vectors: npt.NDArray[np.float16], unit: FloatArray) -> Distances:
-    """Of float16 (N, 1152) from float32 (1152,) of length 1: each the same to the last bit, whatever is beside it."""
-    floats = vectors.astype(np.float32)
-    products = np.einsum("ij,j->i", floats, unit)
-    distances: Distances = 1 - products.astype(np.float64) * inverse_lengths(floats)
-    return distances
-
-
-def inverse_lengths(floats: FloatArray) -> FloatArray:
-    """1 / length of each row, float32 (N,); 0 where a row is zeros."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
-    inverse: FloatArray = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    return inverse
-
-
-def nearest_first(ids: Bytes, distances: Distances, limit: int, beyond: Beyond | None) -> tuple[Bytes, Distances]:
-    """The `limit` nearest, ties by id. beyond: only those behind this place."""
-    if beyond is not None:
-        behind = distances > beyond.distance
-        same = np.flatnonzero(distances == beyond.distance)
-        behind[same[as_void(ids[same]) > as_void(bytes_of(beyond.id.bytes))]] = True
-        ids, distances = ids[behind], distances[behind]
-    high, low = halves(ids)
-    order = np.lexsort((low, high, distances))[:limit]
-    return ids[order], distances[order]
 
 
 IMAGE_FACTOR: Final = 3
