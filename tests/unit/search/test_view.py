@@ -27,7 +27,8 @@ from pictograph.search.memory.arrays import (
 )
 from pictograph.search.memory.masks import count_of
 from pictograph.search.memory.quantiser import Quantiser
-from pictograph.search.memory.segment import Facts, Label, Segment, TagLists, Vectors, open_segment, sorted_rows, write
+from pictograph.search.memory.segment import Block, Facts, Label, Ragged, Segment, Vectors, sorted_rows
+from pictograph.search.memory.segment_files import open_segment, write_segment
 from pictograph.search.memory.view import View
 from pictograph.store.pages import After, Beyond
 from pictograph.types import DIMENSION, DatasetId, SpaceId
@@ -89,7 +90,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
         width=np.full(count, 640, np.int32),
         height=np.full(count, 480, np.int32),
         file_size=np.full(count, 1000, np.int64),
-        format=np.zeros(count, np.uint8),
+        format=np.zeros(count, np.uint16),
         state=np.zeros(count, np.uint8),
         archived=random.random(count) < 0.05,
     )
@@ -103,10 +104,17 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
         rows = rows[sorted_rows(facts.take(rows))]
         coarse, fine = quantiser.codes(stored[rows].astype(np.float32))
         assert (coarse.shape, fine.shape) == ((300, COARSE_BYTES), (300, FINE_BYTES))
-        has = np.ones(300, bool)
-        vectors_of = {SPACE: (quantiser, Vectors(has, coarse, fine, stored[rows]))}
-        write(folder / str(number), facts.take(rows), TagLists.of([tags[row] for row in rows]), vectors_of)
-        segments.append(open_segment(folder / str(number), verify=True))
+        carried = [[LABELS.index(label) for label in tags[row]] for row in rows]
+        block = Block(
+            facts.take(rows),
+            ["image/jpeg"],
+            Ragged.of([1] * 300, np.full(300, ord("a"), np.uint8)),
+            LABELS,
+            Ragged.of([len(one) for one in carried], np.array([label for one in carried for label in one], np.int64)),
+            {SPACE: Vectors(np.ones(300, bool), coarse, fine, stored[rows])},
+        )
+        write_segment(folder / str(number), block, {SPACE: quantiser})
+        segments.append(open_segment(folder / str(number), [SPACE], verify=True))
         kept.append(rows)
     dead = random.random(count) < 0.1
     order = np.concatenate(kept)
