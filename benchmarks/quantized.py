@@ -31,12 +31,13 @@ from benchmarks.search.data import Data, prepare
 from benchmarks.search.mixture import SOURCES, Vectors
 from pictograph.search.filter import Place
 from pictograph.search.found import PlanName
-from pictograph.search.memory.masks import RowMask
-from pictograph.search.memory.quantiser import Bytes, Kind, Quantiser
+from pictograph.search.memory.arrays import Bytes
+from pictograph.search.memory.masks import RowMask, count_of
+from pictograph.search.memory.quantiser import Kind, Quantiser
 from pictograph.search.memory.segment import Block, Facts, Ragged
 from pictograph.search.memory.segment import Vectors as SpaceVectors
 from pictograph.search.memory.segment_files import SegmentWriter, open_segment
-from pictograph.search.memory.view import View, coarse_rows, count_of, over_fetch, shortlist
+from pictograph.search.memory.view import View, coarse_rows, over_fetch, shortlist
 from pictograph.types import DatasetId, SpaceId
 
 KINDS: Final[dict[Kind, str]] = {"image": "mixed", "text": "text"}
