@@ -44,7 +44,7 @@ from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
 from pictograph.index.writer import Encoding, finish_images, save_encodings
-from pictograph.search.filter import Filter, Place, TagFilter
+from pictograph.search.filter import Conditions, Filter, Place, TagFilter
 from pictograph.search.found import Hit, Window
 from pictograph.search.memory.builder import DEFAULT_BYTES, Builder
 from pictograph.search.memory.index import MemoryIndex
@@ -90,7 +90,7 @@ class Question:
     folder_path: str = "/"
 
     def filter(self, datasets: Sequence[DatasetId]) -> Filter:
-        return Filter(Place(datasets, self.folder_path), TagFilter(self.labels, self.match))
+        return Filter(Place(datasets, self.folder_path), Conditions(TagFilter(self.labels, self.match)))
 
 
 def objects(*ranks: int) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pictograph.errors import NotFoundError, ValidationError
+from pictograph.search.filter import Conditions
 from pictograph.search.found import Facets
 from pictograph.search.query import tag_filter
 from pictograph.store.images import archive_image
@@ -48,7 +49,7 @@ async def test_tags_are_counted_by_category_the_most_frequent_first(garden: Gard
         carriers = [tags[image] for image in scope if label in tags[image]["objects"]]
         assert 0 < len(carriers) < len(scope)
         under = await engine.count_tags(
-            garden.organization, dataset_name, folder, tag_filter(objects=[label, "unicorn"])
+            garden.organization, dataset_name, folder, Conditions(tag_filter(objects=[label, "unicorn"]))
         )
         assert under.facets == counted(carriers)
 
@@ -69,12 +70,14 @@ async def test_where_there_is_nothing_nothing_is_counted(garden: Garden) -> None
     assert (await engine.count_tags(garden.organization, "street")).facets == Facets(1)
     with pytest.raises(NotFoundError, match="no folder"):
         await engine.count_tags(garden.organization, "street", "/no/such/folder")
-    assert (await engine.count_tags(garden.organization, "street", tags=tag_filter(objects=[]))).facets == Facets(0)
+    assert (
+        await engine.count_tags(garden.organization, "street", conditions=Conditions(tag_filter(objects=[])))
+    ).facets == Facets(0)
 
 
 async def test_a_tag_that_is_in_no_taxonomy_is_named(garden: Garden) -> None:
     engine = engine_of(garden, lambda _category, label: label == "dog")
-    found = await engine.count_tags(garden.organization, tags=tag_filter(objects=["dog", "dgo"]))
+    found = await engine.count_tags(garden.organization, conditions=Conditions(tag_filter(objects=["dog", "dgo"])))
     assert found.notes.unknown == ["dgo"]
 
 

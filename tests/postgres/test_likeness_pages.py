@@ -10,6 +10,7 @@ from pictograph.errors import ValidationError
 from pictograph.jobs.queue import Backlog
 from pictograph.pipeline import Intake
 from pictograph.search.engine import SearchEngine, SimilarAnswer, TextAnswer
+from pictograph.search.filter import Conditions
 from pictograph.search.query import SimilarQuery, TextQuery, tag_filter
 from pictograph.search.words import WordReaders
 from pictograph.spaces.registry import Spaces
@@ -73,9 +74,9 @@ async def answers(asked: SearchEngine, garden: Garden, make: Any) -> list[Answer
 
 QUESTIONS: list[dict[str, Any]] = [
     {},
-    {"tags": tag_filter(objects=["car"])},
+    {"conditions": Conditions(tag_filter(objects=["car"]))},
     {"folder_path": "/odd"},
-    {"tags": tag_filter(objects=["car"]), "folder_path": "/odd"},
+    {"conditions": Conditions(tag_filter(objects=["car"])), "folder_path": "/odd"},
     {"threshold": 0.75},
     {"exact": True},
 ]
@@ -139,13 +140,13 @@ async def test_a_cursor_of_another_question_is_refused(garden: Garden, street: D
     cursor = first.next_cursor
     assert cursor
     assert (await asked.by_similarity(garden.organization, SimilarQuery(images[0], 0.0, 3, "/", cursor=cursor))).rows
-    tags = tag_filter(objects=["car"])
+    conditions = Conditions(tag_filter(objects=["car"]))
     for other in (
         SimilarQuery(images[1], 0.0, 2, "/", cursor=cursor),
         SimilarQuery(images[0], 0.1, 2, "/", cursor=cursor),
         SimilarQuery(images[0], 0.0, 2, "/odd", cursor=cursor),
         SimilarQuery(images[0], 0.0, 2, "/", exact=True, cursor=cursor),
-        SimilarQuery(images[0], 0.0, 2, "/", tags=tags, cursor=cursor),
+        SimilarQuery(images[0], 0.0, 2, "/", conditions=conditions, cursor=cursor),
     ):
         with pytest.raises(ValidationError, match="another question"):
             await asked.by_similarity(garden.organization, other)

@@ -10,6 +10,7 @@ import pytest
 
 from pictograph.search import ground, planner
 from pictograph.search.engine import SearchEngine, SimilarAnswer
+from pictograph.search.filter import Conditions
 from pictograph.search.found import Neighbour
 from pictograph.search.query import SimilarQuery, TextQuery, tag_filter
 from pictograph.store.datasets import Dataset
@@ -175,7 +176,7 @@ async def test_few_rows_above_a_threshold(garden: Garden, images: list[ImageId],
 async def test_tags_strike_out_rows_before_anything_is_compared(
     garden: Garden, images: list[ImageId], by_index: SearchEngine
 ) -> None:
-    found = (await ask(by_index, garden, images[0], tags=tag_filter(objects=["car"]))).found
+    found = (await ask(by_index, garden, images[0], conditions=Conditions(tag_filter(objects=["car"])))).found
     assert (names(found.rows), found.scope_size, found.scanned) == (["0.jpg", "3.jpg", "6.jpg"], 21, 7)
 
 

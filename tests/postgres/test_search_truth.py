@@ -18,7 +18,7 @@ from pictograph.encode.protocol import FloatArray
 from pictograph.pipeline import Intake
 from pictograph.search import planner
 from pictograph.search.engine import SearchEngine
-from pictograph.search.filter import Filter, Place, TagFilter
+from pictograph.search.filter import Conditions, Filter, Place, TagFilter
 from pictograph.search.found import Facets, Likeness, Steps, Window, recall
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, tag_filter
 from pictograph.store.blobs import BlobStore
@@ -177,7 +177,7 @@ async def test_likeness_is_what_brute_force_gives(world: World) -> None:
                 scope = [row for row in inside if row.vector is not None]
                 true = {row.id: cosine(row.vector, query) for row in scope if carries(row.tags, wanted)}
                 for limit, threshold in ((1, 0.0), (7, 0.0), (200, 0.0), (200, 0.3)):
-                    ask = Likeness(Filter(place, wanted), world.garden.space, query, threshold, limit)
+                    ask = Likeness(Filter(place, Conditions(wanted)), world.garden.space, query, threshold, limit)
                     found = await world.engine.pipeline.nearest(ask, Steps())
                     expected = sorted(similarity for similarity in true.values() if similarity >= threshold)[::-1][
                         :limit
@@ -226,10 +226,10 @@ async def test_the_quantized_index_is_said_to_be_one_and_finds_the_nearest(
         for row in world.rows[::15]:
             if row.vector is None:
                 continue
-            ask = Likeness(Filter(place, wanted), space, row.vector, 0.0, 10)
+            ask = Likeness(Filter(place, Conditions(wanted)), space, row.vector, 0.0, 10)
             found = await world.engine.pipeline.nearest(ask, Steps())
             truth = await world.engine.pipeline.nearest(
-                Likeness(Filter(place, wanted), space, row.vector, 0.0, 10, exact=True), Steps()
+                Likeness(Filter(place, Conditions(wanted)), space, row.vector, 0.0, 10, exact=True), Steps()
             )
             assert found.plan.name == ("exact" if world.way == "table" else "quantized")
             assert found.exact == (world.way == "table")
@@ -252,7 +252,7 @@ async def test_tags_are_what_brute_force_gives_in_order_and_in_number(world: Wor
                 after: After | None = None
                 found: list[ImageId] = []
                 while True:
-                    page = await world.engine.pipeline.newest(Filter(place, wanted), Window(40, 0, after))
+                    page = await world.engine.pipeline.newest(Filter(place, Conditions(wanted)), Window(40, 0, after))
                     assert page.total == len(meant)
                     assert all(carries(row.tags, wanted) for row in page.rows)
                     found += [row.id for row in page.rows]
@@ -261,11 +261,11 @@ async def test_tags_are_what_brute_force_gives_in_order_and_in_number(world: Wor
                     after = After(page.rows[-1].created_at, page.rows[-1].id)
                 assert found == [row.id for row in meant]
                 if meant:
-                    page = await world.engine.pipeline.newest(Filter(place, wanted), Window(5, 2))
+                    page = await world.engine.pipeline.newest(Filter(place, Conditions(wanted)), Window(5, 2))
                     assert [row.id for row in page.rows] == [row.id for row in meant][2:7]
                 counted = Counter((kind, tag) for row in meant for kind, tags in row.tags.items() for tag in set(tags))
                 expected = Facets.of(len(meant), [(*key, count) for key, count in counted.items()])
-                assert await world.engine.pipeline.facets(Filter(place, wanted)) == expected
+                assert await world.engine.pipeline.facets(Filter(place, Conditions(wanted))) == expected
 
 
 async def test_a_row_that_changes_while_the_question_is_answered_is_asked_for_once_more(
@@ -299,7 +299,8 @@ async def test_likeness_and_tags_through_the_engine(world: World) -> None:
     garden, asked = world.garden, world.engine
     reference = next(row for row in world.rows if row.vector is not None and row.dataset == world.datasets[0].id)
     answer = await asked.by_similarity(
-        garden.organization, SimilarQuery(reference.id, 0.0, 500, "/", tags=tag_filter(objects=["CAR ", "dog"]))
+        garden.organization,
+        SimilarQuery(reference.id, 0.0, 500, "/", conditions=Conditions(tag_filter(objects=["CAR ", "dog"]))),
     )
     wanted = tag_filter(objects=["car", "dog"])
     expected = {
@@ -318,7 +319,7 @@ async def test_likeness_and_tags_through_the_engine(world: World) -> None:
 )
 async def test_a_tag_of_odd_characters_finds_nothing_and_breaks_nothing(garden: Garden, label: str) -> None:
     reference = await garden.plant(await garden.dataset(), "reference.jpg")
-    query = SimilarQuery(reference, tags=tag_filter(objects=[label]))
+    query = SimilarQuery(reference, conditions=Conditions(tag_filter(objects=[label])))
     assert (await engine_of(garden).by_similarity(garden.organization, query)).rows == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from pictograph.errors import EmbeddingPending, NotFoundError
 from pictograph.jobs.queue import Backlog
 from pictograph.search.asked_tags import JudgedTags, TagNotes, notes_on
 from pictograph.search.explain import Explanation, explain
-from pictograph.search.filter import Filter, Place, TagFilter
+from pictograph.search.filter import NO_CONDITIONS, Conditions, Filter, Place
 from pictograph.search.found import Facets, Found, Hit, Likeness, Neighbour, Steps, Window
 from pictograph.search.ground import Ground, Index
 from pictograph.search.pipeline import Pipeline
@@ -157,7 +157,7 @@ class SearchEngine:
         steps = Steps()
         ask, ground = await self._ask_likeness(organization, query, steps)
         found, more = await self._page(ask, query, steps, ground)
-        notes = await self._notes(query.tags.labels, found.rows)
+        notes = await self._notes(query.conditions.tags.labels, found.rows)
         return SimilarAnswer(query, ask.wanted.place.folder_path, found, notes, more)
 
     async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
@@ -168,7 +168,7 @@ class SearchEngine:
         steps = Steps()
         ask = await self._ask_words(organization, query, steps)
         found, more = await self._page(ask, query, steps)
-        return TextAnswer(query, found, await self._notes(query.tags.labels, found.rows), more)
+        return TextAnswer(query, found, await self._notes(query.conditions.tags.labels, found.rows), more)
 
     async def _page(
         self, ask: Likeness, query: SimilarQuery | TextQuery, steps: Steps, ground: Ground | None = None
@@ -191,7 +191,7 @@ class SearchEngine:
             ask, _ = await self._ask_likeness(organization, query, steps)
         else:
             ask = await self._ask_words(organization, query, steps)
-        notes = await notes_on(query.tags.labels, self._is_label, self._judged)
+        notes = await notes_on(query.conditions.tags.labels, self._is_label, self._judged)
         return replace(await explain(self.pipeline, ask, steps), notes=notes)
 
     async def _ask_likeness(
@@ -201,7 +201,7 @@ class SearchEngine:
             reference = await self._embedded_reference(organization, query)
         place = Place([reference.dataset_id], reference.folder_path)
         ask = Likeness(
-            Filter(place, query.tags), reference.space, reference.vector, query.threshold, query.limit,
+            Filter(place, query.conditions), reference.space, reference.vector, query.threshold, query.limit,
             stretch=reference.stretch, exact=query.exact, left_out=reference.id,
         )  # fmt: skip
         return ask, reference.ground
@@ -214,7 +214,7 @@ class SearchEngine:
             vector = as_stored(await self._words.of(space).vector_of(query.text))
         with steps.step("datasets"):
             place = await self._place(organization, query.dataset, query.folder_path)
-        wanted = Filter(place, query.tags)
+        wanted = Filter(place, query.conditions)
         return Likeness(wanted, space.id, vector, query.threshold, query.limit, kind="text", exact=query.exact)
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
@@ -226,10 +226,10 @@ class SearchEngine:
         scope = (
             place.datasets if query.dataset is not None else None
         )  # a dataset that is made meanwhile changes nothing
-        question = question_key("tags", organization, scope, query.filters, query.match, query.folder_path)
+        question = question_key("tags", organization, scope, asdict(query.conditions), query.folder_path)
         after = read_after(query.cursor, question) if query.cursor is not None else query.after
         window = Window(query.limit + 1, query.offset, after)  # one more tells whether there is a next page
-        found = await self.pipeline.newest(Filter(place, TagFilter(query.filters, query.match)), window)
+        found = await self.pipeline.newest(Filter(place, query.conditions), window)
         page, last = page_of(found.rows, query.limit)
         more = cursor_after(After(last.created_at, last.id), question) if last else None
         return TagAnswer(query, page, await self._notes(query.filters, page), more, found.total)
@@ -239,18 +239,17 @@ class SearchEngine:
         organization: OrganizationId,
         dataset: str | None = None,
         folder_path: str | None = None,
-        tags: TagFilter | None = None,
+        conditions: Conditions = NO_CONDITIONS,
     ) -> FacetAnswer:
         """Which tags the images carry, and how often. dataset: None asks the whole organization.
 
-        folder_path: only this folder of each dataset, with everything below it. tags: only images that carry these.
+        folder_path: only this folder of each dataset, with everything below it. conditions: only images that are so.
         Raises NotFoundError if the dataset is unknown, ValidationError for a path that no folder can have.
         """
         place = await self._place(organization, dataset, canonical_folder(folder_path or "/"))
-        asked = tags or TagFilter()
-        facets = await self.pipeline.facets(Filter(place, asked))
+        facets = await self.pipeline.facets(Filter(place, conditions))
         counted: Tags = {kind: [tag for tag, n in facets.labels.get(kind, ()) if n] for kind in TAG_CATEGORIES}
-        return FacetAnswer(facets, await notes_on(asked.labels, self._is_label, self._judged, [counted]))
+        return FacetAnswer(facets, await notes_on(conditions.tags.labels, self._is_label, self._judged, [counted]))
 
     async def _place(self, organization: OrganizationId, dataset: str | None, folder_path: str | None) -> Place:
         """Raises NotFoundError if the dataset, or the folder, is unknown."""
@@ -291,13 +290,13 @@ def as_stored(vector: FloatArray) -> FloatArray:
 
 def key_of(ask: Likeness, query: SimilarQuery | TextQuery) -> str:
     """The question without its page, by what is compared: the vector itself, so that distances stay what they were."""
-    place, tags = ask.wanted.place, ask.wanted.tags
+    place = ask.wanted.place
     everywhere = isinstance(query, TextQuery) and query.dataset is None  # a dataset made meanwhile changes nothing
     vector = hashlib.sha256(ask.vector.tobytes()).hexdigest()
     datasets = None if everywhere else place.datasets
     return question_key(
         "likeness", ask.space, datasets, place.folder_path, ask.left_out, vector, ask.threshold, ask.exact,
-        tags.labels, tags.match,
+        asdict(ask.wanted.conditions),
     )  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """The one filter of every question: which images are meant. A leaf: it knows no way of answering.
 
 It is compiled to two things, and to nothing else: a WHERE clause (where.py) and a mask of rows (memory/masks.py). A new
-filter is a field here, a line in each of those, and a parameter of the routes and the SDK.
+filter is a field of `Conditions`, a line in each of those, and a parameter of the routes, the SDK and the command.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from pictograph.types import DatasetId, TagCategory, TagMatch, Tags
 
@@ -47,18 +48,28 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which images of a place are meant. What is not given does not restrict. Archived images never are."""
+class Conditions:
+    """What images must be, wherever they lie. What is not given does not restrict."""
 
-    place: Place
     tags: TagFilter = field(default_factory=TagFilter)
 
     @property
-    def is_whole_place(self) -> bool:
-        """Whether every image of the place is meant."""
-        return not self.tags.labels
+    def are_none(self) -> bool:
+        """Whether they hold for every image."""
+        return self == NO_CONDITIONS
+
+
+NO_CONDITIONS: Final = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which images of a place are meant. Archived images never are."""
+
+    place: Place
+    conditions: Conditions = NO_CONDITIONS
 
     @property
     def matches_nothing(self) -> bool:
         """Whether no image can be meant."""
-        return not self.place.datasets or self.tags.matches_nothing
+        return not self.place.datasets or self.conditions.tags.matches_nothing

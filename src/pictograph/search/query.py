@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from pictograph.errors import NotFoundError, wrong_value
-from pictograph.search.filter import TagFilter
+from pictograph.search.filter import NO_CONDITIONS, Conditions, TagFilter
 from pictograph.store.names import canonical_folder
 from pictograph.store.pages import After
 from pictograph.types import (
@@ -37,8 +37,8 @@ class SimilarQuery:
     """None inherits the reference image's folder; `/` is the whole dataset. Folders below are included."""
     exact: bool = False
     """Only an exact answer will do, whatever it takes."""
-    tags: TagFilter = field(default_factory=TagFilter)
-    """What the images must carry besides; empty does not filter."""
+    conditions: Conditions = NO_CONDITIONS
+    """What the images must be besides."""
     cursor: str | None = None
     """`next_cursor` of the answer before."""
 
@@ -62,8 +62,8 @@ class TextQuery:
     limit: int = DEFAULT_LIMIT
     exact: bool = False
     """Only an exact answer will do, whatever it takes."""
-    tags: TagFilter = field(default_factory=TagFilter)
-    """What the images must carry besides; empty does not filter."""
+    conditions: Conditions = NO_CONDITIONS
+    """What the images must be besides."""
     cursor: str | None = None
     """`next_cursor` of the answer before."""
 
@@ -97,6 +97,8 @@ class TagQuery:
     """`next_cursor` of the answer before."""
     after: After | None = None
     """The same place, for who has the row itself."""
+    besides: Conditions = NO_CONDITIONS
+    """What the images must be besides; its tags are not read."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -112,6 +114,11 @@ class TagQuery:
                 "objects",
                 "Pass at least one of objects, scenes, attributes: a search without any tag would find everything.",
             )
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the images must be, tags and all."""
+        return replace(self.besides, tags=TagFilter(self.filters, self.match))
 
     @property
     def filters(self) -> dict[TagCategory, list[str]]:

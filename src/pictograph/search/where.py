@@ -36,7 +36,7 @@ def where(wanted: Filter, folders: Sequence[int] | None, table: Table) -> Where:
     if folders is not None:
         place += " AND r.folder_id = ANY(%(folders)s)"
         values["folders"] = list(folders)
-    conditions, documents = tag_conditions(wanted.tags)
+    conditions, documents = tag_conditions(wanted.conditions.tags)
     facts = " AND ".join(conditions)
     if facts and table == "image_embedding":
         facts = f"EXISTS (SELECT FROM image i WHERE i.id = r.image_id AND {facts})"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pictograph.errors import wrong_value
-from pictograph.search.filter import TagFilter
+from pictograph.search.filter import Conditions
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
 from pictograph.server.inputs import MAX_ID_SENT
 from pictograph.types import (
@@ -54,9 +54,9 @@ class Filters(BaseModel):
     """Only this folder and the folders below it."""
 
     @property
-    def tags(self) -> TagFilter:
-        """What the images must carry: OR inside a category, AND across; absent categories do not filter."""
-        return tag_filter(given(self.objects), given(self.scenes), given(self.attributes), self.match)
+    def conditions(self) -> Conditions:
+        """What the images must be: tags OR inside a category, AND across; what is absent does not filter."""
+        return Conditions(tag_filter(given(self.objects), given(self.scenes), given(self.attributes), self.match))
 
 
 class TagCountsAsked(Filters):
@@ -148,6 +148,7 @@ class ByTagsAsked(TagCountsAsked):
             limit=self.limit,
             offset=self.offset,
             cursor=self.cursor,
+            besides=self.conditions,
         )
 
 
@@ -160,7 +161,12 @@ class VectorsAsked(Filters):
 
 def scope_of(asked: SimilarAsked | TextAsked) -> dict[str, Any]:
     """What searches by likeness and by words have in common."""
-    return {"limit": asked.limit, "folder_path": asked.directory_path, "exact": asked.exact, "tags": asked.tags}
+    return {
+        "limit": asked.limit,
+        "folder_path": asked.directory_path,
+        "exact": asked.exact,
+        "conditions": asked.conditions,
+    }
 
 
 def given(labels: list[str] | None) -> list[str] | None:

@@ -14,7 +14,7 @@ import faiss
 import numpy as np
 import pytest
 
-from pictograph.search.filter import Filter, Place, TagFilter
+from pictograph.search.filter import Conditions, Filter, Place, TagFilter
 from pictograph.search.memory.arrays import (
     COARSE_BYTES,
     EPOCH,
@@ -150,7 +150,7 @@ def test_a_mask_means_what_looking_at_every_image_gives(
     library: Library, place: Place, folders: list[int] | None, wanted: TagFilter
 ) -> None:
     view, rows = library.view, library.brute(place, folders, wanted)
-    mask = view.meant(view.place(place, folders), Filter(place, wanted))
+    mask = view.meant(view.place(place, folders), Filter(place, Conditions(wanted)))
     ids = [view.kept[part.number].segment.facts.ids[row].tobytes() for part in mask for row in part.rows]
     assert sorted(ids) == sorted(library.ids(rows))
     assert count_of(mask) == len(rows)
@@ -177,7 +177,7 @@ def test_pages_of_the_newest_join_to_the_whole_across_ties(
 ) -> None:
     view, rows = library.view, library.brute(place, folders, wanted)
     rows.sort(key=lambda row: (-library.facts.created[row], library.facts.ids[row].tobytes()))
-    mask = view.meant(view.place(place, folders), Filter(place, wanted))
+    mask = view.meant(view.place(place, folders), Filter(place, Conditions(wanted)))
     found: list[bytes] = []
     after: After | None = None
     while True:
@@ -202,7 +202,7 @@ def test_exact_pages_of_the_nearest_join_to_the_whole_to_the_last_bit(
 ) -> None:
     view, vector = library.view, library.vectors[0].astype(np.float32)  # that of forty others
     truth = brute_nearest(library, library.brute(place, folders, wanted), vector)
-    mask = view.meant(view.place(place, folders), Filter(place, wanted))
+    mask = view.meant(view.place(place, folders), Filter(place, Conditions(wanted)))
     found: list[tuple[float, bytes]] = []
     beyond: Beyond | None = None
     while True:
@@ -221,7 +221,7 @@ def test_the_quantized_index_finds_the_nearest(library: Library, wanted: TagFilt
     view, place = library.view, Place(DATASETS)
     random = np.random.default_rng(9)
     rows = library.brute(place, None, wanted)
-    mask = view.meant(view.place(place, None), Filter(place, wanted))
+    mask = view.meant(view.place(place, None), Filter(place, Conditions(wanted)))
     for row in random.integers(0, 900, 10):
         vector = library.vectors[row].astype(np.float32) + (kind == "text") * 0.1 * random.standard_normal(DIMENSION)
         truth = brute_nearest(library, rows, vector.astype(np.float32))[:20]

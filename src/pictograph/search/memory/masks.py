@@ -115,8 +115,8 @@ def place_of(number: int, kept: Kept, place: Place, folders: Sequence[int] | Non
 
 def meant_by(segment: Segment, part: Part, wanted: Filter) -> Part:
     """Those rows of a place that a filter means."""
-    for category, labels in wanted.tags.labels.items():
-        part = part.narrowed(carrying(segment, part, category, labels, every=wanted.tags.match == "all"))
+    for category, labels in wanted.conditions.tags.labels.items():
+        part = part.narrowed(carrying(segment, part, category, labels, every=wanted.conditions.tags.match == "all"))
     return part
 
 

@@ -109,7 +109,7 @@ class View:
 
     def meant(self, mask: RowMask, wanted: Filter) -> RowMask:
         """Those rows of a place that a filter means."""
-        if wanted.is_whole_place:
+        if wanted.conditions.are_none:
             return mask
         return lasting(meant_by(self._segment(part), part, wanted) for part in mask)
 

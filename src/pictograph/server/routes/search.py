@@ -93,5 +93,7 @@ async def tag_counts(
     With tags, only images that carry them are counted: OR inside a category, AND across categories.
     """
     return present.tag_counts(
-        await services.search.count_tags(caller.organization_id, asked.dataset_name, asked.directory_path, asked.tags)
+        await services.search.count_tags(
+            caller.organization_id, asked.dataset_name, asked.directory_path, asked.conditions
+        )
     )
