@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pictograph.db.pool import Database
 from pictograph.search.memory.builder import Builder
 from pictograph.search.memory.index import MemoryIndex
 from pictograph.search.memory.view import View
@@ -49,13 +46,3 @@ class TestIndex:
         """Ends both."""
         await self.memory.close()
         self.builder.close()
-
-
-@asynccontextmanager
-async def index_of(database: Database, folder: Path, **options: Any) -> AsyncIterator[TestIndex]:
-    """An index of this database in the folder; nothing is built yet."""
-    index = TestIndex(database.conninfo, folder, **options)
-    try:
-        yield index
-    finally:
-        await index.close()

@@ -11,6 +11,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pictograph.db.blocking import BlockingConnection, BlockingDatabase
+from pictograph.errors import PictographError
 from pictograph.search.memory import rows
 from pictograph.search.memory.arrays import COARSE_BYTES, FINE_BYTES, Bytes, FloatArray, Mask
 from pictograph.search.memory.manifest import (
@@ -105,9 +107,11 @@ class State:
     """The index as the builder has it."""
 
     follower: UUID
-    token: UUID | None
+    token: UUID
     era: str
     watermark: int
+    read_before: int
+    """The watermark of the set published before: readers may have it still."""
     spaces: dict[SpaceId, Fitted] = field(default_factory=dict)
     segments: list[Held] = field(default_factory=list)
 
@@ -163,8 +167,7 @@ class Builder:
         self._state: State | None = None
         self._unverified: list[str] = []
         self._is_read = False
-        self._tidied_at = -TIDY_S
-        self._prune_before: int | None = None
+        self._known_at = time.monotonic()
         self._counted_at = -TIDY_S
         self._too_large: str | None = None
 
@@ -190,7 +193,6 @@ class Builder:
         state = self._state
         with self._database.connection() as connection:
             at = rows.look(connection, state.watermark if state else 0, state.follower if state else None)
-            self._tidy(connection, at)
             if not at.is_guarded:
                 raise_if(state is not None, UNGUARDED)
                 return self._rest(UNGUARDED)
@@ -199,6 +201,7 @@ class Builder:
                     return self._rest()
             else:
                 self._prove(connection, state, at)
+                self._stay_known(connection, state)
         spaces = self._affordable(at.spaces)
         if state is None or at.changed or set(spaces) != set(state.spaces):
             return self._catch_up(state, spaces) > BLOCK_ROWS
@@ -215,13 +218,13 @@ class Builder:
         self._is_read = True
         manifest = Manifest.read(self._folder)
         if manifest is None:
-            self._remove_strays(())
+            self._remove_strays()
             return
         spaces = {
             space: Fitted(load(quantiser_file(self._folder, entry.quantiser)), entry)
             for space, entry in manifest.spaces.items()
         }
-        state = State(manifest.follower, manifest.token, manifest.era, manifest.watermark, spaces)
+        state = State(manifest.follower, manifest.token, manifest.era, manifest.watermark, manifest.watermark, spaces)
         for entry in manifest.segments:
             segment = open_segment(segment_folder(self._folder, entry.name), list(spaces))
             dead = read_dead(dead_file(self._folder, entry.dead) if entry.dead else None, len(segment))
@@ -243,7 +246,7 @@ class Builder:
         """Throws the index away; readers see that there is none."""
         (self._folder / FILE).unlink(missing_ok=True)
         state, self._state, self._unverified = self._state, None, []
-        self._remove_strays(())
+        self._remove_strays()
         if state is not None:
             with self._database.transaction() as connection:
                 rows.unfollow(connection, state.follower)
@@ -275,10 +278,29 @@ class Builder:
 
     def _catch_up(self, state: State | None, spaces: Sequence[SpaceId]) -> int:
         """Brings the index to the present, and publishes it. How many images had changed."""
+        is_first = state is None
+        state = state or self._follow()
+        try:
+            return self._read_and_publish(state, spaces, is_first=is_first)
+        except BaseException:
+            if is_first:
+                with suppress(PictographError), self._database.connection() as connection:
+                    rows.unfollow(connection, state.follower)
+            raise
+
+    def _follow(self) -> State:
+        """An index without anything. From now on the log keeps what the first snapshot will not see."""
+        with self._database.connection() as connection:
+            at = rows.look(connection)
+            state = State(uuid4(), uuid4(), at.era, at.watermark, at.watermark)
+            rows.follow(connection, state.follower, state.watermark, state.token, None)
+        return state
+
+    def _read_and_publish(self, state: State, spaces: Sequence[SpaceId], *, is_first: bool) -> int:
         with self._database.snapshot(*rows.TABLES) as connection:
             at = rows.look(connection)
-            if state is None:
-                state = State(uuid4(), None, at.era, at.watermark)
+            if is_first:
+                state.era = at.era
                 changed = ordered = rows.all_images(connection)
                 vector_changed = np.ones(len(changed), bool)
             else:
@@ -417,7 +439,7 @@ class Builder:
                 write_dead(dead_file(self._folder, held.dead_name), held.dead)
         before, token = state.token, uuid4()
         with connection.transaction():
-            rows.follow(connection, state.follower, state.watermark, token, before)
+            rows.follow(connection, state.follower, state.read_before, token, before)
         state.token = token
         self._folder.mkdir(parents=True, exist_ok=True)
         manifest = Manifest(
@@ -429,12 +451,14 @@ class Builder:
             [held.entry for held in state.segments],
         )
         manifest.write(self._folder)
+        state.read_before = state.watermark
         self._state = state
-        self._remove_strays(state.segments)
+        self._remove_strays()
 
-    def _remove_strays(self, segments: Sequence[Held]) -> None:
+    def _remove_strays(self) -> None:
         """Files that are no part of the index. Who has them mapped goes on reading them."""
-        spaces = self._state.spaces if self._state is not None and segments else {}
+        spaces = self._state.spaces if self._state is not None else {}
+        segments = self._state.segments if self._state is not None else []
         names = {held.name for held in segments}
         dead = {f"{held.dead_name}.npy" for held in segments}
         quantisers = {f"{fitted.entry.quantiser}.npz" for fitted in spaces.values()}
@@ -450,15 +474,11 @@ class Builder:
         for held in segments:
             remove_retired(held.segment.folder, spaces)
 
-    def _tidy(self, connection: BlockingConnection, at: rows.Look) -> None:
-        """Takes out of the log, once a minute, what was read a minute ago."""
-        if time.monotonic() - self._tidied_at < TIDY_S:
-            return
-        self._tidied_at = time.monotonic()
-        if self._prune_before is not None:
-            with connection.transaction():
-                rows.tidy_log(connection, self._prune_before, self._state.follower if self._state else None)
-        self._prune_before = min(at.watermark, self._state.watermark if self._state else at.watermark)
+    def _stay_known(self, connection: BlockingConnection, state: State) -> None:
+        """Says once a minute that this index is alive. What it has read may leave the log then (store/changes.py)."""
+        if time.monotonic() - self._known_at >= TIDY_S:
+            self._known_at = time.monotonic()
+            rows.still_follow(connection, state.follower, state.watermark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from threadpoolctl import ThreadpoolController
+
 from pictograph.db.blocking import BlockingDatabase
 from pictograph.errors import PictographError
 from pictograph.search.memory.index import MANIFEST, PROGRESS
@@ -63,6 +65,7 @@ def keep_alone(conninfo: str, folder: Path, most_bytes: int, stop: threading.Eve
         return
     building = import_module("pictograph.search.memory.builder")  # faiss: only where it is needed
     os.nice(5)  # requests and workers go first
+    ThreadpoolController().limit(limits=1)  # BLAS threads wait for each other on busy cores
     builder = building.Builder(
         conninfo, folder, most_bytes=most_bytes, worth_it_from=worth_it_from, told=Told(folder).tell
     )

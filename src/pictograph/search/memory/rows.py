@@ -70,21 +70,9 @@ INSERT INTO index_follower (id, watermark, token, token_before)
 VALUES (%(id)s, %(watermark)s::text::xid8, %(token)s, %(before)s)
 ON CONFLICT (id) DO UPDATE SET watermark = excluded.watermark, token = excluded.token,
     token_before = excluded.token_before, seen_at = now()"""
-SEEN: Final = "UPDATE index_follower SET seen_at = now() WHERE id = %s"
+SEEN: Final = "UPDATE index_follower SET seen_at = now(), watermark = %s::text::xid8 WHERE id = %s"
 UNFOLLOW: Final = "DELETE FROM index_follower WHERE id = %s"
 FORGET_FOLLOWERS: Final = "DELETE FROM index_follower WHERE seen_at < now() - interval '1 day'"
-# Changes that every follower has read. A log that was restored from a server that was further on has numbers that mean
-# nothing here; whoever has read it was made anew then, for its era ended.
-PRUNE: Final = """
-WITH bound AS (
-    SELECT least(%(before)s::text::xid8, min(watermark)) AS below FROM index_follower
-), horizon AS (
-    UPDATE image_change_horizon SET pruned = CASE
-        WHEN pruned > pg_snapshot_xmax(pg_current_snapshot()) THEN below ELSE greatest(pruned, below) END
-    FROM bound
-)
-DELETE FROM image_change USING bound
-WHERE changed_in < below OR changed_in > (pg_current_xact_id()::text::bigint + 1)::text::xid8"""
 
 FIXED: Final = np.dtype(
     [("id", "V16"), ("dataset", "V16"), ("folder", ">i8"), ("created", ">i8"), ("width", ">i4"), ("height", ">i4"),
@@ -248,12 +236,10 @@ def unfollow(connection: BlockingConnection, follower: UUID) -> None:
     connection.execute(UNFOLLOW, [follower])
 
 
-def tidy_log(connection: BlockingConnection, before: int, follower: UUID | None) -> None:
-    """Takes out what every follower has read, but nothing of transaction `before` and later ones."""
-    if follower is not None:
-        connection.execute(SEEN, [follower])
+def still_follow(connection: BlockingConnection, follower: UUID, watermark: int) -> None:
+    """Notes that an index is alive, and that nobody needs older changes any more; forgets indexes that are gone."""
+    connection.execute(SEEN, [str(watermark), follower])
     connection.execute(FORGET_FOLLOWERS)
-    connection.execute(PRUNE, {"before": str(before)})
 
 
 def value(connection: BlockingConnection, statement: str, values: Any = None) -> Any:
