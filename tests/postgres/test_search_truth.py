@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pictograph.encode.protocol import FloatArray
+from pictograph.errors import ValidationError
 from pictograph.pipeline import Intake
 from pictograph.search import planner
 from pictograph.search.engine import SearchEngine
@@ -328,3 +329,30 @@ async def test_an_image_of_another_organization_is_never_seen(world: World) -> N
     place = Place([UUID(int=5)])  # type: ignore[list-item]
     assert (await world.engine.pipeline.newest(Filter(place), Window(10))).rows == []
     assert (await world.engine.by_text(other.organization, TextQuery("along 1.0"))).rows == []
+
+
+async def test_images_uploaded_between_two_moments_are_found_by_every_kind_of_search(world: World) -> None:
+    moments = sorted(row.created_at for row in world.rows)
+    start, end = moments[len(moments) // 3], moments[2 * len(moments) // 3]
+    place = Place([one.id for one in world.datasets])
+    for conditions in (Conditions(uploaded_from=start, uploaded_before=end), Conditions(uploaded_from=end),
+                       Conditions(uploaded_before=start), Conditions(WANTED[1], start)):  # fmt: skip
+        meant = [
+            row for row in world.rows
+            if carries(row.tags, conditions.tags)
+            and (conditions.uploaded_from is None or row.created_at >= conditions.uploaded_from)
+            and (conditions.uploaded_before is None or row.created_at < conditions.uploaded_before)
+        ]  # fmt: skip
+        assert meant
+        wanted = Filter(place, conditions)
+        ask = Likeness(wanted, world.garden.space, direction(1.0), 0.0, 500)
+        found = await world.engine.pipeline.nearest(ask, Steps())
+        assert {row.id for row in found.rows} == {row.id for row in meant if row.vector is not None}
+        page = await world.engine.pipeline.newest(wanted, Window(500))
+        assert ({row.id for row in page.rows}, page.total) == ({row.id for row in meant}, len(meant))
+        assert (await world.engine.pipeline.facets(wanted)).images == len(meant)
+
+
+def test_a_span_without_time_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must be before uploaded_before"):
+        Conditions(uploaded_from=datetime(2026, 2, 1, tzinfo=UTC), uploaded_before=datetime(2026, 1, 1, tzinfo=UTC))

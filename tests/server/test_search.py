@@ -328,6 +328,20 @@ def test_a_tag_search_keeps_to_a_folder_with_all_below_it(client: Client, plante
     assert client.search.by_tag_page(objects=["car"]).filters.folder_path is None
 
 
+def test_searches_keep_to_images_uploaded_between_two_moments(client: Client, planted: dict[str, str]) -> None:
+    middle = client.images.get(planted["near.jpg"]).created_at
+    late = client.search.by_tag(objects=["car"], uploaded_from=middle)
+    early = client.search.by_tag(objects=["car"], uploaded_before=middle.isoformat())
+    assert late.total + early.total == client.search.by_tag(objects=["car"]).total  # type: ignore[operator]
+    assert planted["near.jpg"] in [row.image_id for row in late]
+    assert client.search.by_similarity(planted["reference.jpg"], uploaded_before="2001-01-01") == []
+    assert client.search.tags(uploaded_from=middle, uploaded_before="2100-01-01T00:00:00+01:00").images > 0
+    with pytest.raises(ValidationError, match="uploaded_from"):
+        client.search.by_tag(objects=["car"], uploaded_from="yesterday")
+    with pytest.raises(ValidationError, match="between them lies no time"):
+        client.search.by_tag(objects=["car"], uploaded_from="2026-01-02", uploaded_before="2026-01-01")
+
+
 def test_a_tag_search_says_how_many_images_there_are_in_all(client: Client, planted: dict[str, str]) -> None:
     rows = client.search.by_tag(objects=["car", "Unicorn"], limit=2)
     assert names(rows) == ["elsewhere.jpg", "below.jpg"]

@@ -27,6 +27,10 @@ Attributes = Annotated[
 MatchAll = Annotated[bool, typer.Option("--all", help="Require all tags of a category, not any one of them.")]
 Dataset = Annotated[str | None, typer.Option("--dataset", "-d", help="Default: all your datasets.")]
 Folder = Annotated[str | None, typer.Option("--folder", "-f", help="Only this folder and the folders below it.")]
+UploadedFrom = Annotated[
+    str | None, typer.Option(help="Only images uploaded then or later: 2026-11-01, or with a time; UTC without a zone.")
+]
+UploadedBefore = Annotated[str | None, typer.Option(help="Only images uploaded before.")]
 NO_FILTERS: Final[Filters] = {}
 
 
@@ -36,6 +40,8 @@ def chosen(
     attributes: Attributes = None,
     match_all: MatchAll = False,
     folder: Folder = None,
+    uploaded_from: UploadedFrom = None,
+    uploaded_before: UploadedBefore = None,
 ) -> Filters:
     """What the client takes for these options."""
     return {
@@ -44,6 +50,8 @@ def chosen(
         "attributes": attributes or None,
         "match": "all" if match_all else "any",
         "folder_path": folder,
+        "uploaded_from": uploaded_from,
+        "uploaded_before": uploaded_before,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, TypedDict, TypeVar
 
 from pictograph.errors import wrong_value
@@ -26,6 +27,10 @@ class Filters(TypedDict, total=False):
     """How the tags of one category combine; categories are AND'd."""
     folder_path: str | None
     """Only this folder, with everything below it."""
+    uploaded_from: datetime | str | None
+    """Only images uploaded then or later; a text is ISO 8601; UTC, if it names no zone."""
+    uploaded_before: datetime | str | None
+    """Only images uploaded before."""
 
 
 class DatasetFilters(Filters, total=False):
@@ -71,7 +76,8 @@ def filter_query(filters: Filters, kind: type[Filters]) -> list[tuple[str, str]]
         if name in TAG_CATEGORIES:
             pairs += [(name, label) for label in checked_labels(name, value)] or [(name, "")]
         else:
-            pairs.append((SENT_AS.get(name, name), str(value)))
+            text = value.isoformat() if isinstance(value, datetime) else str(value)
+            pairs.append((SENT_AS.get(name, name), text))
     return pairs
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
+from pictograph.errors import wrong_value
 from pictograph.types import DatasetId, TagCategory, TagMatch, Tags
 
 
@@ -52,6 +54,17 @@ class Conditions:
     """What images must be, wherever they lie. What is not given does not restrict."""
 
     tags: TagFilter = field(default_factory=TagFilter)
+    uploaded_from: datetime | None = None
+    """Then or later."""
+    uploaded_before: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.uploaded_from and self.uploaded_before and self.uploaded_from >= self.uploaded_before:
+            raise wrong_value(
+                "uploaded_from",
+                f"uploaded_from ({self.uploaded_from.isoformat()}) must be before uploaded_before "
+                f"({self.uploaded_before.isoformat()}): between them lies no time.",
+            )
 
     @property
     def are_none(self) -> bool:

@@ -37,6 +37,10 @@ def where(wanted: Filter, folders: Sequence[int] | None, table: Table) -> Where:
         place += " AND r.folder_id = ANY(%(folders)s)"
         values["folders"] = list(folders)
     conditions, documents = tag_conditions(wanted.conditions.tags)
+    for name, comparison in (("uploaded_from", ">="), ("uploaded_before", "<")):
+        if (moment := getattr(wanted.conditions, name)) is not None:
+            conditions.append(f"{{row}}.created_at {comparison} %({name})s")
+            values[name] = moment
     facts = " AND ".join(conditions)
     if facts and table == "image_embedding":
         facts = f"EXISTS (SELECT FROM image i WHERE i.id = r.image_id AND {facts})"

@@ -5,9 +5,10 @@ A new filter is a field of `Filters`: every route takes it then, and the OpenAPI
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pictograph.errors import wrong_value
 from pictograph.search.filter import Conditions
@@ -37,6 +38,7 @@ Folder = Annotated[str, Field(max_length=MAX_FOLDER_SENT)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="The largest number of rows to return, at most 500.")]
 Exact = Annotated[bool, Field(description="Compare every vector, however long that takes.")]
+Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
 Cursor = Annotated[str | None, Field(max_length=MAX_CURSOR, description="`next_cursor` of the page before.")]
 
 
@@ -52,11 +54,16 @@ class Filters(BaseModel):
     """How tags inside one category combine."""
     directory_path: Folder | None = None
     """Only this folder and the folders below it."""
+    uploaded_from: Moment | None = None
+    """Only images uploaded then or later: ISO 8601; UTC, if it names no zone."""
+    uploaded_before: Moment | None = None
+    """Only images uploaded before."""
 
     @property
     def conditions(self) -> Conditions:
         """What the images must be: tags OR inside a category, AND across; what is absent does not filter."""
-        return Conditions(tag_filter(given(self.objects), given(self.scenes), given(self.attributes), self.match))
+        tags = tag_filter(given(self.objects), given(self.scenes), given(self.attributes), self.match)
+        return Conditions(tags, self.uploaded_from, self.uploaded_before)
 
 
 class TagCountsAsked(Filters):

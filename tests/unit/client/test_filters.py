@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from datetime import UTC, datetime
 from typing import Any, get_type_hints
 
 import httpx
@@ -88,6 +89,7 @@ def test_what_is_no_filter_is_refused_as_python_would() -> None:
 
 
 def test_the_service_takes_the_same_filters() -> None:
-    sent = {name for name, _ in filter_query({**GIVEN, "attributes": ["dark"]}, Filters)}
+    times: Filters = {"uploaded_from": "2026-01-01", "uploaded_before": datetime(2026, 2, 1, tzinfo=UTC)}
+    sent = {name for name, _ in filter_query({**GIVEN, "attributes": ["dark"], **times}, Filters)}
     assert sent == set(Asked.model_fields)
     assert len(sent) == len(Filters.__annotations__)

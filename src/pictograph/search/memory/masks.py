@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pictograph.search.filter import Filter, Place
-from pictograph.search.memory.arrays import Bytes, Mask, Rows, as_void
+from pictograph.search.memory.arrays import Bytes, Mask, Rows, as_void, microseconds
 from pictograph.search.memory.segment import Segment
 from pictograph.types import DatasetId, SpaceId, TagCategory
 
@@ -117,6 +117,11 @@ def meant_by(segment: Segment, part: Part, wanted: Filter) -> Part:
     """Those rows of a place that a filter means."""
     for category, labels in wanted.conditions.tags.labels.items():
         part = part.narrowed(carrying(segment, part, category, labels, every=wanted.conditions.tags.match == "all"))
+    created = segment.facts.created[part.start : part.stop]
+    if wanted.conditions.uploaded_from is not None:
+        part = part.narrowed(created >= microseconds(wanted.conditions.uploaded_from))
+    if wanted.conditions.uploaded_before is not None:
+        part = part.narrowed(created < microseconds(wanted.conditions.uploaded_before))
     return part
 
 
