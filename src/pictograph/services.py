@@ -22,6 +22,7 @@ from pictograph.network import without_credentials
 from pictograph.pipeline import Intake
 from pictograph.search.asked_tags import JudgedTags
 from pictograph.search.engine import SearchEngine
+from pictograph.search.memory.index import MemoryIndex
 from pictograph.search.words import WordReaders
 from pictograph.settings import AUTO, Settings
 from pictograph.spaces.registry import Space, Spaces
@@ -77,6 +78,7 @@ class Services:
     rooms: Rooms
     vectors: VectorDoor
     export: VectorExport
+    index: MemoryIndex
 
 
 @contextmanager
@@ -121,7 +123,13 @@ async def open_services(
             return await stored_tagger(database, space, taxonomy)
 
         judged = JudgedTags(spaces, tagger, taxonomy)
-        search = SearchEngine(database, backlog, spaces, open_words(closing), label_test(taxonomy), judged=judged)
+        index = MemoryIndex(settings.index_folder)
+        if settings.index_bytes:
+            await index.open()
+        closing.push_async_callback(index.close)
+        search = SearchEngine(
+            database, backlog, spaces, open_words(closing), label_test(taxonomy), index=index, judged=judged
+        )
         closing.callback(search.close)
         yield Services(
             settings=settings,
@@ -147,6 +155,7 @@ async def open_services(
             name_changes=NameChanges(database),
             vectors=VectorDoor(database, spaces, label_test(taxonomy)),
             export=VectorExport(database, spaces),
+            index=index,
         )
 
 

@@ -20,6 +20,8 @@ DEFAULT_PORT: Final = 8765
 AUTO: Final = "auto"
 OTHER_VARIABLES: Final = ("home", "api_key", "base_url", "timeout", "max_retries", "output", "postgres_account")
 """Variables that are no settings of the service: the SDK, the command or the start of PostgreSQL read them."""
+RENAMED: Final[Mapping[str, str]] = {"code_bytes": "index_bytes"}
+"""Variables by the names that they had in the release before, which are still read."""
 HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::[0-9]{1,5})?")
 """A name or an address, and a port or none."""
 MOST_HTTP_WORKERS: Final = 64
@@ -73,7 +75,7 @@ class Settings:
     http_workers: int = setting(
         1,
         "Processes that answer HTTP on the one port; several let questions use several cores. They share the limits of "
-        "uploads and connections. Each has its own memory for codes, and its own model once it is asked by words.",
+        "uploads and connections. All of them share the pages of the index; each has its own model once it is asked by words.",
     )
     workers: int = setting(1, "Worker processes to start on this machine; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")
@@ -118,11 +120,15 @@ class Settings:
     max_connections: int = setting(
         10, "Database connections for requests, divided among the http_workers; each has at least one."
     )
-    code_bytes: int = setting(
-        1_073_741_824,
-        "Memory for codes of images, 744 bytes each, which make searches of large scopes fast; beyond it, the largest "
-        "datasets go without and are scanned exactly.",
+    index_bytes: int = setting(
+        4_294_967_296,
+        "Bytes that codes of images may take in the index, 744 for each image, which make searches of large scopes "
+        "fast; beyond it, likeness is searched in the database. The index itself lies on disk, about 3.3 kB an image, "
+        "and server processes share its pages in memory. 0: no index.",
         unit="bytes",
+    )
+    index_dir: Path | None = setting(
+        None, "Folder for the index; it can be deleted, and is made anew. Default: data_dir/index."
     )
     check_one_in: int = setting(
         100, "One in so many approximate searches is repeated exactly afterwards, to measure recall; 0 for none."
@@ -141,7 +147,7 @@ class Settings:
         for item in fields(cls):
             name, value = item.name, options.get(item.name)
             if value is None:
-                variable = ENV_PREFIX + item.name.upper()
+                variable = variable_of(item.name, environment)
                 name, value = f"{item.name} ({variable})", environment.get(variable) or None
             if value is not None:
                 values[item.name] = convert(name, value, type(item.default))
@@ -170,7 +176,7 @@ class Settings:
             "worker_threads",
             "max_waiting_uploads",
             "check_one_in",
-            "code_bytes",
+            "index_bytes",
             "worker_memory_bytes",
         ):
             if getattr(self, name) < 0:
@@ -195,6 +201,11 @@ class Settings:
     def data_folder(self) -> Path:
         """`data_dir` with its default filled in."""
         return self.data_dir or home() / "data"
+
+    @property
+    def index_folder(self) -> Path:
+        """`index_dir` with its default filled in."""
+        return whole_path(Path(self.index_dir)) if self.index_dir else self.data_folder / "index"
 
     @property
     def allowed_host_names(self) -> list[str]:
@@ -256,6 +267,13 @@ def whole_path(path: Path) -> Path:
         raise ConfigurationError(f"data_dir {str(path)!r} leads nowhere: {error}") from error
 
 
+def variable_of(name: str, environment: Mapping[str, str]) -> str:
+    """The variable that has a setting: by its old name only where the new one is not given."""
+    variable = ENV_PREFIX + name.upper()
+    old = next((ENV_PREFIX + old.upper() for old, new in RENAMED.items() if new == name), variable)
+    return old if variable not in environment and old in environment else variable
+
+
 def convert(name: str, value: Any, kind: type) -> Any:
     """Text from the environment becomes the type of the default."""
     if kind is bool and not isinstance(value, bool):
@@ -284,11 +302,17 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     """One sentence for each `PICTOGRAPH_` variable that nothing here reads, with the nearest that something does."""
     known = [*(item.name for item in fields(Settings)), *OTHER_VARIABLES]
     given = sorted(name.removeprefix(ENV_PREFIX).lower() for name in environment if name.startswith(ENV_PREFIX))
-    return [
+    renamed = [
+        f"{ENV_PREFIX}{name.upper()} is now called {ENV_PREFIX}{RENAMED[name].upper()}; the next release does not "
+        "read the old name."
+        for name in given
+        if name in RENAMED
+    ]
+    return renamed + [
         f"{ENV_PREFIX}{name.upper()} is not a variable that Pictograph reads"
         + (f". Did you mean {ENV_PREFIX}{near.upper()}?" if (near := nearest_name(name, known, {})) else ".")
         for name in given
-        if name not in known and not name.startswith("test_")
+        if name not in known and name not in RENAMED and not name.startswith("test_")
     ]
 
 

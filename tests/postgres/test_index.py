@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from pgvector.psycopg import register_vector_async
 
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.search.memory import builder as building
+from pictograph.search.memory.index import WORTH_IT_FROM
 from pictograph.search.memory.manifest import Manifest
 from pictograph.search.memory.view import View
 from pictograph.spaces.reindex import Reindex
@@ -559,3 +562,45 @@ async def test_a_reader_swaps_what_it_has_when_there_is_something_new(field: Fie
     after = field.index.memory.view()
     assert after is not None
     assert len(ids_shown(after)) == 0
+
+
+MANY = """
+WITH added AS (
+    INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, state)
+    SELECT gen_random_uuid(), %(dataset)s, %(folder)s, gen_random_uuid()::text, sha256('x'), 'image/png', 1, 1, 1,
+           'embedded'
+    FROM generate_series(1, %(count)s)
+    RETURNING id, dataset_id, folder_id
+)
+INSERT INTO image_embedding (space_id, image_id, dataset_id, folder_id, vector)
+SELECT %(space)s, id, dataset_id, folder_id,
+       (SELECT array_agg(random() - 0.5) FROM generate_series(1, 1152) WHERE id IS NOT NULL)::vector::halfvec
+FROM added"""
+
+
+async def test_a_process_that_is_killed_again_and_again_loses_nothing(field: Field, database_url: str) -> None:
+    await field.run("INSERT INTO blob VALUES (sha256('x'), 1)")
+    values = {"dataset": field.street.id, "folder": await field.folder(), "space": field.garden.space}
+    await field.run(MANY, values | {"count": WORTH_IT_FROM})
+    command = [sys.executable, "-m", "pictograph", "index", "--exit-with-parent"]
+    settings = {"DATABASE_URL": database_url, "INDEX_DIR": str(field.index.folder), "DATA_DIR": str(field.index.folder)}
+    environment = os.environ | {f"PICTOGRAPH_{name}": text for name, text in settings.items()}
+    chance, followers = random.Random(1), set()
+    for _ in range(4):
+        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, env=environment)
+        try:
+            async with asyncio.timeout(120):
+                while (manifest := Manifest.read(field.index.folder)) is None:  # noqa: ASYNC110 - files
+                    await asyncio.sleep(0.02)
+            followers.add(manifest.follower)
+            for _ in range(3):
+                await field.run(MANY, values | {"count": chance.randint(1, 60)})
+                await field.run("DELETE FROM image WHERE id IN (SELECT id FROM image LIMIT 5)")
+                await asyncio.sleep(chance.random())
+        finally:
+            process.kill()
+            await process.wait()
+    assert len(followers) == 1
+    await field.index.memory.refresh()
+    assert field.index.memory.view() is not None  # whatever it was at, what readers find is whole
+    assert await field.differences(await restarted(field, worth_it_from=WORTH_IT_FROM).up_to_date()) == []

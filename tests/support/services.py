@@ -61,7 +61,7 @@ def running_service(
 
     loop: `asyncio` for the one that `support.loops` can watch.
     """
-    settings = Settings.load({"data_dir": data_dir, "workers": 0, "encoder": "noop", **options}, {})
+    settings = Settings.load({"data_dir": data_dir, "workers": 0, "encoder": "noop", "index_bytes": 0, **options}, {})
     opened: list[tuple[Services, asyncio.AbstractEventLoop]] = []
     app = create_app(
         settings, database_url, on_ready=lambda services: opened.append((services, asyncio.get_running_loop()))

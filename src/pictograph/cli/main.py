@@ -40,6 +40,7 @@ app = typer.Typer(
 app.command()(service.serve)
 app.command(hidden=True)(service.serve_http)
 app.command()(service.worker)
+app.command()(service.index)
 app.command()(service.status)
 app.command()(upload.upload)
 app.command("import")(vectors.import_vectors)

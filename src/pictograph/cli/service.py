@@ -1,4 +1,4 @@
-"""`serve`, `worker`, `status`."""
+"""`serve`, `worker`, `index`, `status`."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ WorkerThreads = Annotated[int | None, described("worker_threads", "--worker-thre
 LeaseS = Annotated[float | None, described("lease_s", "--lease-s")]
 MaxBytes = Annotated[int | None, described("max_bytes", "--max-bytes")]
 MaxPixels = Annotated[int | None, described("max_pixels", "--max-pixels")]
+IndexBytes = Annotated[int | None, described("index_bytes", "--index-bytes")]
+IndexDir = Annotated[Path | None, described("index_dir", "--index-dir", parser=given_path, metavar="<path>")]
 LogLevel = Annotated[str | None, described("log_level", "--log-level")]
 AdoptBlobStore = Annotated[
     bool,
@@ -84,6 +86,8 @@ def serve(
     lease_s: LeaseS = None,
     max_bytes: MaxBytes = None,
     max_pixels: MaxPixels = None,
+    index_bytes: IndexBytes = None,
+    index_dir: IndexDir = None,
     log_level: LogLevel = None,
     adopt_blob_store: AdoptBlobStore = False,
     log_format: LogFormat = None,
@@ -157,6 +161,21 @@ def worker(
     )
 
 
+def index(
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    index_bytes: IndexBytes = None,
+    index_dir: IndexDir = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
+    """Build the index that servers of this data folder read, and renew it until Ctrl-C. `serve` does it by itself."""
+    settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
+    set_up_logging(settings.log_level, role="index", log_format=settings.log_format)
+    require_server().build_index(settings, exit_with_parent=exit_with_parent)
+
+
 def warn_of_unknown_variables() -> None:
     for warning in unknown_variables():
         logger.warning(warning)
@@ -175,6 +194,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
             ("encoder", health.encoder),
             ("workers", health.workers),
             ("images waiting", health.queue),
+            ("index", health.index),
             *(
                 (f"disk of the {room.holds}", f"{room.free_bytes / 1e9:.1f} of {room.total_bytes / 1e9:.1f} GB free")
                 for room in health.storage

@@ -20,6 +20,7 @@ from pictograph.server.background import beside, every, watch_lag
 from pictograph.server.described import describe
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.hosts import HostNames, KnownHosts
+from pictograph.server.indexing import IndexProcess
 from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.reference import add_reference
@@ -140,6 +141,7 @@ async def whole_service(settings: Settings, conninfo: str) -> AsyncIterator[tupl
     async with (
         open_services(settings, conninfo) as services,
         WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
+        IndexProcess(settings, conninfo, services.image_counts).running(),
         housekeeping(services),
     ):
         yield services, lambda: workers.crew
@@ -195,7 +197,6 @@ async def beside_requests(services: Services, metrics: Metrics) -> AsyncIterator
     async with (
         every(ALIVE_EVERY_S, services.requests.keep_alive),
         beside(watch_loop),
-        beside(services.codes.keep_fresh),
     ):
         yield
 

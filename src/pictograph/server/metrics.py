@@ -62,6 +62,18 @@ class Metrics:
             "pictograph_images", "Images of all organizations.", ("state",),
             registry=registry, multiprocess_mode="mostrecent",
         )  # fmt: skip
+        self._index_rows = Gauge(
+            "pictograph_index_images", "Images in the index; fewer than there are while it is built.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._index_segments = Gauge(
+            "pictograph_index_segments", "Segments that the index consists of.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
+        self._index_left = Gauge(
+            "pictograph_index_images_to_read", "Images to be read before the index is complete.",
+            registry=registry, multiprocess_mode="mostrecent",
+        )  # fmt: skip
         self._count_again = 0.0
 
     def saw_request(self, method: str, route: str, status: int) -> None:
@@ -87,6 +99,10 @@ class Metrics:
         self._queue.labels("waiting").set(waiting)
         self._queue.labels("claimed").set(claimed)
         self._workers.set(workers)
+        index = services.index.status()
+        self._index_rows.set(index.rows)
+        self._index_segments.set(index.segments)
+        self._index_left.set(index.total - index.done)
         if time.monotonic() >= self._count_again:
             counts = await services.datasets.count_states()
             for state in ImageState:

@@ -19,6 +19,7 @@ from pictograph.db.pool import Database
 from pictograph.errors import ConfigurationError
 from pictograph.localconfig import DEFAULT_PROFILE, LocalConfig, config_path, read_config, write_config
 from pictograph.models.choose import Choice
+from pictograph.search.memory.process import keep_index
 from pictograph.server.app import create_app
 from pictograph.server.beats import Life
 from pictograph.server.connections import raise_file_limit
@@ -253,3 +254,17 @@ async def stopping(*, exit_with_parent: bool) -> AsyncIterator[asyncio.Event]:
         with contextlib.suppress(RuntimeError):
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+
+def build_index(settings: Settings, *, exit_with_parent: bool = False) -> None:
+    """Builds and renews the index until it is asked to stop; at whatever it is then, the next one goes on."""
+    if not settings.database_url:
+        raise ConfigurationError(
+            "The index is built from the database of its service: pass --database-url. "
+            "A service with an embedded database builds its own."
+        )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing is lost by stopping anywhere
+    if exit_with_parent:
+        when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with contextlib.suppress(KeyboardInterrupt):
+        keep_index(settings.database_url, settings.index_folder, settings.index_bytes, threading.Event())

@@ -21,6 +21,7 @@ from pictograph.errors import PictographError
 from pictograph.server.app import housekeeping
 from pictograph.server.background import every
 from pictograph.server.children import Child, keep_alive, running_child
+from pictograph.server.indexing import IndexProcess
 from pictograph.server.metrics import METRICS_FOLDER
 from pictograph.server.sharing import ABSENT, Board, board_file
 from pictograph.server.told import READY, WISH_FOR_KEYS, Crew, line_of, told_reading
@@ -176,6 +177,7 @@ async def serve_with_several(
         )
         crew = WorkerProcesses(settings, conninfo, services.spaces)
         workers = await opened.enter_async_context(crew.running())
+        await opened.enter_async_context(IndexProcess(settings, conninfo, services.image_counts).running())
         await opened.enter_async_context(housekeeping(services))
         serving = ServingProcesses(settings, conninfo, listener, workers, Path(folder))
         await opened.enter_async_context(serving.running())

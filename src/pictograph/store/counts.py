@@ -36,6 +36,7 @@ WITH crowded AS (
     GROUP BY 1, 2, 3, 4 HAVING sum(images) <> 0 OR sum(bytes) <> 0
 )
 SELECT count(*) FROM gone"""
+AT_LEAST: Final = "SELECT count(*) FROM (SELECT FROM image LIMIT %s) limited"
 AT_A_TIME: Final = 1000
 """Sums that one transaction makes."""
 WHOLE_DATASET: Final = 0
@@ -71,3 +72,8 @@ class ImageCounts:
     async def add_up(self) -> int:
         """Replaces the changes of each folder by their sum; how many rows that took. Safe beside any writer."""
         return await add_up(self._database, ADD_UP, AT_A_TIME)
+
+    async def has_at_least(self, images: int) -> bool:
+        """Whether all organizations together have so many."""
+        async with self._database.connection() as connection:
+            return int(await fetch_value(connection, AT_LEAST, [images])) >= images

@@ -33,6 +33,8 @@ class Health(Wire):
     """What keeps the service from being ready."""
     warnings: list[str] = []
     """What will soon keep it from being ready: disks that are nearly full."""
+    index: str | None = None
+    """What the index is at: how many images it has, or why there is none."""
     storage: list[Room] = []
     """The disks on the service's machine that hold the library."""
 

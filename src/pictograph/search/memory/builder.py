@@ -25,6 +25,7 @@ from pictograph.db.blocking import BlockingConnection, BlockingDatabase
 from pictograph.errors import PictographError
 from pictograph.search.memory import rows
 from pictograph.search.memory.arrays import COARSE_BYTES, FINE_BYTES, Bytes, FloatArray, Mask
+from pictograph.search.memory.index import WORTH_IT_FROM
 from pictograph.search.memory.manifest import (
     FILE,
     Manifest,
@@ -56,8 +57,6 @@ SEGMENT_ROWS: Final = 131_072
 """Writing one takes about 0.3 GB of memory; a million images are eight of them."""
 BLOCK_ROWS: Final = 4096
 """Images that are read together: 40 MB while their vectors are made into codes."""
-WORTH_IT_FROM: Final = 2000
-"""Images; with fewer, the table answers in a few milliseconds, and nothing is kept here."""
 CODE_BYTES: Final = COARSE_BYTES + FINE_BYTES + 16
 """Of an image and a space, what a search of everything reads."""
 DEFAULT_BYTES: Final = 1 << 32
@@ -186,6 +185,9 @@ class Builder:
             logger.warning("The index is thrown away and made anew: %s", error)
             self._discard()
             return True
+        except Exception:
+            self._remove_strays()  # of a disk that is full, what was just written is the last thing to keep
+            raise
 
     def _step(self) -> bool:
         if not self._is_read:

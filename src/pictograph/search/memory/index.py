@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.2
+WORTH_IT_FROM: Final = 2000
+"""Images; with fewer, the database answers in a few milliseconds, and nothing is kept here."""
 MANIFEST: Final = "manifest.json"
 PROGRESS: Final = "progress.json"
 
@@ -37,6 +39,14 @@ class IndexStatus:
     """Images that are being read into it; 0 when nothing is to be done."""
     problem: str | None = None
     """Why there is none, or one without vectors."""
+
+    @property
+    def sentence(self) -> str:
+        """All of it, for people."""
+        has = f"{self.rows:,} images" if self.segments else "none: the database answers, as fast for a small library"
+        if self.total:
+            return f"{has}; {self.done:,} of {self.total:,} read"
+        return f"{has}. {self.problem}" if self.problem else has
 
 
 class MemoryIndex:

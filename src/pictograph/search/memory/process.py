@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from threadpoolctl import ThreadpoolController
 
-from pictograph.db.blocking import BlockingDatabase
 from pictograph.errors import PictographError
-from pictograph.search.memory.index import MANIFEST, PROGRESS
+from pictograph.search.memory.index import PROGRESS, WORTH_IT_FROM
 
 if TYPE_CHECKING:
     from pictograph.search.memory.builder import Progress
@@ -26,13 +25,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSE_S: Final = 1.0
-LOOK_AGAIN_S: Final = 10.0
-"""How often a small library is looked at: nothing is loaded for it."""
+TRY_AGAIN_S: Final = 10.0
+"""How often a process looks whether the one that builds has ended."""
 AFTER_FAILURE_S: Final = 5.0
 TOLD_EVERY_S: Final = 1.0
-WORTH_IT_FROM: Final = 2000
-"""Images; with fewer, the table answers in a few milliseconds, and nothing is kept here."""
-ENOUGH: Final = "SELECT count(*) FROM (SELECT FROM image LIMIT %s) limited"
 
 
 @contextmanager
@@ -56,13 +52,11 @@ def keep_index(
         with only_one(folder) as alone:
             if alone:
                 keep_alone(conninfo, folder, most_bytes, stop, worth_it_from)
-        stop.wait(LOOK_AGAIN_S)
+        stop.wait(TRY_AGAIN_S)
 
 
 def keep_alone(conninfo: str, folder: Path, most_bytes: int, stop: threading.Event, worth_it_from: int) -> None:
-    wait_until_worth_it(conninfo, folder, stop, worth_it_from)
-    if stop.is_set():
-        return
+    """As `keep_index`, while no other process builds in the folder."""
     building = import_module("pictograph.search.memory.builder")  # faiss: only where it is needed
     os.nice(5)  # requests and workers go first
     ThreadpoolController().limit(limits=1)  # BLAS threads wait for each other on busy cores
@@ -79,24 +73,6 @@ def keep_alone(conninfo: str, folder: Path, most_bytes: int, stop: threading.Eve
             stop.wait(pause_s)
     finally:
         builder.close()
-
-
-def wait_until_worth_it(conninfo: str, folder: Path, stop: threading.Event, worth_it_from: int) -> None:
-    """Returns once the library is large, or has an index already."""
-    database = BlockingDatabase(conninfo)
-    try:
-        while not (folder / MANIFEST).exists():
-            try:
-                with database.connection() as connection:
-                    row = connection.execute(ENOUGH, [worth_it_from]).fetchone()
-                if row is not None and row[0] >= worth_it_from:
-                    return
-            except PictographError as error:
-                logger.debug("The library's size cannot be read just now: %s", error)
-            if stop.wait(LOOK_AGAIN_S):
-                return
-    finally:
-        database.close()
 
 
 class Told:

@@ -65,6 +65,7 @@ async def look(services: Services, crew: Crew) -> wire.Health:
         workers=crew.alive,
         problems=problems,
         warnings=[*crew.warnings, *storage.warnings],
+        index=services.index.status().sentence,
         storage=[
             wire.Room(holds=room.holds, free_bytes=room.free_bytes, total_bytes=room.total_bytes)
             for room in storage.rooms
