@@ -37,10 +37,10 @@ from support.pictures import picture_bytes
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 IMAGES = 21_000
-"""Enough for codes (10,000) and for the tags in memory (20,000)."""
+"""Enough for the quantized index."""
 FOLDERS = 21
 CLUSTER = 100
-"""Images that are near each other; fewer than the candidates that codes propose for 50 rows, so that none is missed."""
+"""Images that are near each other; fewer than the candidates that the quantized index proposes for 50 rows, so that none is missed."""
 LIMIT = 50
 NEAR = 0.3
 """Images of one cluster have at least 0.5, others hardly 0.15: among these, codes may take one for another."""
@@ -250,7 +250,7 @@ def everything_is_answered_truly(place: Place, chance: random.Random) -> None:
     truth = Truth.read(place)
     assert set(truth.paths) == set(truth.ids)
     with place.client() as client:
-        until(lambda: uses_codes(client, truth.ids[0]), "large scopes are searched by codes again")
+        until(lambda: uses_the_index(client, truth.ids[0]), "large scopes are searched by the quantized index again")
         for reference in chance.sample(truth.ids, 4):
             for folder in ("/", truth.paths[reference], "/loaded"):
                 for exact in (False, True):
@@ -287,9 +287,9 @@ def nothing_waits(place: Place) -> bool:
     return False
 
 
-def uses_codes(client: Client, reference: str) -> bool:
+def uses_the_index(client: Client, reference: str) -> bool:
     try:
-        return client.search.by_similarity(reference, folder_path="/", threshold=0, limit=LIMIT).plan == "codes"
+        return client.search.by_similarity(reference, folder_path="/", threshold=0, limit=LIMIT).plan == "quantized"
     except PictographError:  # not quite there yet
         return False
 
