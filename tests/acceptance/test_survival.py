@@ -40,7 +40,7 @@ IMAGES = 21_000
 """Enough for the quantized index."""
 FOLDERS = 21
 CLUSTER = 100
-"""Images that are near each other; fewer than the candidates that the quantized index proposes for 50 rows, so that none is missed."""
+"""Images that are near each other; fewer than the candidates for 50 rows, so that none is missed."""
 LIMIT = 50
 NEAR = 0.3
 """Images of one cluster have at least 0.5, others hardly 0.15: among these, codes may take one for another."""
