@@ -75,7 +75,7 @@ class Settings:
     http_workers: int = setting(
         1,
         "Processes that answer HTTP on the one port; several let questions use several cores. They share the limits of "
-        "uploads and connections. All of them share the pages of the index; each has its own model once it is asked by words.",
+        "uploads and connections. They map one index; each has its own model once it is asked by words.",
     )
     workers: int = setting(1, "Worker processes to start on this machine; 0 if they run elsewhere.")
     worker_batch: int = setting(32, "Images that a worker claims and encodes together.", unit="images")

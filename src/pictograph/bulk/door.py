@@ -23,7 +23,7 @@ from pictograph.bulk.load import bulk_load, make_folders, name_blobs, replace_ve
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_value
 from pictograph.errors import NotFoundError, ValidationError, WriteConflict, wrong_value
-from pictograph.index.tagged import TagFilter
+from pictograph.search.filter import TagFilter
 from pictograph.spaces.registry import Space, Spaces, fingerprint_of, lock_rules
 from pictograph.store.locks import lock_images
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, TagCategory

@@ -4,60 +4,46 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from psycopg.types.json import Jsonb
 
 from pictograph.db.pool import Connection, Database
-from pictograph.db.rows import fetch_all, fetch_tuple, fetch_value
+from pictograph.db.rows import fetch_all, fetch_column, fetch_tuple
 from pictograph.errors import ConflictError, NotFoundError
-from pictograph.index.tagged import TagFilter
+from pictograph.search.filter import Filter
+from pictograph.search.where import Where, where
 from pictograph.spaces.registry import Space, Spaces, fingerprint_of
 from pictograph.store.pages import After, cursor_after, page_of, question_key, read_after
-from pictograph.types import TAG_CATEGORIES, DatasetId, ImageId, Tags
+from pictograph.types import TAG_CATEGORIES, ImageId, Tags
 from pictograph.wire.vectors import FINGERPRINT
 
-FOLDER_EXISTS: Final = """
-SELECT EXISTS (SELECT FROM folder
-               WHERE dataset_id = %(dataset)s AND (path = %(folder)s OR starts_with(path, %(below)s)))"""
-# A category that is not asked for is null, and planned away.
+FOLDERS: Final = """
+SELECT id FROM folder
+WHERE dataset_id = %(dataset)s AND (path = %(folder)s OR starts_with(path, %(below)s))"""
 MEANT: Final = """
-FROM image i JOIN folder f ON f.id = i.folder_id
-LEFT JOIN image_embedding m ON m.space_id = %(space)s AND m.image_id = i.id
-WHERE i.dataset_id = %(dataset)s AND i.archived_at IS NULL
-  AND (%(folder)s::text IS NULL OR f.path = %(folder)s OR starts_with(f.path, %(below)s))
-  AND (%(objects)s::jsonb[] IS NULL OR i.image_auto_tags @> ANY(%(objects)s::jsonb[]))
-  AND (%(scenes)s::jsonb[] IS NULL OR i.image_auto_tags @> ANY(%(scenes)s::jsonb[]))
-  AND (%(attributes)s::jsonb[] IS NULL OR i.image_auto_tags @> ANY(%(attributes)s::jsonb[]))"""
+FROM image r JOIN folder f ON f.id = r.folder_id
+LEFT JOIN image_embedding m ON m.space_id = %(space)s AND m.image_id = r.id
+WHERE r.archived_at IS NULL AND {place} AND {facts}"""
 COUNT: Final = f"SELECT count(m.image_id), count(*) - count(m.image_id) {MEANT}"
 COLUMNS: Final = """
-SELECT i.id, f.path AS folder_path, i.filename, m.vector, i.image_auto_tags AS tags, i.width, i.height, i.file_size,
-       i.content_type, i.created_at"""
-FIRST_PAGE: Final = f"{COLUMNS} {MEANT} AND m.image_id IS NOT NULL ORDER BY i.created_at DESC, i.id LIMIT %(limit)s"
+SELECT r.id, f.path AS folder_path, r.filename, m.vector, r.image_auto_tags AS tags, r.width, r.height, r.file_size,
+       r.content_type, r.created_at"""
+FIRST_PAGE: Final = f"{COLUMNS} {MEANT} AND m.image_id IS NOT NULL ORDER BY r.created_at DESC, r.id LIMIT %(limit)s"
 # In two parts, each a range of the index: an import makes thousands of images at one moment, and none is read twice.
 NEXT_PAGE: Final = f"""
 SELECT * FROM (
-    ({COLUMNS} {MEANT} AND m.image_id IS NOT NULL AND i.created_at = %(after_time)s AND i.id > %(after_id)s
-     ORDER BY i.id LIMIT %(limit)s)
+    ({COLUMNS} {MEANT} AND m.image_id IS NOT NULL AND r.created_at = %(after_time)s AND r.id > %(after_id)s
+     ORDER BY r.id LIMIT %(limit)s)
     UNION ALL
-    ({COLUMNS} {MEANT} AND m.image_id IS NOT NULL AND i.created_at < %(after_time)s
-     ORDER BY i.created_at DESC, i.id LIMIT %(limit)s)
+    ({COLUMNS} {MEANT} AND m.image_id IS NOT NULL AND r.created_at < %(after_time)s
+     ORDER BY r.created_at DESC, r.id LIMIT %(limit)s)
 ) page
 ORDER BY created_at DESC, id LIMIT %(limit)s"""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which images of a dataset."""
-
-    folder_path: str | None = None
-    """With everything below it; None is all of it."""
-    tags: TagFilter = TagFilter()  # noqa: RUF009 - it is frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,52 +82,52 @@ class VectorExport:
         self._database = database
         self._spaces = spaces
 
-    async def page(self, dataset: DatasetId, wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page:
+    async def page(self, wanted: Filter, *, limit: int, cursor: str | None = None) -> Page:
         """The next rows, newest first; images that come or go meanwhile make none come twice or be left out.
 
-        Raises NotFoundError (no such folder), ValidationError for a cursor of another question, or of another encoder.
+        wanted: of one dataset. Raises NotFoundError (no such folder), ValidationError for a cursor of another question,
+        or of another encoder.
         """
         space = await self._spaces.active()
         if space is None:
             raise ConflictError("There is no library here yet.")
-        question = question_key("vectors", dataset, wanted.folder_path, wanted.tags.labels, wanted.tags.match, space.id)
+        place = wanted.place
+        question = question_key("vectors", place.datasets, place.folder_path, asdict(wanted.conditions), space.id)
         after = read_after(cursor, question) if cursor is not None else None
-        values = values_of(space, dataset, wanted) | {
-            "limit": limit + 1,  # one more tells whether others follow
-            "after_time": after and after.created_at,
-            "after_id": after and after.id,
-        }
         async with self._database.connection() as connection:
+            conditions = where(wanted, await folders_of(connection, wanted), "image")
+            values = conditions.values | {
+                "space": space.id,
+                "limit": limit + 1,  # one more tells whether others follow
+                "after_time": after and after.created_at,
+                "after_id": after and after.id,
+            }
+            counts: tuple[int | None, int | None] = (None, None)
             if after is None:
-                await require_folder(connection, values)
-            counts = (await fetch_tuple(connection, COUNT, values) or (0, 0)) if after is None else (None, None)
-            found = await fetch_all(connection, Row, NEXT_PAGE if after else FIRST_PAGE, values, binary=True)
+                counts = await fetch_tuple(connection, of(COUNT, conditions), values) or (0, 0)
+            statement = of(NEXT_PAGE if after else FIRST_PAGE, conditions)
+            found = await fetch_all(connection, Row, statement, values, binary=True)
         rows, last = page_of(found, limit)
         body = await asyncio.to_thread(stream_of, rows, space)
         next_cursor = cursor_after(After(last.created_at, last.id), question) if last else None
         return Page(body, next_cursor, len(rows), *counts)
 
 
-def values_of(space: Space, dataset: DatasetId, wanted: Wanted) -> dict[str, Any]:
-    folder = wanted.folder_path
-    below = None if folder is None else folder.rstrip("/") + "/"
-    values: dict[str, Any] = {"space": space.id, "dataset": dataset, "folder": folder, "below": below}
-    for category in TAG_CATEGORIES:
-        labels = wanted.tags.labels.get(category)
-        if labels is None:
-            values[category] = None
-        elif wanted.tags.match == "all" and labels:
-            values[category] = [Jsonb({category: list(labels)})]
-        else:
-            values[category] = [Jsonb({category: [label]}) for label in labels]
-    return values
+def of(statement: str, conditions: Where) -> str:
+    return statement.format(place=conditions.place, facts=conditions.facts)
 
 
-async def require_folder(connection: Connection, values: dict[str, Any]) -> None:
-    if values["folder"] is not None and not await fetch_value(connection, FOLDER_EXISTS, values):
-        raise NotFoundError(
-            f"There is no folder {values['folder']!r} in this dataset. Write it from the top: /cars/red."
-        )
+async def folders_of(connection: Connection, wanted: Filter) -> list[int] | None:
+    """Ids of the filter's folders; None for all of its dataset. Raises NotFoundError for a folder that is not there."""
+    folder = wanted.place.folder_path
+    if folder == "/":
+        return None
+    (dataset,) = wanted.place.datasets
+    values = {"dataset": dataset, "folder": folder, "below": folder.rstrip("/") + "/"}
+    found = await fetch_column(connection, FOLDERS, values)
+    if not found:
+        raise NotFoundError(f"There is no folder {folder!r} in this dataset. Write it from the top: /cars/red.")
+    return found
 
 
 def stream_of(rows: Sequence[Row], space: Space) -> bytes:

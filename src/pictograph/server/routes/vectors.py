@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response, UploadFile
 
 from pictograph import wire
-from pictograph.bulk.export import Wanted
 from pictograph.errors import wrong_value
+from pictograph.search.filter import Filter, Place
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import UploadBody, admission_of
@@ -79,14 +79,14 @@ async def export_vectors(
     Images that have no vector are left out and counted: they wait to be processed, or failed.
     """
     dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
-    unknown = services.vectors.unknown_tags(asked.tags)
+    unknown = services.vectors.unknown_tags(asked.conditions.tags)
     if unknown:
         raise wrong_value(
             "objects", f"The taxonomy has no tags {', '.join(map(repr, unknown))}: nothing could carry them."
         )
-    folder = canonical_folder(asked.directory_path) if asked.directory_path is not None else None
-    wanted = Wanted(folder, asked.tags)
-    page = await services.export.page(dataset_id, wanted, limit=asked.limit, cursor=asked.cursor)
+    folder = canonical_folder(asked.directory_path or "/")
+    wanted = Filter(Place([dataset_id], folder), asked.conditions)
+    page = await services.export.page(wanted, limit=asked.limit, cursor=asked.cursor)
     told = {NEXT_CURSOR: page.next_cursor, TOTAL: page.total, LEFT_OUT: page.left_out}
     headers = {name: str(value) for name, value in told.items() if value is not None}
     return Response(page.body, media_type=ARROW_STREAM, headers=headers)
