@@ -30,7 +30,7 @@ def set_up_logging(
     named = f"{role}/{os.getpid()}" if is_one_of_several else role
     handler.setFormatter(JsonLine(role) if log_format == "json" else TextLine(named))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "psycopg.pool", "uvicorn.access"):
+    for noisy in ("httpx", "faiss.loader", "httpcore", "psycopg.pool", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
