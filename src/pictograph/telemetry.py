@@ -22,7 +22,7 @@ ACCESS: Final = "pictograph.access"
 def set_up_logging(
     level: LogLevel, *, role: str, log_format: LogFormat = "text", is_one_of_several: bool = False
 ) -> None:
-    """role: `server` or `worker`, so that the lines of several processes can share one terminal.
+    """role: `server`, `worker` or `index`, so that the lines of several processes can share one terminal.
 
     is_one_of_several: that have this role, so that lines of text show the process's number too.
     """

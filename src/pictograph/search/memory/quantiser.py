@@ -68,7 +68,7 @@ class Quantiser:
     def fitted(cls, sample: FloatArray) -> Quantiser:
         """sample: some of the space's vectors, float32 (N, 1152)."""
         if len(sample) < LEAST_SAMPLED:
-            sample = anywhere()
+            return unfitted()
         middle, turn = sample.mean(axis=0), linear(rotation())
         centre, around = turn.apply(middle[None])[0], turn.apply(sample - middle)
         fine = empty_fine()
@@ -133,6 +133,12 @@ def empty_fine() -> Any:
     index = faiss.IndexScalarQuantizer(DIMENSION, faiss.ScalarQuantizer.QT_4bit, faiss.METRIC_INNER_PRODUCT)
     index.sq.rangestat, index.sq.rangestat_arg = faiss.ScalarQuantizer.RS_meanstd, RANGE
     return index
+
+
+@cache
+def unfitted() -> Quantiser:
+    """The quantiser for vectors of which nothing is known."""
+    return Quantiser.fitted(anywhere())
 
 
 def anywhere() -> FloatArray:
