@@ -253,13 +253,17 @@ def as_neighbour(hit: Hit, distance: float, stretch: float) -> Neighbour:
 def newest_of(
     view: View, wanted: Filter, ground: Ground, fresh: Sequence[FreshImage], window: Window
 ) -> tuple[Bytes, int]:
-    """In a thread: ids of the newest rows of the mask and of what is fresh, and how many there are in all."""
+    """In a thread: ids of the newest rows of the mask and of what is fresh, and how many there are in all.
+
+    What is fresh can only push the mask's rows further back, each by one place.
+    """
     mask = view.meant(view.place(wanted.place, ground.folders, ground.fresh), wanted)
-    ids, created = view.newest(mask, window.reach, window.after)
+    skip = max(0, window.offset - len(fresh))
+    ids, created = view.newest(mask, window.reach - skip, window.after, skip)
     ids = np.concatenate([ids, bytes_of(b"".join(image.id for image in fresh))])
     created = np.concatenate([created, np.array([image.created for image in fresh], np.int64)])
     if window.after is not None:
         behind = is_behind(ids, created, window.after)
         ids, created = ids[behind], created[behind]
-    order = newest_order(ids, created)[window.offset : window.reach]
+    order = newest_order(ids, created)[window.offset - skip : window.reach - skip]
     return ids[order], count_of(mask) + len(fresh)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pictograph.search.filter import Conditions, Filter, Place, TagFilter
+from pictograph.search.memory import newest
 from pictograph.search.memory.arrays import (
     COARSE_BYTES,
     EPOCH,
@@ -36,6 +37,7 @@ from pictograph.types import DIMENSION, DatasetId, SpaceId
 SPACE = SpaceId(1)
 DATASETS = [DatasetId(UUID(int=number << 64)) for number in (1, 2)]
 LABELS: list[Label] = [("objects", "car"), ("objects", "dog"), ("scenes", "street"), ("attributes", "dark")]
+RARE: Label = ("attributes", "rare")
 
 
 @dataclass
@@ -96,6 +98,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     )
     facts.ids[:50, :8] = facts.ids[0, :8]  # ids that begin alike
     tags = [[label for label in LABELS if random.random() < 0.4] for _ in range(count)]
+    for row in (7, 450, 898):
+        tags[row].append(RARE)  # one image of each segment
     quantiser = Quantiser.fitted(stored.astype(np.float32))
     segments: list[Segment] = []
     kept: list[np.ndarray[Any, Any]] = []
@@ -104,12 +108,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
         rows = rows[sorted_rows(facts.take(rows))]
         coarse, fine = quantiser.codes(stored[rows].astype(np.float32))
         assert (coarse.shape, fine.shape) == ((300, COARSE_BYTES), (300, FINE_BYTES))
-        carried = [[LABELS.index(label) for label in tags[row]] for row in rows]
+        carried = [[[*LABELS, RARE].index(label) for label in tags[row]] for row in rows]
         block = Block(
             facts.take(rows),
             ["image/jpeg"],
             Ragged.of([1] * 300, np.full(300, ord("a"), np.uint8)),
-            LABELS,
+            [*LABELS, RARE],
             Ragged.of([len(one) for one in carried], np.array([label for one in carried for label in one], np.int64)),
             {SPACE: Vectors(np.ones(300, bool), coarse, fine, stored[rows])},
         )
@@ -134,6 +138,8 @@ PLACES = [
 FILTERS = [
     TagFilter(),
     TagFilter({"objects": ["car"]}),
+    TagFilter({"attributes": ["rare"]}),
+    TagFilter({"objects": ["car"], "attributes": ["rare", "dark"]}),
     TagFilter({"objects": ["car", "dog"], "scenes": ["street"]}),
     TagFilter({"objects": ["car", "dog"]}, "all"),
     TagFilter({"objects": []}),
@@ -187,6 +193,30 @@ def test_pages_of_the_newest_join_to_the_whole_across_ties(
             break
         after = After(EPOCH + timedelta(microseconds=int(created[-1])), UUID(bytes=ids[-1].tobytes()))
     assert found == library.ids(rows)
+
+
+@CASES
+@WANTED
+@pytest.mark.parametrize(("few", "block"), [(newest.FEW, newest.BLOCK), (0, 16)], ids=["one by one", "in their order"])
+def test_a_deep_page_of_the_newest_is_a_part_of_the_whole(
+    library: Library, place: Place, folders: list[int] | None, wanted: TagFilter, few: int, block: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(newest, "FEW", few)
+    monkeypatch.setattr(newest, "BLOCK", block)
+    view, rows = library.view, library.brute(place, folders, wanted)
+    rows.sort(key=lambda row: (-library.facts.created[row], library.facts.ids[row].tobytes()))
+    whole = library.ids(rows)
+    mask = view.meant(view.place(place, folders), Filter(place, Conditions(wanted)))
+    tenth: After | None = None
+    if len(rows) > 9:
+        tenth = After(EPOCH + timedelta(microseconds=int(library.facts.created[rows[9]])), UUID(bytes=whole[9]))
+    for skip, count in [(0, 1), (0, 50), (1, 7), (40, 20), (350, 100), (899, 3), (len(rows) - 1, 5), (len(rows), 5)]:
+        page = view.newest(mask, count, None, max(0, skip))[0]
+        assert [one.tobytes() for one in page] == whole[max(0, skip) :][:count]
+        if tenth is not None:
+            page = view.newest(mask, count, tenth, max(0, skip))[0]
+            assert [one.tobytes() for one in page] == whole[10:][max(0, skip) :][:count]
 
 
 def brute_nearest(library: Library, rows: list[int], vector: FloatArray) -> list[tuple[float, bytes]]:

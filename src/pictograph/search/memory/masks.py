@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pictograph.search.filter import Filter, Place
 from pictograph.search.memory.arrays import Bytes, Mask, Rows, as_void, microseconds
 from pictograph.search.memory.segment import Segment
-from pictograph.types import DatasetId, SpaceId, TagCategory
+from pictograph.types import DatasetId, SpaceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ def place_of(number: int, kept: Kept, place: Place, folders: Sequence[int] | Non
 def meant_by(segment: Segment, part: Part, wanted: Filter) -> Part:
     """Those rows of a place that a filter means."""
     for category, labels in wanted.conditions.tags.labels.items():
-        part = part.narrowed(carrying(segment, part, category, labels, every=wanted.conditions.tags.match == "all"))
+        asked, every = [(category, label) for label in labels], wanted.conditions.tags.match == "all"
+        part = part.narrowed(segment.carrying(asked, part.start, part.stop, every=every))
     created = segment.facts.created[part.start : part.stop]
     if wanted.conditions.uploaded_from is not None:
         part = part.narrowed(created >= microseconds(wanted.conditions.uploaded_from))
@@ -131,18 +132,6 @@ def with_vectors(segment: Segment, part: Part, space: SpaceId) -> Part:
     if vectors is None:
         return Part(part.number, part.start, np.zeros_like(part.mask), 0)
     return part.narrowed(vectors.has[part.start : part.stop])
-
-
-def carrying(segment: Segment, part: Part, category: TagCategory, labels: Sequence[str], *, every: bool) -> Mask:
-    """Rows of the part's range that carry one of these tags, or every one; without labels none does."""
-    result: Mask | None = None
-    for label in labels:
-        rows = segment.carrying((category, label))
-        first, last = np.searchsorted(rows, [part.start, part.stop]) if len(rows) else (0, 0)
-        mask = np.zeros(len(part.mask), bool)
-        mask[rows[first:last].astype(np.int64) - part.start] = True
-        result = mask if result is None else result & mask if every else result | mask
-    return np.zeros(len(part.mask), bool) if result is None else result
 
 
 def count_of(mask: RowMask) -> int:

@@ -7,8 +7,10 @@ beside it. Opening one maps its files and computes nothing. How the files look: 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -188,6 +190,11 @@ class Numbers(Generic[Name]):
         return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
+EVERY_LABEL: Final = Numbers[Label]()
+"""Of every segment that was counted in: labels are few, and come and go seldom."""
+LABELS_LOCK: Final = threading.Lock()
+
+
 def renumbered(facts: Facts, formats: npt.NDArray[np.int64]) -> Facts:
     columns = {column.name: getattr(facts, column.name) for column in fields(facts)}
     return Facts(**columns | {"format": formats[facts.format].astype(np.uint16)})
@@ -198,12 +205,15 @@ class TagLists:
     """Which rows carry which tag, from both sides."""
 
     labels: Sequence[Label]
+    """The most frequent first."""
     starts: npt.NDArray[np.int64]
     rows: npt.NDArray[np.uint32]
     """Label t is carried by the rising rows `rows[starts[t]:starts[t + 1]]`."""
     row_starts: npt.NDArray[np.int64]
     row_labels: Array
     """Row r carries the labels numbered `row_labels[row_starts[r]:row_starts[r + 1]]`; an unsigned type."""
+    bits: npt.NDArray[np.uint64]
+    """(D, ceil(N / 64)): of each of the first D labels, the frequent ones, its rows as bits, the lowest bit first."""
 
 
 @dataclass(frozen=True)
@@ -251,12 +261,39 @@ class Segment:
     def __len__(self) -> int:
         return len(self.facts)
 
-    def carrying(self, label: Label) -> npt.NDArray[np.uint32]:
-        """The rising rows that carry this tag."""
-        number = self.number.get(label)
-        if number is None:
-            return np.zeros(0, np.uint32)
-        return self.tags.rows[self.tags.starts[number] : self.tags.starts[number + 1]]
+    def carrying(self, labels: Sequence[Label], start: int, stop: int, *, every: bool) -> Mask:
+        """Which of the rows from `start` to before `stop` carry one of these tags, or every one; without tags none."""
+        numbers = [self.number[label] for label in labels if label in self.number]
+        if not numbers or (every and len(numbers) < len(labels)):
+            return np.zeros(stop - start, bool)
+        frequent = [number for number in numbers if number < len(self.tags.bits)]
+        masks = [self._by_bits(frequent, start, stop, every=every)] if frequent else []
+        masks += [self._by_list(number, start, stop) for number in numbers if number >= len(self.tags.bits)]
+        combine = np.logical_and if every else np.logical_or
+        result = masks[0]
+        for mask in masks[1:]:
+            combine(result, mask, out=result)
+        return result
+
+    def _by_bits(self, numbers: Sequence[int], start: int, stop: int, *, every: bool) -> Mask:
+        first = start // 64
+        combine = np.bitwise_and if every else np.bitwise_or
+        words = combine.reduce(self.tags.bits[numbers, first : -(-stop // 64)], axis=0)
+        whole = np.unpackbits(words.view(np.uint8), count=stop - first * 64, bitorder="little")
+        return whole[start - first * 64 :].view(bool)
+
+    def _by_list(self, number: int, start: int, stop: int) -> Mask:
+        rows = self.tags.rows[self.tags.starts[number] : self.tags.starts[number + 1]]
+        first, last = np.searchsorted(rows, (start, stop))
+        mask = np.zeros(stop - start, bool)
+        mask[rows[first:last].astype(np.int64) - start] = True
+        return mask
+
+    @cached_property
+    def label_numbers(self) -> Rows:
+        """The number of each label among those of all segments that this process has: `EVERY_LABEL` has the names."""
+        with LABELS_LOCK:
+            return EVERY_LABEL.of(self.tags.labels)
 
     def rows_of(self, ids: Bytes) -> Rows:
         """Rows of these ids, uint8 (M, 16); those that are not here are left out, the others in no promised order."""

@@ -47,6 +47,8 @@ COLUMNS: Final = "columns.bin"
 ALIGNED: Final = 64
 """Arrays begin at a multiple of it."""
 PART: Final = 1 << 20
+FREQUENT: Final = 256
+"""A label that more than one row in so many carries is frequent: bits are faster than its list then."""
 
 
 class Doubtful(Exception):
@@ -165,7 +167,7 @@ def open_segment(folder: Path, spaces: Collection[SpaceId], *, verify: bool = Fa
             folder=folder,
             facts=Facts(*(arrays[column.name] for column in fields(Facts))),
             formats=[str(name) for name in about["formats"]],
-            tags=TagLists(labels, *(arrays[f"tag_{name}"] for name in ("starts", "rows", "row_starts", "row_labels"))),
+            tags=TagLists(labels, *(arrays[f"tag_{column.name}"] for column in fields(TagLists)[1:])),
             filenames=Ragged(arrays["filename_starts"], arrays["filenames"]),
             vectors=vectors,
             newest=arrays["newest"],
@@ -208,6 +210,7 @@ def columns_of(facts: Facts, filenames: Ragged, tags: TagLists) -> dict[str, Arr
         "tag_rows": tags.rows,
         "tag_row_starts": tags.row_starts,
         "tag_row_labels": tags.row_labels,
+        "tag_bits": tags.bits,
         "newest": newest_first(facts),
         "by_id": by_id.astype(np.uint32),
         "id_heads": high[by_id],
@@ -218,16 +221,23 @@ def columns_of(facts: Facts, filenames: Ragged, tags: TagLists) -> dict[str, Arr
 
 def tag_lists(tags: Ragged, labels: list[Label]) -> TagLists:
     """From what each row carries; labels that none carries are left out."""
+    rows = len(tags.starts) - 1
     counts = np.bincount(tags.values, minlength=len(labels)) if len(labels) else np.zeros(0, np.int64)
-    kept = np.flatnonzero(counts)
+    kept = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     places = np.zeros(len(labels), np.int64)
     places[kept] = np.arange(len(kept))
     numbers = places[tags.values] if len(labels) else np.zeros(0, np.int64)
-    rows = np.repeat(np.arange(len(tags.starts) - 1, dtype=np.uint32), np.diff(tags.starts))
-    lists = Ragged.of(counts[kept], rows[np.argsort(numbers, kind="stable")])
+    carriers = np.repeat(np.arange(rows, dtype=np.uint32), np.diff(tags.starts))
+    lists = Ragged.of(counts[kept], carriers[np.argsort(numbers, kind="stable")])
     narrow = np.uint16 if len(kept) <= np.iinfo(np.uint16).max else np.uint32
+    frequent = int(np.count_nonzero(counts > rows // FREQUENT))
+    bits = np.zeros((frequent, -(-rows // 64)), np.uint64)
+    for number in range(frequent):
+        mask = np.zeros(bits.shape[1] * 64, bool)
+        mask[lists.values[lists.starts[number] : lists.starts[number + 1]]] = True
+        bits[number] = np.packbits(mask, bitorder="little").view(np.uint64)
     return TagLists(
-        [labels[number] for number in kept], lists.starts, lists.values, tags.starts, numbers.astype(narrow)
+        [labels[number] for number in kept], lists.starts, lists.values, tags.starts, numbers.astype(narrow), bits
     )
 
 

@@ -26,15 +26,14 @@ from pictograph.search.memory.arrays import (
     Mask,
     Rows,
     cosine_distances,
-    is_behind,
-    microseconds,
+    halves,
     nearest_first,
-    newest_order,
     unit_of,
 )
 from pictograph.search.memory.masks import Kept, Part, RowMask, count_of, meant_by, place_of, with_vectors
+from pictograph.search.memory.newest import newest_page
 from pictograph.search.memory.quantiser import QUERY_BITS, Kind, Quantiser, Query
-from pictograph.search.memory.segment import Label, Segment
+from pictograph.search.memory.segment import EVERY_LABEL, Label, Ragged, Segment
 from pictograph.store.pages import After, Beyond
 from pictograph.types import SpaceId
 
@@ -55,6 +54,10 @@ MOST_LISTED: Final = 50_000
 """A shortlist of so many is not made longer: its fine codes take 29 MB."""
 FEW: Final = 64
 """One row in so many is few: those are looked up one by one."""
+FEW_TO_COUNT: Final = 24
+"""The same where their tags are counted."""
+BITS_AT_ONCE: Final = 16
+"""Bitmaps that are compared together: they stay in the processor's cache."""
 BLOCK: Final = 8192
 """Rows that are looked at together."""
 
@@ -104,6 +107,7 @@ class View:
     def place(self, place: Place, folders: Sequence[int] | None, without: Bytes = NO_IDS) -> RowMask:
         """The rows of a place. folders: the ids of its folders, None for all; without: ids, uint8 (N, 16), of images
         that are not meant."""
+        without = without[np.argsort(halves(without)[0])]  # finding ids that rise is three times as fast
         parts = (place_of(number, kept, place, folders, without) for number, kept in enumerate(self.kept))
         return [part for part in parts if part is not None]
 
@@ -117,26 +121,22 @@ class View:
         """Those of the rows that have a vector in this space."""
         return lasting(with_vectors(self._segment(part), part, space) for part in mask)
 
-    def newest(self, mask: RowMask, count: int, after: After | None = None) -> tuple[Bytes, Rows]:
+    def newest(self, mask: RowMask, count: int, after: After | None = None, skip: int = 0) -> tuple[Bytes, Rows]:
         """Ids, uint8 (N, 16), and times in microseconds since 1970, of the rows that are meant, the newest first.
 
-        Ties by id; `count` at most, all of them behind the place `after`.
+        Ties by id; `count` at most, all of them behind the place `after` and the `skip` rows that follow it.
         """
-        picked = [(part.number, newest_rows(self._segment(part), part, count, after)) for part in mask]
-        ids = np.concatenate([NO_IDS, *(self.kept[number].segment.facts.ids[rows] for number, rows in picked)])
-        created = np.concatenate([NO_ROWS, *(self.kept[number].segment.facts.created[rows] for number, rows in picked)])
-        order = newest_order(ids, created)[:count]
-        return ids[order], created[order]
+        return newest_page([(self._segment(part), part) for part in mask], skip, count, after)
 
     def facets(self, mask: RowMask, helpers: Executor | None = None) -> dict[Label, int]:
         """How many of the rows that are meant carry each tag; tags that none carries are left out."""
         counted = in_parallel(helpers, lambda part: tag_counts(self._segment(part), part), mask)
-        total: dict[Label, int] = {}
-        for part, counts in zip(mask, counted, strict=True):
-            labels = self._segment(part).tags.labels
-            for number in np.flatnonzero(counts).tolist():
-                total[labels[number]] = total.get(labels[number], 0) + int(counts[number])
-        return total
+        numbers = [self._segment(part).label_numbers for part in mask]
+        names = EVERY_LABEL.names
+        total = np.zeros(len(names), np.int64)
+        for ours, counts in zip(numbers, counted, strict=True):
+            total[ours] += counts
+        return {names[number]: int(total[number]) for number in np.flatnonzero(total).tolist()}
 
     def nearest(
         self,
@@ -254,56 +254,30 @@ SHARED_FROM: Final = 100_000
 """Rows from which two threads scan sooner than one."""
 
 
-def newest_rows(segment: Segment, part: Part, count: int, after: After | None) -> Rows:
-    """At most `count` of the rows that are meant, the newest first. after: only those behind this place."""
-    facts = segment.facts
-    if after is not None:
-        time = microseconds(after.created_at)
-        created = facts.created[part.start : part.stop]
-        part = part.narrowed(created <= time)
-        if len(same := np.flatnonzero(part.mask & (created == time))):
-            part.mask[same] = is_behind(facts.ids[same + part.start], created[same], after)
-            part = part.narrowed(part.mask)
-    if part.count * FEW < len(segment) or len(part.mask) * 2 < len(segment):
-        rows = part.rows
-        if len(rows) > 4 * count:
-            created = facts.created[rows]
-            edge = np.partition(created, len(rows) - count)[len(rows) - count]
-            rows = rows[created >= edge]
-        return rows[newest_order(facts.ids[rows], facts.created[rows])[:count]]
-    whole = np.zeros(len(segment), bool)
-    whole[part.start : part.stop] = part.mask
-    found: list[Rows] = []
-    total = 0
-    for start in range(0, len(segment), BLOCK):
-        block = segment.newest[start : start + BLOCK]
-        hits = block[whole[block]]
-        found.append(hits.astype(np.int64))
-        total += len(hits)
-        if total >= count:
-            break
-    return np.concatenate([NO_ROWS, *found])[:count]
-
-
 def tag_counts(segment: Segment, part: Part) -> npt.NDArray[np.int64]:
     """How many of the rows that are meant carry each of the segment's tags: int64 (labels,)."""
     tags = segment.tags
-    if not len(tags.labels):
-        return np.zeros(0, np.int64)
+    count = len(tags.labels)
     if len(part.mask) * 4 < len(segment):  # row by row, where the range is a small part of the segment
-        starts = tags.row_starts[part.start : part.stop + 1].astype(np.int64)
+        starts = tags.row_starts[part.start : part.stop + 1]
         labels = tags.row_labels[starts[0] : starts[-1]]
         if part.count < len(part.mask):
             labels = labels[np.repeat(part.mask, np.diff(starts))]
-        return np.bincount(labels, minlength=len(tags.labels)).astype(np.int64)
-    whole = np.zeros(len(segment), np.uint8)
+        return np.bincount(labels, minlength=count)
+    if part.count * FEW_TO_COUNT < len(segment):
+        return np.bincount(Ragged(tags.row_starts, tags.row_labels).take(part.rows).values, minlength=count)
+    frequent = len(tags.bits)
+    whole = np.zeros(tags.bits.shape[1] * 64, np.uint8)
     whole[part.start : part.stop] = part.mask
-    if not len(tags.rows):
-        return np.zeros(len(tags.labels), np.int64)
-    carried = whole[tags.rows]
-    starts = np.asarray(tags.starts[:-1], np.int64)
-    counts = np.add.reduceat(carried, np.minimum(starts, len(carried) - 1), dtype=np.int64)
-    counts[np.diff(tags.starts) == 0] = 0
+    bits = np.packbits(whole, bitorder="little").view(np.uint64)
+    counts = np.zeros(count, np.int64)
+    for first in range(0, frequent, BITS_AT_ONCE):
+        both = tags.bits[first : first + BITS_AT_ONCE] & bits
+        counts[first : first + len(both)] = np.bitwise_count(both).sum(axis=1, dtype=np.uint32)
+    if count > frequent:
+        starts = tags.starts[frequent:-1]
+        carried = np.take(whole, tags.rows[starts[0] :], mode="clip")  # twice as fast as an index that is checked
+        counts[frequent:] = np.add.reduceat(carried, starts - starts[0], dtype=np.int32)
     return counts
 
 

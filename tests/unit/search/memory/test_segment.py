@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from pictograph.search.memory.segment_files import Doubtful, SegmentWriter, open
 from pictograph.types import DIMENSION, SpaceId
 
 SPACE = SpaceId(1)
-LABELS: list[Label] = [("objects", "car"), ("objects", "dog"), ("scenes", "street")]
+LABELS: list[Label] = [("objects", "car"), ("objects", "dog"), ("scenes", "street"), ("attributes", "rare")]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def images(count: int, quantiser: Quantiser, seed: int = 1) -> Block:
     )
     names = [f"bild-ü{number}.jpg".encode() for number in range(count)]
     tags = [sorted(chance.choice(3, chance.integers(0, 4), replace=False)) for _ in range(count)]
+    tags[count // 2].append(3)  # one image alone has the rare label
     return Block(
         facts,
         ["image/png", "image/jpeg"],
@@ -73,15 +75,37 @@ def test_everything_that_was_written_is_read(tmp_path: Path, quantiser: Quantise
         names = block.filenames
         assert segment.filename(row).encode() == bytes(names.values[names.starts[before] : names.starts[before + 1]])
         carried = block.tags.values[block.tags.starts[before] : block.tags.starts[before + 1]]
-        assert labels_of(segment, row) == [LABELS[number] for number in carried]
+        assert set(labels_of(segment, row)) == {LABELS[number] for number in carried}
         assert segment.formats[segment.facts.format[row]] == block.formats[block.facts.format[before]]
-        for label in LABELS:
-            assert (row in segment.carrying(label)) == (label in labels_of(segment, row))
     keys = list(zip(-segment.facts.created, map(bytes, segment.facts.ids), strict=True))
     assert [keys[row] for row in segment.newest] == sorted(keys)
     assert np.array_equal(np.sort(segment.rows_of(block.facts.ids[:20])), np.sort(np.argsort(order)[:20]))
     assert len(segment.rows_of(np.zeros((3, 16), np.uint8))) == 0
     assert not segment.vectors[SPACE].norm[~segment.vectors[SPACE].has].any()
+
+
+def test_frequent_and_rare_tags_are_found_in_any_range_of_rows(tmp_path: Path, quantiser: Quantiser) -> None:
+    write_segment(tmp_path / "a", images(300, quantiser), {})
+    segment = open_segment(tmp_path / "a", [])
+    assert len(segment.tags.bits) == 3  # those that more than one image in 256 carries
+    truth = {
+        label: np.array([label in labels_of(segment, row) for row in range(300)])
+        for label in [*LABELS, ("objects", "unknown")]
+    }
+    car, dog, _, rare, unknown = truth
+    asked: list[list[Label]] = [
+        [],
+        *([label] for label in truth),
+        [car, dog],
+        [car, rare],
+        [rare, unknown],
+        list(truth),
+    ]
+    for labels, every in product(asked, (False, True)):
+        combine = np.logical_and if every else np.logical_or
+        expected = combine.reduce([truth[label] for label in labels]) if labels else np.zeros(300, bool)
+        for start, stop in [(0, 300), (3, 77), (64, 128), (65, 299), (299, 300), (7, 7), (0, 0)]:
+            assert np.array_equal(segment.carrying(labels, start, stop, every=every), expected[start:stop])
 
 
 def test_faiss_scans_the_mapped_vectors(tmp_path: Path, quantiser: Quantiser) -> None:
