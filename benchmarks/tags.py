@@ -51,7 +51,7 @@ from pictograph.search.memory.index import MemoryIndex
 from pictograph.search.memory.process import keep_index
 from pictograph.search.pipeline import Pipeline
 from pictograph.spaces.registry import Spaces, lock_rules
-from pictograph.types import DIMENSION, DatasetId, Sha256, SpaceId, TagCategory, TagMatch
+from pictograph.types import DIMENSION, DatasetId, Sha256, SpaceId, TagCategory, TagMatch, Tags
 
 IMAGES: Final = 1_000_000
 LIMIT: Final = 51
@@ -478,26 +478,34 @@ async def waiting_batch(database: Database, space: SpaceId) -> list[Encoding]:
     rng = np.random.default_rng()
     vector = np.zeros(DIMENSION, np.float32)
     vector[0] = 1
-    encodings = []
-    async with database.transaction() as connection:
-        for _ in range(BATCH):
-            sha256 = Sha256(uuid4().bytes * 2)
-            tags = {
-                "objects": sorted(set(objects(*rng.geometric(0.03, 5) % 2000))),
-                "scenes": sorted(set(scenes(*rng.geometric(0.05, 2) % 400))),
-                "attributes": sorted({label("attributes", rank) for rank in rng.geometric(0.05, 2) % 300}),
-            }
-            encodings.append(Encoding(sha256, vector, "bench", tags, {}))  # type: ignore[arg-type]
-            await connection.execute("INSERT INTO blob (sha256, size_bytes) VALUES (%s, 1)", [sha256])
-            image = uuid4()
-            await connection.execute(
-                f"INSERT INTO image ({COLUMNS}) SELECT %s, dataset_id, id, %s, %s, 'image/jpeg', 1, 1, 1, 'received',"
-                " %s, now() FROM folder WHERE dataset_id = %s AND path = '/'".encode(),
-                [image, f"{image}.jpg", sha256, Jsonb({}), dataset_id(0)],
-            )
-            job = "INSERT INTO job (image_id, sha256, space_id) VALUES (%s, %s, %s)"
-            await connection.execute(job, [image, sha256, space])
-    return encodings
+    sha256s = [Sha256(uuid4().bytes * 2) for _ in range(BATCH)]
+    images = [uuid4() for _ in range(BATCH)]
+    async with database.transaction() as connection, connection.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO blob (sha256, size_bytes) VALUES (%s, 1)", [[sha256] for sha256 in sha256s]
+        )
+        await cursor.executemany(
+            f"INSERT INTO image ({COLUMNS}) SELECT %s, dataset_id, id, %s, %s, 'image/jpeg', 1, 1, 1, 'received',"
+            " %s, now() FROM folder WHERE dataset_id = %s AND path = '/'".encode(),
+            [
+                [image, f"{image}.jpg", sha256, Jsonb({}), dataset_id(0)]
+                for image, sha256 in zip(images, sha256s, strict=True)
+            ],
+        )
+        await cursor.executemany(
+            "INSERT INTO job (image_id, sha256, space_id) VALUES (%s, %s, %s)",
+            [[image, sha256, space] for image, sha256 in zip(images, sha256s, strict=True)],
+        )
+    return [Encoding(sha256, vector, "bench", tags_by_chance(rng), {}) for sha256 in sha256s]
+
+
+def tags_by_chance(rng: np.random.Generator) -> Tags:
+    """As many as photographs have."""
+    return {
+        "objects": sorted(set(objects(*rng.geometric(0.03, 5) % 2000))),
+        "scenes": sorted(set(scenes(*rng.geometric(0.05, 2) % 400))),
+        "attributes": sorted({label("attributes", rank) for rank in rng.geometric(0.05, 2) % 300}),
+    }
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from pictograph.client.config import resolve_config
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
 from pictograph.errors import PictographError
-from pictograph.search.planner import EXACT_UP_TO
+from pictograph.search.memory.index import WORTH_IT_FROM
 from pictograph.search.query import SimilarQuery
 from pictograph.services import Services, open_blobs, open_services, running_database
 from pictograph.settings import Settings
@@ -42,7 +43,8 @@ QUERY_FOLDER = "/queries"
 SETTLED = (b"VACUUM ANALYZE", b"CHECKPOINT")
 """Else autovacuum does it while the first questions are timed."""
 INDEX_WITHIN_S = 1800
-"""A million images take minutes."""
+"""Making one for a million images takes minutes."""
+IMAGES_IN_INDEX = re.compile(r"^pictograph_index_images (\S+)", re.MULTILINE)
 DISK = """
 SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
 
@@ -93,11 +95,13 @@ class Inside:
         self._references: dict[str, ImageId] = {}
         self._organization: OrganizationId | None = None
         self._running: tuple[asyncio.AbstractEventLoop, Services] | None = None
-        self._is_large = False
+        self._indexed = 0
+        """Images that the index has once it is built."""
 
     def build(self, data: Data) -> None:
-        self._is_large = data.size > EXACT_UP_TO
         asyncio.run(self._build(data))
+        images = data.size + len(self._references)
+        self._indexed = images if images >= WORTH_IT_FROM else 0
 
     async def _build(self, data: Data) -> None:
         database = Database(self._conninfo, max_connections=2)
@@ -136,8 +140,30 @@ class Inside:
 
     async def _serve(self, ready: Future[tuple[asyncio.AbstractEventLoop, Services]], stop: asyncio.Event) -> None:
         async with open_services(self._settings, self._conninfo) as services:
+            with self._child("index"):
+                await self._await_index(services)
             ready.set_result((asyncio.get_running_loop(), services))
             await stop.wait()
+
+    @contextmanager
+    def _child(self, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A process of the command, on this database and data folder; it ends with the block, or with us."""
+        own = {"PICTOGRAPH_DATABASE_URL": self._conninfo, "PICTOGRAPH_LOG_LEVEL": "warning"}
+        whole = [sys.executable, "-m", "pictograph", *command, "--exit-with-parent"]
+        environment = {**os.environ, **self._settings.environment(), **own}
+        with subprocess.Popen(whole, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment) as process:
+            try:
+                yield process
+            finally:
+                if process.stdin:
+                    process.stdin.close()
+                process.wait()
+
+    async def _await_index(self, services: Services) -> None:
+        """Until the index is built, and in these services' memory."""
+        async with asyncio.timeout(INDEX_WITHIN_S):
+            while services.index.status().rows < self._indexed:  # noqa: ASYNC110 - a thread opens it
+                await asyncio.sleep(0.2)
 
     def memory_mb(self) -> int:
         """PostgreSQL's processes, shared memory counted once, and what this process grew by."""
@@ -153,7 +179,8 @@ class Inside:
         async with database.connection() as connection:
             row = await (await connection.execute(DISK.encode())).fetchone()
         await database.close()
-        return int(row[0]) >> 20 if row else 0
+        index = sum(file.stat().st_size for file in self._settings.index_folder.rglob("*") if file.is_file())
+        return (int(row[0]) + index) >> 20 if row else 0
 
     def close(self) -> None:
         self._exits.close()
@@ -168,19 +195,11 @@ class OverHttp(Inside):
 
     @contextmanager
     def _served(self) -> Iterator[None]:
-        command = [sys.executable, "-m", "pictograph", "serve", "--exit-with-parent", "--port", "0"]
-        own = {"PICTOGRAPH_DATABASE_URL": self._conninfo, "PICTOGRAPH_LOG_LEVEL": "warning"}
-        environment = {**os.environ, **self._settings.environment(), **own}
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment) as process:
-            try:
-                while not answers(process):
-                    time.sleep(0.1)
-                self._await_index()
-                yield
-            finally:
-                if process.stdin:
-                    process.stdin.close()
-                process.wait()
+        with self._child("serve", "--port", "0") as process:
+            while not answers(process):
+                time.sleep(0.1)
+            self._await_served_index()
+            yield
 
     @contextmanager
     def client(self) -> Iterator[Search]:
@@ -197,14 +216,13 @@ class OverHttp(Inside):
 
             yield search
 
-    def _await_index(self) -> None:
-        """Until a search of everything uses the quantized index, as it does some time after a large library came."""
-        reference = str(next(iter(self._references.values())))
-        deadline = time.monotonic() + INDEX_WITHIN_S
-        with Client(max_retries=0, timeout=120) as client:
-            while self._is_large and client.search.by_similarity(reference, folder_path="/").plan != "quantized":
+    def _await_served_index(self) -> None:
+        """Until the index is built, and in the service's memory."""
+        config, deadline = resolve_config(None, None, 120, 0), time.monotonic() + INDEX_WITHIN_S
+        with httpx.Client(base_url=config.base_url, headers={"X-API-Key": config.api_key}) as client:
+            while in_index(client.get("/metrics").raise_for_status().text) < self._indexed:
                 if time.monotonic() > deadline:
-                    raise SystemExit(f"The service has no index after {INDEX_WITHIN_S} s.")
+                    raise SystemExit(f"The service has no whole index after {INDEX_WITHIN_S} s.")
                 time.sleep(0.2)
 
 
@@ -236,6 +254,12 @@ def answers(process: subprocess.Popen[bytes]) -> bool:
     with suppress(PictographError), Client(max_retries=0, timeout=5) as client:
         return client.ready().status is not None
     return False
+
+
+def in_index(metrics: str) -> int:
+    """How many images the index has, as /metrics says."""
+    found = IMAGES_IN_INDEX.search(metrics)
+    return int(float(found[1])) if found else 0
 
 
 def share_mb(pid: int) -> int:
