@@ -263,8 +263,18 @@ def build_index(settings: Settings, *, exit_with_parent: bool = False) -> None:
             "The index is built from the database of its service: pass --database-url. "
             "A service with an embedded database builds its own."
         )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing is lost by stopping anywhere
+    end_at_sigterm()  # nothing is lost by stopping anywhere
     if exit_with_parent:
         when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     with contextlib.suppress(KeyboardInterrupt):
         keep_index(settings.database_url, settings.index_folder, settings.index_bytes, threading.Event())
+
+
+def end_at_sigterm() -> None:
+    """Ends this process at the first SIGTERM; a second one, as when a parent signals and ends at once, is ignored."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
