@@ -414,15 +414,20 @@ async def test_without_its_triggers_there_is_no_index(field: Field) -> None:
     assert await field.differences(await field.index.up_to_date()) == []
 
 
-@pytest.mark.parametrize("name", ["columns.bin", "float16-*.bin", "coarse-*.faiss", "space-*.bin"])
+SEGMENT_FILES = [f"segments/*/{name}" for name in ("columns.bin", "float16-*.bin", "coarse-*.faiss", "space-*.bin")]
+
+
+@pytest.mark.parametrize("name", [*SEGMENT_FILES, "segments/*/about.json", "dead/*", "quantisers/*", "manifest.json"])
 async def test_a_damaged_file_is_found_and_the_index_made_anew(field: Field, name: str) -> None:
-    await field.plant(20)
+    (image, *_) = await field.plant(20)
+    await field.index.up_to_date()
+    await field.run("DELETE FROM image WHERE id = %s", [image])
     await field.index.up_to_date()
 
     async def damage() -> None:
-        path = next(field.index.folder.glob(f"segments/*/{name}"))
+        path = next(field.index.folder.glob(name))
         data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
+        data[len(data) // 2] ^= 0x15
         path.write_bytes(data)
 
     assert not await followed(field, damage)

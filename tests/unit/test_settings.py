@@ -130,3 +130,16 @@ def test_each_serving_process_has_a_database_connection_and_room_for_an_upload()
 def test_a_number_of_serving_processes_that_cannot_work_is_refused(processes: int) -> None:
     with pytest.raises(ConfigurationError, match="http_workers must be"):
         Settings.load({"http_workers": processes}, {})
+
+
+def test_a_variable_by_its_old_name_is_read_for_one_release_and_told() -> None:
+    environment = {"PICTOGRAPH_CODE_BYTES": "1000"}
+    assert Settings.load({}, environment).index_bytes == 1000
+    (told,) = unknown_variables(environment)
+    assert "PICTOGRAPH_INDEX_BYTES" in told
+    assert Settings.load({}, environment | {"PICTOGRAPH_INDEX_BYTES": "2000"}).index_bytes == 2000
+
+
+def test_the_index_lies_in_the_data_folder_unless_it_is_sent_elsewhere(tmp_path: Path) -> None:
+    assert Settings.load({"data_dir": tmp_path}, {}).index_folder == tmp_path / "index"
+    assert Settings.load({"data_dir": tmp_path, "index_dir": tmp_path / "b"}, {}).index_folder == tmp_path / "b"

@@ -8,19 +8,17 @@ index/quantisers/NAME.npz       as `Quantiser.save` writes them
 
 from __future__ import annotations
 
-import json
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from pictograph.search.memory.segment_files import Doubtful, flush
+from pictograph.search.memory.segment_files import Doubtful, flush, read_json, write_json
 from pictograph.types import SpaceId
 
 FORMAT: Final = 1
@@ -73,7 +71,7 @@ class Manifest:
             "segments": [asdict(entry) for entry in self.segments],
         }
         new = folder / f"{FILE}.new"
-        new.write_text(json.dumps({"body": body, "checksum": checksum_of(body)}), encoding="utf-8")
+        write_json(new, body)
         flush(new)
         new.replace(folder / FILE)
         flush(folder)
@@ -82,10 +80,9 @@ class Manifest:
     def read(cls, folder: Path) -> Manifest | None:
         """What is there; None if there is no index. Raises Doubtful."""
         try:
-            kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            body = kept["body"]
-            if kept["checksum"] != checksum_of(body) or body["format"] != FORMAT:
-                raise Doubtful("The index's manifest is damaged, or of another version")
+            body = read_json(folder / FILE)
+            if body["format"] != FORMAT:
+                raise Doubtful("The index's manifest is of another version")
             return cls(
                 UUID(body["follower"]),
                 UUID(body["token"]),
@@ -98,10 +95,6 @@ class Manifest:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Doubtful(f"The index's manifest cannot be read: {error}") from error
-
-
-def checksum_of(body: Any) -> int:
-    return zlib.crc32(json.dumps(body, sort_keys=True).encode())
 
 
 def segment_folder(folder: Path, name: str) -> Path:
@@ -134,6 +127,6 @@ def read_dead(path: Path | None, rows: int) -> npt.NDArray[np.bool_]:
     try:
         if path is not None:
             dead[np.load(path)] = True
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, EOFError) as error:
         raise Doubtful(f"{path} cannot be read: {error}") from error
     return dead

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 from pictograph.search.memory.arrays import Mask
 from pictograph.search.memory.manifest import (
@@ -81,5 +82,5 @@ def load(path: Path) -> Quantiser:
     """The quantiser of a file. Raises Doubtful."""
     try:
         return Quantiser.load(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise Doubtful(f"{path} cannot be read: {error}") from error

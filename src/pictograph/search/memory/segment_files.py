@@ -125,7 +125,7 @@ def write_segment(folder: Path, block: Block, quantisers: Mapping[SpaceId, Quant
 
 def recoded(source: Segment, folder: Path, space: SpaceId, quantiser: Quantiser) -> None:
     """The same segment with codes by another quantiser; everything else is linked, not copied."""
-    about = json.loads((source.folder / ABOUT).read_text(encoding="utf-8"))
+    about = read_json(source.folder / ABOUT)
     folder.mkdir(parents=True)
     made = {ABOUT, space_file(space), f"coarse-{space}.faiss"}
     for name in about["files"]:
@@ -149,7 +149,7 @@ def open_segment(folder: Path, spaces: Collection[SpaceId], *, verify: bool = Fa
     Raises Doubtful.
     """
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about = read_json(folder / ABOUT)
         if about["version"] != VERSION:
             raise Doubtful(f"{folder} is of another version")
         ours = [space for space in spaces if space in about["spaces"]]
@@ -262,9 +262,29 @@ def write_coarse(folder: Path, space: SpaceId, quantiser: Quantiser, codes: Byte
 def write_about(folder: Path, about: dict[str, Any]) -> None:
     """Says what there is, and flushes all of it."""
     files = {path.name: (path.stat().st_size, checksum(path)) for path in sorted(folder.iterdir())}
-    (folder / ABOUT).write_text(json.dumps(about | {"files": files}), encoding="utf-8")
+    write_json(folder / ABOUT, about | {"files": files})
     for path in [*folder.iterdir(), folder, folder.parent]:
         flush(path)
+
+
+def write_json(path: Path, body: dict[str, Any]) -> None:
+    """Writes it with a checksum of its own."""
+    text = json.dumps({"checksum": checksum_of(body), "body": body})
+    path.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote. Raises Doubtful, ValueError, KeyError or TypeError if it is damaged."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    body: dict[str, Any] = kept["body"]
+    if kept["checksum"] != checksum_of(body):
+        raise Doubtful(f"{path} is not as it was written")
+    return body
+
+
+def checksum_of(body: dict[str, Any]) -> int:
+    """CRC-32 of an object that JSON can hold."""
+    return zlib.crc32(json.dumps(body, sort_keys=True).encode())
 
 
 def checksum(path: Path) -> int:

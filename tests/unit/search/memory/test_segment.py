@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -12,7 +11,15 @@ import pytest
 
 from pictograph.search.memory.quantiser import Quantiser
 from pictograph.search.memory.segment import Block, Facts, Label, Ragged, Segment, Vectors, sorted_rows
-from pictograph.search.memory.segment_files import Doubtful, SegmentWriter, open_segment, recoded, write_segment
+from pictograph.search.memory.segment_files import (
+    Doubtful,
+    SegmentWriter,
+    open_segment,
+    read_json,
+    recoded,
+    write_json,
+    write_segment,
+)
 from pictograph.types import DIMENSION, SpaceId
 
 SPACE = SpaceId(1)
@@ -183,6 +190,7 @@ FILES = ("columns.bin", "space-1.bin", "coarse-1.faiss", "float16-1.bin")
 DAMAGES = [
     *((name, damage, False) for name in (*FILES, "about.json") for damage in (Path.unlink, shorten)),
     *((name, spoil, True) for name in FILES),
+    ("about.json", spoil, False),
 ]
 
 
@@ -198,7 +206,7 @@ def test_damaged_files_are_refused(
 
 def test_another_version_is_refused(tmp_path: Path, quantiser: Quantiser) -> None:
     write_segment(tmp_path / "a", images(20, quantiser), {})
-    about = json.loads((tmp_path / "a" / "about.json").read_text())
-    (tmp_path / "a" / "about.json").write_text(json.dumps(about | {"version": 0}))
+    path = tmp_path / "a" / "about.json"
+    write_json(path, read_json(path) | {"version": 0})
     with pytest.raises(Doubtful):
         open_segment(tmp_path / "a", [])
