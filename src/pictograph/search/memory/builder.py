@@ -462,7 +462,7 @@ class Builder:
         spaces = self._state.spaces if self._state is not None else {}
         segments = self._state.segments if self._state is not None else []
         names = {held.name for held in segments}
-        dead = {f"{held.dead_name}.npy" for held in segments}
+        dead = {f"{held.dead_name}.bin" for held in segments}
         quantisers = {f"{fitted.entry.quantiser}.npz" for fitted in spaces.values()}
         for path in entries(self._folder / "segments"):
             if path.name not in names:

@@ -2,13 +2,13 @@
 
 index/manifest.json             the only thing that readers look for
 index/segments/NAME/            as segment_files.py writes them
-index/dead/NAME.npy             tombstones of a segment, uint32 rows
+index/dead/NAME.bin             tombstones of a segment: checksum, then rows as uint32
 index/quantisers/NAME.npz       as `Quantiser.save` writes them
 """
 
 from __future__ import annotations
 
-import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from pictograph.types import SpaceId
 
 FORMAT: Final = 1
 FILE: Final = "manifest.json"
+CHECKSUM_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def segment_folder(folder: Path, name: str) -> Path:
 
 def dead_file(folder: Path, name: str) -> Path:
     """Where tombstones lie."""
-    return folder / "dead" / f"{name}.npy"
+    return folder / "dead" / f"{name}.bin"
 
 
 def quantiser_file(folder: Path, name: str) -> Path:
@@ -113,12 +114,11 @@ def quantiser_file(folder: Path, name: str) -> Path:
 
 
 def write_dead(path: Path, dead: npt.NDArray[np.bool_]) -> None:
-    """Writes a segment's tombstones, and flushes them."""
+    """Writes a segment's tombstones behind their checksum, and flushes them."""
+    rows = np.flatnonzero(dead).astype("<u4").tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        np.save(file, np.flatnonzero(dead).astype(np.uint32))
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_bytes(zlib.crc32(rows).to_bytes(CHECKSUM_BYTES, "little") + rows)
+    flush(path)
 
 
 def read_dead(path: Path | None, rows: int) -> npt.NDArray[np.bool_]:
@@ -126,7 +126,10 @@ def read_dead(path: Path | None, rows: int) -> npt.NDArray[np.bool_]:
     dead = np.zeros(rows, bool)
     try:
         if path is not None:
-            dead[np.load(path)] = True
-    except (OSError, ValueError, IndexError, EOFError) as error:
+            kept = path.read_bytes()
+            if zlib.crc32(kept[CHECKSUM_BYTES:]).to_bytes(CHECKSUM_BYTES, "little") != kept[:CHECKSUM_BYTES]:
+                raise Doubtful(f"{path} is not as it was written")
+            dead[np.frombuffer(kept, "<u4", offset=CHECKSUM_BYTES)] = True
+    except (OSError, ValueError, IndexError) as error:
         raise Doubtful(f"{path} cannot be read: {error}") from error
     return dead

@@ -12,7 +12,7 @@ from pictograph.search.memory.arrays import Rows
 from pictograph.search.memory.segment import Block, Facts, Segment, sorted_rows
 
 GROWTH: Final = 2
-"""A segment is merged with smaller ones that have together at least this part of its rows: so their number stays near
+"""A segment is merged with all smaller ones unless it has more than so many times their rows: their number stays below
 the logarithm of the rows, and each row is written again as often."""
 
 
@@ -40,13 +40,12 @@ def groups_to_merge(sizes: Sequence[int], worn: Sequence[bool], most_rows: int) 
     No group has more than `most_rows` rows, unless it is one piece alone.
     """
     order = sorted(range(len(sizes)), key=lambda number: (sizes[number], number))
-    group: list[int] = []
-    total = 0
-    for number in order:
-        if group and (total + sizes[number] > most_rows or sizes[number] > GROWTH * total):
-            break
-        group.append(number)
+    last, total = 0, 0
+    for place, number in enumerate(order):
+        if place and sizes[number] <= GROWTH * total and total + sizes[number] <= most_rows:
+            last = place
         total += sizes[number]
+    group = order[: last + 1]
     groups = [group] if len(group) > 1 else []
     taken = set(group) if len(group) > 1 else set()
     return groups + [[number] for number in order if worn[number] and number not in taken]
