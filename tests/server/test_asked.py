@@ -55,12 +55,13 @@ def test_filters_reach_the_question() -> None:
     tags = {"objects": ["car"], "scenes": []}
     for asked in (SimilarAsked(image_id=ID, **FILTERED), TextAsked(text="a dog", **FILTERED)):
         query = asked.query()
-        assert (query.tags.labels, query.tags.match, query.folder_path) == (tags, "all", "/a")
+        wanted = query.conditions.tags
+        assert (wanted.labels, wanted.match, query.folder_path) == (tags, "all", "/a")
         assert (query.limit, query.exact) == (7, True)
     by_tags = ByTagsAsked(dataset_name="street", offset=3, cursor="x", **FILTERED).query()
     assert (by_tags.filters, by_tags.match, by_tags.folder_path, by_tags.dataset) == (tags, "all", "/a", "street")
     assert (by_tags.limit, by_tags.offset, by_tags.cursor) == (7, 3, "x")
-    assert TagCountsAsked(**FILTERED).tags.labels == tags
+    assert TagCountsAsked(**FILTERED).conditions.tags.labels == tags
     with pytest.raises(NotFoundError):
         SimilarAsked(image_id="x").query()
 
