@@ -66,7 +66,7 @@ def test_pictures_are_uploaded_found_fetched_and_deleted(command: Command, clien
     shown = parsed(command("search", "explain", images["a.jpg"], "--json"))
     assert (shown["plan"], shown["scope_size"], shown["tried"][0]["recall"]) == ("exact", 3, 1.0)
     table = command("search", "explain", images["a.jpg"])[1]
-    assert table.startswith("exact: no codes hold this scope")
+    assert table.startswith("exact: there is no index yet")
     assert "1.000" in table
     assert command("search", "explain")[0] == 6
     target = photos / "saved"
