@@ -69,8 +69,8 @@ class Quantiser:
         """sample: some of the space's vectors, float32 (N, 1152)."""
         if len(sample) < LEAST_SAMPLED:
             return unfitted()
-        middle, turn = sample.mean(axis=0), linear(rotation())
-        centre, around = turn.apply(middle[None])[0], turn.apply(sample - middle)
+        middle = sample.mean(axis=0)
+        centre, around = rotation() @ middle, (sample - middle) @ rotation().T
         fine = empty_fine()
         fine.train(around)
         words = likely(*spread(around)).astype(np.float32)
@@ -89,7 +89,8 @@ class Quantiser:
 
     def codes(self, vectors: FloatArray) -> tuple[Bytes, Bytes]:
         """Coarse, uint8 (N, 152), and fine, uint8 (N, 576), of float32 (N, 1152)."""
-        turned = self._rotated(vectors)
+        # NumPy's BLAS knows this processor, faiss's often does not: of many vectors, that is a sixth of the time.
+        turned = np.ascontiguousarray(vectors, np.float32) @ self._turn.T
         coarse: Bytes = self._template.sa_encode(turned)
         fine: Bytes = self._fine.sa_encode(turned - self._centre)
         return coarse, fine
@@ -100,7 +101,7 @@ class Quantiser:
         Words point mostly where no picture is. For the ranking that part means nothing, but codes misjudge in
         proportion to the query's length, so it is left out. Of a picture it would leave out what tells it from others.
         """
-        fine = self._rotated(vector.reshape(1, -1))
+        fine = self._rotation.apply(np.ascontiguousarray(vector.reshape(1, -1), dtype=np.float32))
         if kind == "text":
             return Query(self._centre + self._likely.apply(fine - self._centre), fine)
         return Query(fine, fine)
@@ -113,11 +114,6 @@ class Quantiser:
         index.add_sa_codes(fine)
         _, rows = index.search(query.fine, min(count, len(fine)))
         return np.asarray(rows[0], np.int64)
-
-    def _rotated(self, vectors: FloatArray) -> FloatArray:
-        """Vectors as the codes see them: float32 (N, 1152)."""
-        turned: FloatArray = self._rotation.apply(np.ascontiguousarray(vectors, dtype=np.float32))
-        return turned
 
     def empty_coarse(self) -> Any:
         """A faiss index that coarse codes of this quantiser can be added to."""

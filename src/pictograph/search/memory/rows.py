@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -181,13 +182,14 @@ def facts_of(connection: BlockingConnection, ids: Bytes) -> Named:
         archived=np.array([row[3] for row in rows], bool),
     )
     names = [row[4].encode() for row in rows]
-    carried = [labels.of(dict.fromkeys(labels_in(row[5]))) for row in rows]
+    carried = [dict.fromkeys(labels_in(row[5])) for row in rows]
+    tags = Ragged.of([len(one) for one in carried], labels.of(chain.from_iterable(carried)))
     return Named(
         facts,
         formats.names,
         Ragged.of([len(name) for name in names], np.frombuffer(b"".join(names), np.uint8)),
         labels.names,
-        Ragged.of([len(one) for one in carried], np.concatenate([np.zeros(0, np.int64), *carried])),
+        tags,
     )
 
 
