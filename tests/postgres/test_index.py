@@ -28,7 +28,7 @@ from pictograph.spaces.reindex import Reindex
 from pictograph.store.changes import prune_changes
 from pictograph.store.datasets import Dataset
 from pictograph.types import DIMENSION, SpaceId
-from support.index import TestIndex
+from support.index import MANY, TestIndex
 from support.planting import Garden
 
 TRUTH = """
@@ -569,20 +569,6 @@ async def test_a_reader_swaps_what_it_has_when_there_is_something_new(field: Fie
     after = field.index.memory.view()
     assert after is not None
     assert len(ids_shown(after)) == 0
-
-
-MANY = """
-WITH added AS (
-    INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, state)
-    SELECT gen_random_uuid(), %(dataset)s, %(folder)s, gen_random_uuid()::text, sha256('x'), 'image/png', 1, 1, 1,
-           'embedded'
-    FROM generate_series(1, %(count)s)
-    RETURNING id, dataset_id, folder_id
-)
-INSERT INTO image_embedding (space_id, image_id, dataset_id, folder_id, vector)
-SELECT %(space)s, id, dataset_id, folder_id,
-       (SELECT array_agg(random() - 0.5) FROM generate_series(1, 1152) WHERE id IS NOT NULL)::vector::halfvec
-FROM added"""
 
 
 async def test_a_process_that_is_killed_again_and_again_loses_nothing(field: Field, database_url: str) -> None:

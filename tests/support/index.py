@@ -11,6 +11,19 @@ from pictograph.search.memory.index import MemoryIndex
 from pictograph.search.memory.view import View
 
 MOST_ROUNDS = 100
+MANY = """
+WITH added AS (
+    INSERT INTO image (id, dataset_id, folder_id, filename, sha256, content_type, width, height, file_size, state)
+    SELECT gen_random_uuid(), %(dataset)s, %(folder)s, gen_random_uuid()::text, sha256('x'), 'image/png', 1, 1, 1,
+           'embedded'
+    FROM generate_series(1, %(count)s)
+    RETURNING id, dataset_id, folder_id
+)
+INSERT INTO image_embedding (space_id, image_id, dataset_id, folder_id, vector)
+SELECT %(space)s, id, dataset_id, folder_id,
+       (SELECT array_agg(random() - 0.5) FROM generate_series(1, 1152) WHERE id IS NOT NULL)::vector::halfvec
+FROM added"""
+"""Images with vectors: values `count`, `dataset`, `folder`, `space`; there must be a blob of the hash of 'x'."""
 
 
 class TestIndex:

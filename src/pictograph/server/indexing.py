@@ -12,7 +12,6 @@ from typing import Final
 
 from pictograph.errors import PictographError
 from pictograph.search.memory.index import MANIFEST, WORTH_IT_FROM
-from pictograph.server.background import ended
 from pictograph.server.children import end, keep_alive
 from pictograph.settings import Settings
 from pictograph.store.counts import ImageCounts
@@ -44,7 +43,8 @@ class IndexProcess:
         try:
             yield self
         finally:
-            await ended(task)
+            task.cancel()  # once: another would keep it from waiting for the process
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_alive(self) -> None:
         if not self._settings.index_bytes:
