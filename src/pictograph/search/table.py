@@ -20,11 +20,11 @@ from pictograph.search.memory.arrays import (
     NO_IDS,
     Bytes,
     Distances,
+    FloatArray,
     bytes_of,
     cosine_distances,
     microseconds,
     nearest_first,
-    unit_of,
 )
 from pictograph.search.sql import statement
 from pictograph.search.where import where
@@ -75,7 +75,7 @@ async def nearest_in_table(connection: Connection, ask: Likeness, folders: Seque
 
     More rows than that are fetched until the last one is certainly behind, whichever way the distances are computed.
     """
-    wanted, unit = ask.limit + 1, unit_of(ask.vector)
+    wanted = ask.limit + 1
     conditions = where(ask.wanted, folders, "image_embedding")
     values: dict[str, Any] = conditions.values | {
         "space": ask.space,
@@ -88,7 +88,7 @@ async def nearest_in_table(connection: Connection, ask: Likeness, folders: Seque
         rows = await fetched(connection, conditions.into("nearest"), values | {"limit": fetch})
         scope_size, meant = int(rows[0][0]), int(rows[0][1])
         found = [(image, vector) for _, _, image, vector in rows if image is not None]
-        ids, distances = await asyncio.to_thread(compared, found, unit)
+        ids, distances = await asyncio.to_thread(compared, found, ask.vector)
         last = float(distances[-1]) if len(found) == fetch else None
         nearest, best = nearest_first(ids, distances, wanted, ask.beyond)
         if last is None or (len(best) == wanted and best[-1] + 2 * CLOSE < last):
@@ -102,16 +102,16 @@ async def fresh_vectors(connection: Connection, ask: Likeness, ground: Ground) -
     values = conditions.values | {"space": ask.space, "fresh": uuid_array(ground.fresh)}
     rows = await fetched(connection, conditions.into("fresh_vectors"), values)
     found = [(image, vector) for image, vector in rows if vector is not None]
-    ids, distances = await asyncio.to_thread(compared, found, unit_of(ask.vector))
+    ids, distances = await asyncio.to_thread(compared, found, ask.vector)
     return Compared(ids, distances, len(rows), len(found))
 
 
-def compared(rows: Sequence[tuple[bytes, HalfVector]], unit: Any) -> tuple[Bytes, Distances]:
+def compared(rows: Sequence[tuple[bytes, HalfVector]], query: FloatArray) -> tuple[Bytes, Distances]:
     """Ids and cosine distances of (id, vector)."""
     if not rows:
         return NO_IDS, np.zeros(0)
     vectors = np.stack([vector.to_numpy() for _, vector in rows]).astype(np.float16)
-    return bytes_of(b"".join(image for image, _ in rows)), cosine_distances(vectors, unit)
+    return bytes_of(b"".join(image for image, _ in rows)), cosine_distances(vectors, query)
 
 
 async def fetched(connection: Connection, text: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -28,6 +28,8 @@ NO_IDS: Final[Bytes] = np.zeros((0, ID_BYTES), np.uint8)
 NO_ROWS: Final[Rows] = np.zeros(0, np.int64)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
+BLOCK: Final = 2048
+"""Vectors that are compared together, in double precision: 19 MB."""
 
 
 def bytes_of(packed: bytes) -> Bytes:
@@ -72,19 +74,21 @@ def unit_of(vector: FloatArray) -> FloatArray:
     return unit
 
 
-def cosine_distances(vectors: npt.NDArray[np.float16], unit: FloatArray) -> Distances:
-    """Of float16 (N, 1152) from float32 (1152,) of length 1: each the same to the last bit, whatever is beside it."""
-    floats = vectors.astype(np.float32)
-    products = np.einsum("ij,j->i", floats, unit)
-    distances: Distances = 1 - products.astype(np.float64) * inverse_lengths(floats)
+def cosine_distances(vectors: npt.NDArray[np.float16], query: FloatArray) -> Distances:
+    """Of float16 (N, 1152) from float32 (1152,): each the same to the last bit, whatever is beside it.
+
+    In double precision, so that of the query itself it is 0, exactly. 1 of a vector of zeros.
+    """
+    distances = np.empty(len(vectors), np.float64)
+    asked = query.astype(np.float64)
+    own = float(np.einsum("j,j->", asked, asked))
+    for start in range(0, len(vectors), BLOCK):
+        block = vectors[start : start + BLOCK].astype(np.float64)
+        lengths = np.sqrt(own * np.einsum("ij,ij->i", block, block))
+        products = np.einsum("ij,j->i", block, asked)
+        cosines = np.divide(products, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        distances[start : start + BLOCK] = 1 - cosines
     return distances
-
-
-def inverse_lengths(floats: FloatArray) -> FloatArray:
-    """1 / length of each row, float32 (N,); 0 where a row is zeros."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", floats, floats))
-    inverse: FloatArray = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    return inverse
 
 
 def nearest_first(ids: Bytes, distances: Distances, limit: int, beyond: Beyond | None) -> tuple[Bytes, Distances]:

@@ -155,7 +155,7 @@ class View:
         plan: `exact` compares every vector; `beyond`, only rows behind this place, is only to be had of that. helpers:
         scan some of the segments meanwhile.
         """
-        near = Near(space, unit_of(vector), limit, kind, beyond)
+        near = Near(space, vector, unit_of(vector), limit, kind, beyond)
         if plan == "quantized":
             return self._best(mask, near, self._quantized(mask, near, helpers))
         found = in_parallel(helpers, lambda part: exact_rows(self._segment(part), part, near), mask)
@@ -207,8 +207,10 @@ class Near:
     """What is looked for."""
 
     space: SpaceId
+    vector: FloatArray
+    """float32 (1152,), as it was asked."""
     unit: FloatArray
-    """float32 (1152,), of length 1."""
+    """The same at length 1."""
     limit: int
     kind: Kind
     beyond: Beyond | None
@@ -355,12 +357,7 @@ def nearer(segment: Segment, part: Part, near: Near, cosine: float) -> Mask:
 
 def distances_of(segment: Segment, rows: Rows, near: Near) -> Distances:
     """Cosine distances of rows: the same to the last bit, whatever is compared beside them."""
-    vectors = segment.vectors[near.space]
-    distances = np.empty(len(rows), np.float64)
-    for start in range(0, len(rows), BLOCK):
-        part = rows[start : start + BLOCK]
-        distances[start : start + BLOCK] = cosine_distances(vectors.float16[part], near.unit)
-    return distances
+    return cosine_distances(segment.vectors[near.space].float16[rows], near.vector)
 
 
 IMAGE_FACTOR: Final = 3
