@@ -433,6 +433,17 @@ async def test_a_damaged_file_is_found_and_the_index_made_anew(field: Field, nam
     assert not await followed(field, damage)
 
 
+@pytest.mark.parametrize("name", ["", "segments"])
+async def test_an_index_that_is_deleted_while_it_is_used_is_made_anew(field: Field, name: str) -> None:
+    await field.plant(20)
+    view = await field.index.up_to_date()
+    shutil.rmtree(field.index.folder / name)
+    await field.plant(1)
+    await field.index.memory.refresh()
+    assert len(ids_shown(view)) == 20  # questions that have it go on
+    assert await field.differences(await field.index.up_to_date()) == []
+
+
 async def test_the_log_keeps_what_an_index_has_not_read(field: Field) -> None:
     await field.plant(20)
     await field.index.up_to_date()

@@ -42,6 +42,7 @@ from pictograph.search.memory.opening import load
 from pictograph.search.memory.quantiser import Quantiser
 from pictograph.search.memory.segment import Block, Segment, Vectors
 from pictograph.search.memory.segment_files import (
+    ABOUT,
     Doubtful,
     SegmentWriter,
     files_of,
@@ -193,6 +194,7 @@ class Builder:
         if not self._is_read:
             self._read()
         state = self._state
+        raise_if(state is not None and not (self._folder / FILE).exists(), "somebody deleted its manifest")
         with self._database.connection() as connection:
             at = rows.look(connection, state.watermark if state else 0, state.follower if state else None)
             if not at.is_guarded:
@@ -436,6 +438,7 @@ class Builder:
     def _publish(self, connection: BlockingConnection, state: State) -> None:
         """Makes this set the index; it becomes the state. A crash in between leaves the one before."""
         for held in state.segments:
+            raise_if(not (held.segment.folder / ABOUT).exists(), "somebody deleted some of its files")
             if held.dead_name is None and held.dead.any():
                 held.dead_name = f"{held.name}-{uuid4().hex[:8]}"
                 write_dead(dead_file(self._folder, held.dead_name), held.dead)

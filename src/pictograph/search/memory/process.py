@@ -89,6 +89,7 @@ class Told:
         if progress == self._last or (progress.total and now - self._at < TOLD_EVERY_S):
             return
         self._last, self._at = progress, now
+        self._file.parent.mkdir(parents=True, exist_ok=True)  # somebody may have deleted it
         new = self._file.with_suffix(".new")
         text = {"done": progress.done, "total": progress.total, "problem": progress.problem}
         new.write_text(json.dumps(text), encoding="utf-8")
