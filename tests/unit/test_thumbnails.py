@@ -11,7 +11,14 @@ import pytest
 from pictograph.errors import BadImage, BlobMissing
 from pictograph.store import thumbnails as module
 from pictograph.store.blobs import DERIVED_KINDS, BlobStore, derived_name
-from pictograph.store.thumbnails import KINDS, SIDE_PX, Thumbnails, delete_thumbnails, missing_thumbnails
+from pictograph.store.thumbnails import (
+    KINDS,
+    SIDE_PX,
+    Thumbnails,
+    delete_thumbnails,
+    keep_thumbnails,
+    missing_thumbnails,
+)
 from pictograph.types import Sha256
 from pictograph.upload.bounded.pool import PictureReaders
 from pictograph.upload.bounded.wanted import DecodeBudget, Made, Wanted
@@ -109,3 +116,21 @@ async def test_thumbnails_go_with_the_blob(blobs: BlobStore, thumbnails: Thumbna
 def test_every_kind_of_thumbnail_is_one_that_goes_with_the_blob() -> None:
     assert set(KINDS.values()) <= set(DERIVED_KINDS)
     assert derived_name(KINDS[320], A).startswith("derived/thumbnail/61/6161")  # where libraries from before have it
+
+
+async def test_of_two_that_are_made_at_once_the_first_stays(
+    blobs: BlobStore, thumbnails: Thumbnails, readers: CountingReaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker keeps its own while the server makes another: both give the worker's, then and later."""
+    await blobs.put(A, picture_bytes(1))
+    read = readers.read
+
+    def slowly(source: bytes, wanted: Wanted, *, memory_bytes: int | None = None) -> Made:
+        made = read(source, wanted, memory_bytes=memory_bytes)
+        asyncio.run(keep_thumbnails(blobs, A, {SIDE_PX: b"the worker's"}))
+        return made
+
+    monkeypatch.setattr(readers, "read", slowly)
+    assert await thumbnails.of(A) == b"the worker's"
+    assert await thumbnails.of(A) == b"the worker's"
+    assert await keep_thumbnails(blobs, A, {SIDE_PX: b"another"}) == {SIDE_PX: b"the worker's"}

@@ -73,8 +73,7 @@ class Thumbnails:
             except BadImage as error:
                 self._remember(sha256, error)
                 raise
-        await keep_thumbnails(self._blobs, sha256, made.thumbnails)
-        return made.thumbnails[SIDE_PX]
+        return (await keep_thumbnails(self._blobs, sha256, made.thumbnails))[SIDE_PX]
 
     def _remember(self, sha256: Sha256, error: BadImage) -> None:
         self._failed[sha256] = error
@@ -87,10 +86,19 @@ async def missing_thumbnails(blobs: BlobStore, sha256: Sha256) -> Sequence[int]:
     return [side_px for side_px, kind in KINDS.items() if not await blobs.has_derived(kind, sha256)]
 
 
-async def keep_thumbnails(blobs: BlobStore, sha256: Sha256, thumbnails: Mapping[int, bytes]) -> None:
-    """Keeps each beside the blob."""
+async def keep_thumbnails(blobs: BlobStore, sha256: Sha256, thumbnails: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Keeps each beside the blob unless one is there already, and returns what is there.
+
+    A worker and the server may make one at the same time, from the picture decoded at different sizes: the first stays,
+    so that two requests get the same bytes.
+    """
+    there: dict[int, bytes] = {}
     for side_px, data in thumbnails.items():
-        await blobs.put_derived(KINDS[side_px], sha256, data)
+        kept = await blobs.get_derived(KINDS[side_px], sha256)
+        if kept is None:
+            await blobs.put_derived(KINDS[side_px], sha256, data)
+        there[side_px] = kept or data
+    return there
 
 
 async def delete_thumbnails(blobs: BlobStore, sha256: Sha256) -> None:
