@@ -19,7 +19,7 @@ from pictograph.encode.noop import SPEC
 from pictograph.types import DIMENSION
 from pictograph.wire.vectors import FINGERPRINT
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 ROWS = 4_000
 IN_SMALL_REQUESTS = """

@@ -19,7 +19,7 @@ from pictograph.search.memory.builder import Builder
 from pictograph.search.memory.manifest import Manifest
 from support.index import MANY
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 LIBRARY = """
 INSERT INTO organization (id, name) VALUES (gen_random_uuid(), 'o');
