@@ -336,8 +336,9 @@ def test_searches_keep_to_images_uploaded_between_two_moments(client: Client, pl
     assert planted["near.jpg"] in [row.image_id for row in late]
     assert client.search.by_similarity(planted["reference.jpg"], uploaded_before="2001-01-01") == []
     assert client.search.tags(uploaded_from=middle, uploaded_before="2100-01-01T00:00:00+01:00").images > 0
-    with pytest.raises(ValidationError, match="uploaded_from"):
-        client.search.by_tag(objects=["car"], uploaded_from="yesterday")
+    for wrong in ("yesterday", "0", "1700000000", "2026-13-01"):
+        with pytest.raises(ValidationError, match="uploaded_from"):
+            client.search.by_tag(objects=["car"], uploaded_from=wrong)
     with pytest.raises(ValidationError, match="between them lies no time"):
         client.search.by_tag(objects=["car"], uploaded_from="2026-01-02", uploaded_before="2026-01-01")
 

@@ -5,10 +5,11 @@ A new filter is a field of `Filters`: every route takes it then, and the OpenAPI
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pictograph.errors import wrong_value
 from pictograph.search.filter import Conditions
@@ -38,7 +39,21 @@ Folder = Annotated[str, Field(max_length=MAX_FOLDER_SENT)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="The largest number of rows to return, at most 500.")]
 Exact = Annotated[bool, Field(description="Compare every vector, however long that takes.")]
-Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
+
+
+def written_as_iso(text: Any) -> Any:
+    """Pydantic alone would take a number for seconds since 1970."""
+    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])", str(text)):
+        raise ValueError("write a time as ISO 8601 has it: 2026-11-01 or 2026-11-01T12:00:00Z")
+    return text
+
+
+def in_utc_without_zone(moment: datetime) -> datetime:
+    """The moment that is meant."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, BeforeValidator(written_as_iso), AfterValidator(in_utc_without_zone)]
 Cursor = Annotated[str | None, Field(max_length=MAX_CURSOR, description="`next_cursor` of the page before.")]
 
 
