@@ -128,7 +128,7 @@ class Settings:
         unit="bytes",
     )
     index_dir: Path | None = setting(
-        None, "Folder for the index; it can be deleted, and is made anew. Default: data_dir/index."
+        None, "Folder for the index. If you delete it, the service builds it again. Default: data_dir/index."
     )
     check_one_in: int = setting(
         100, "One in so many approximate searches is repeated exactly afterwards, to measure recall; 0 for none."

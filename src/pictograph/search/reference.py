@@ -29,7 +29,7 @@ class Reference:
     id: ImageId
     dataset_id: DatasetId
     folder_path: str
-    """The scope: the folder that was asked for, or else its own."""
+    """The scope: the folder that the question names, or else its own."""
     space: SpaceId
     """The active space."""
     stretch: float

@@ -65,6 +65,6 @@ class RecallSampler:
         self._report(found.plan.name, share)
         if share < LEAST_RECALL:
             logger.warning(
-                "A search by %s found %.3f of the true rows (%d asked for, %d images in scope)",
+                "A search by %s found %.3f of the true rows (%d wanted, %d images in scope)",
                 found.plan.name, share, ask.limit, truth.scope_size,
             )  # fmt: skip

@@ -38,7 +38,7 @@ class Given:
 
 
 def serve_part(settings: Settings, given: Given) -> None:
-    """Answers requests until it is asked to stop (SIGTERM), or whoever started it ends."""
+    """Answers requests until it is asked to stop (SIGTERM), or the process that started it ends."""
     lines = lines_of(sys.stdin.fileno())
     line = next(lines, None)
     if line is None:

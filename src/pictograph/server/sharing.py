@@ -1,4 +1,4 @@
-"""How several serving processes share the connections to one port: a new one goes to whoever has fewest."""
+"""How several serving processes share the connections to one port: a new one goes to the process that has the fewest."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Acceptor:
     def __init__(
         self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], board: Board, number: int
     ) -> None:
-        """number: of this process on the board, which whoever counts its connections keeps up to date."""
+        """number: of this process on the board, which the counter of its connections keeps up to date."""
         self._listener = listener
         self._protocol = protocol
         self._board = board

@@ -21,7 +21,7 @@ from pictograph.types import SpaceId
 READY: Final = b"r"
 """What a serving process says, among its signs of life, when it takes requests."""
 WISH_FOR_KEYS: Final = b"k"
-"""What it says when it wants `key_version` to be read: whoever started us reads for all."""
+"""What it says when it wants `key_version` to be read: the process that started us reads for all."""
 PATIENCE_S: Final = 2.0
 """How long that is waited for, before it is read here: the other process may be stopped."""
 ALONE_S: Final = 10.0

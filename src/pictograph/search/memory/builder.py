@@ -183,7 +183,7 @@ class Builder:
         try:
             return self._step()
         except Doubtful as error:
-            logger.warning("The index is thrown away and made anew: %s", error)
+            logger.warning("The index is discarded and will be built again: %s", error)
             self._discard()
             return True
         except Exception:
