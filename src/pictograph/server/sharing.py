@@ -1,4 +1,4 @@
-"""How several serving processes share the connections to one port: a new one goes to the process that has the fewest."""
+"""How several serving processes share one port: a new connection goes to the process that has the fewest."""
 
 from __future__ import annotations
 
