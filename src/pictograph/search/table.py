@@ -28,14 +28,16 @@ from pictograph.search.memory.arrays import (
 )
 from pictograph.search.sql import statement
 from pictograph.search.where import where
-from pictograph.types import ImageId, Tags
+from pictograph.types import DIMENSION, ImageId, Tags
 
-SLACK: Final = 64
+SLACK: Final = 8
 """Rows beyond the limit that are fetched at first, since the database's order may differ in the last digits."""
 DEEPER: Final = 4
 """How many times as many, where those were too few."""
 CLOSE: Final = 1e-6
 """PostgreSQL and numpy compute the same distance to within this."""
+SENT: Final = np.dtype([("dimension", ">i2"), ("unused", ">i2"), ("vector", ">f2", DIMENSION)])
+"""A vector in PostgreSQL's binary format."""
 ROWS_AT_ONCE: Final = 500
 """Vectors that are read before others have their turn."""
 
@@ -106,11 +108,9 @@ async def fresh_vectors(connection: Connection, ask: Likeness, ground: Ground) -
     return Compared(ids, distances, len(rows), len(found))
 
 
-def compared(rows: Sequence[tuple[bytes, HalfVector]], query: FloatArray) -> tuple[Bytes, Distances]:
-    """Ids and cosine distances of (id, vector)."""
-    if not rows:
-        return NO_IDS, np.zeros(0)
-    vectors = np.stack([vector.to_numpy() for _, vector in rows]).astype(np.float16)
+def compared(rows: Sequence[tuple[bytes, bytes]], query: FloatArray) -> tuple[Bytes, Distances]:
+    """Ids and cosine distances of (id, vector), each as PostgreSQL sends it."""
+    vectors = np.frombuffer(b"".join(vector for _, vector in rows), SENT)["vector"].astype(np.float16)
     return bytes_of(b"".join(image for image, _ in rows)), cosine_distances(vectors, query)
 
 
