@@ -341,19 +341,21 @@ def mapped_vectors(
         raise Doubtful(f"{folder} has {coarse.ntotal} codes and {len(raw)} bytes of vectors for {rows} rows")
     codes = faiss.rev_swig_ptr(coarse.codes.data(), rows * COARSE_BYTES).reshape(rows, COARSE_BYTES)
     float16 = raw.view(np.float16).reshape(rows, DIMENSION)
-    exact = exact_index(raw, rows, coarse)
-    return MappedVectors(arrays["has"], coarse, arrays["fine"], exact, arrays["norm"], float16, codes)
+    return MappedVectors(
+        arrays["has"], coarse, arrays["fine"], exact_index(float16, coarse), arrays["norm"], float16, codes
+    )
 
 
-def exact_index(raw: Bytes, rows: int, mapped_index: Any) -> Any:
-    """A faiss index of float16 vectors that stay where they are; the caller keeps `raw`.
+def exact_index(vectors: npt.NDArray[np.float16], coarse: Any) -> Any:
+    """A faiss index of mapped vectors, which stay where they are; the caller keeps them while it is used.
 
-    faiss makes views only of memory with an owner of its own; that of another mapped index stands in for it.
+    faiss makes views only of memory with an owner of its own; that of the coarse index stands in for it.
     """
+    raw = vectors.reshape(-1).view(np.uint8)
     index = faiss.IndexScalarQuantizer(DIMENSION, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     index.is_trained = True
-    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(raw), raw.nbytes, mapped_index.codes.owner)
-    index.ntotal = rows
+    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(raw), raw.nbytes, coarse.codes.owner)
+    index.ntotal = len(vectors)
     return index
 
 

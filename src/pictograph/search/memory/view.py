@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import faiss
@@ -34,6 +35,7 @@ from pictograph.search.memory.masks import Kept, Part, RowMask, count_of, meant_
 from pictograph.search.memory.newest import newest_page
 from pictograph.search.memory.quantiser import QUERY_BITS, Kind, Quantiser, Query
 from pictograph.search.memory.segment import EVERY_LABEL, Label, Ragged, Segment
+from pictograph.search.memory.segment_files import exact_index
 from pictograph.store.pages import After, Beyond
 from pictograph.types import SpaceId
 
@@ -52,14 +54,10 @@ DEEPER: Final = 4
 """How many times as long a shortlist becomes that turned out to be too short."""
 MOST_LISTED: Final = 50_000
 """A shortlist of so many is not made longer: its fine codes take 29 MB."""
-FEW: Final = 64
-"""One row in so many is few: those are looked up one by one."""
 FEW_TO_COUNT: Final = 24
-"""The same where their tags are counted."""
+"""One row in so many is few: the tags of those are counted one by one."""
 BITS_AT_ONCE: Final = 16
 """Bitmaps that are compared together: they stay in the processor's cache."""
-BLOCK: Final = 8192
-"""Rows that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +156,7 @@ class View:
         near = Near(space, vector, unit_of(vector), limit, kind, beyond)
         if plan == "quantized":
             return self._best(mask, near, self._quantized(mask, near, helpers))
-        found = in_parallel(helpers, lambda part: exact_rows(self._segment(part), part, near), mask)
-        return self._best(mask, near, found)
+        return self._exact(mask, near, helpers)
 
     def _segment(self, part: Part) -> Segment:
         return self.kept[part.number].segment
@@ -170,6 +167,36 @@ class View:
         ids = np.concatenate([NO_IDS, *(segment.facts.ids[rows] for segment, rows in pairs)])
         distances = np.concatenate([[], *(distances_of(segment, rows, near) for segment, rows in pairs)])
         return Nearest(*nearest_first(ids, distances, near.limit, near.beyond))
+
+    def _exact(self, mask: RowMask, near: Near, helpers: Executor | None) -> Nearest:
+        """Every vector is compared by its product, and the best of those by their distances.
+
+        The product differs from the cosine by the vector's length, at most LENGTH_ERROR: so more rows are fetched until
+        the last of them is certainly behind.
+        """
+        if (beyond := near.beyond) is not None:
+            mask = lasting(
+                part.narrowed(~nearer(self._segment(part), part, near, 1 - beyond.distance)) for part in mask
+            )
+        wanted = near.limit + SLACK
+        while True:
+            found = in_parallel(helpers, partial(self._by_product, near, wanted), mask)
+            products = np.concatenate([NO_DISTANCES, *(products for products, _ in found)])
+            place = max(0, len(products) - wanted)
+            least = float(np.partition(products, place)[place]) if len(products) else -1.0
+            best = self._best(mask, near, [rows[products >= least] for products, rows in found])
+            if count_of(mask) <= wanted or is_certain(best, near, least):
+                return best
+            wanted *= DEEPER
+
+    def _by_product(self, near: Near, count: int, part: Part) -> tuple[FloatArray, Rows]:
+        """Products and rows of the `count` of a part that have the highest."""
+        vectors, selection = self._segment(part).vectors[near.space], Selection(part.mask)
+        index = exact_index(vectors.float16[part.start : part.stop], vectors.coarse)
+        parameters = selection.put_into(faiss.SearchParameters())
+        products, rows = index.search(near.unit[None], min(count, part.count), params=parameters)
+        found = rows[0] >= 0
+        return products[0][found], rows[0][found] + part.start
 
     def _quantized(self, mask: RowMask, near: Near, helpers: Executor | None) -> list[Rows]:
         """The candidates of each part: coarse codes name a shortlist, fine codes the best of it."""
@@ -286,18 +313,13 @@ def tag_counts(segment: Segment, part: Part) -> npt.NDArray[np.int64]:
 class Selection:
     """What keeps a scan by faiss to the rows that are meant; passing over another row takes about 2 ns."""
 
-    def __init__(self, part: Part, rows: int) -> None:
-        """rows: of the segment."""
+    def __init__(self, mask: Mask) -> None:
+        """mask: of all rows that are scanned."""
         self._bits: Bytes | None = None
         self.selector: Any = None
-        if part.count == len(part.mask):
-            if part.count < rows:
-                self.selector = faiss.IDSelectorRange(part.start, part.stop)
-            return
-        whole = np.zeros(rows, bool)
-        whole[part.start : part.stop] = part.mask
-        self._bits = np.packbits(whole, bitorder="little")
-        self.selector = faiss.IDSelectorBitmap(self._bits)
+        if not mask.all():
+            self._bits = np.packbits(mask, bitorder="little")
+            self.selector = faiss.IDSelectorBitmap(self._bits)
 
     def put_into(self, parameters: Any) -> Any:
         """The search parameters with the selection in them."""
@@ -310,7 +332,9 @@ def coarse_rows(segment: Segment, part: Part, space: SpaceId, query: Query, leng
     """Estimated squared distances and rows of a segment's shortlist."""
     parameters = faiss.RaBitQSearchParameters()
     parameters.qb = QUERY_BITS
-    selection = Selection(part, len(segment))
+    whole = np.zeros(len(segment), bool)
+    whole[part.start : part.stop] = part.mask
+    selection = Selection(whole)
     distances, rows = segment.vectors[space].coarse.search(
         query.coarse, min(length, part.count), params=selection.put_into(parameters)
     )
@@ -318,40 +342,21 @@ def coarse_rows(segment: Segment, part: Part, space: SpaceId, query: Query, leng
     return distances[0][found], rows[0][found]
 
 
-def exact_rows(segment: Segment, part: Part, near: Near) -> Rows:
-    """A segment's rows among which the nearest are.
-
-    faiss ranks by the product, which differs from the cosine by the vector's length, at most LENGTH_ERROR: so more rows
-    are fetched until the last one is certainly behind.
-    """
-    if near.beyond is not None:
-        part = part.narrowed(~nearer(segment, part, near, 1 - near.beyond.distance))
-    wanted = near.limit + SLACK
-    while part.count:
-        fetched = min(wanted, part.count)
-        parameters = Selection(part, len(segment)).put_into(faiss.SearchParameters())
-        products, labels = segment.vectors[near.space].exact.search(near.unit[None], fetched, params=parameters)
-        rows = np.asarray(labels[0][labels[0] >= 0], np.int64)
-        if fetched == part.count or is_certain(segment, rows, near, float(products[0][-1])):
-            return rows
-        wanted *= DEEPER
-    return NO_ROWS
-
-
-def is_certain(segment: Segment, rows: Rows, near: Near, least: float) -> bool:
-    """Whether no row with a product of `least` or below can be among the nearest. rows: those above it."""
-    ids = np.asarray(segment.facts.ids[rows])
-    _, distances = nearest_first(ids, distances_of(segment, rows, near), near.limit, near.beyond)
-    return len(distances) == near.limit and 1 - float(distances[-1]) > least + LENGTH_ERROR * abs(least) + 1e-6
+def is_certain(best: Nearest, near: Near, least: float) -> bool:
+    """Whether no row with a product of `least` or below can be among the nearest. best: of those at or above it."""
+    if len(best.distances) < near.limit:
+        return False
+    return 1 - float(best.distances[-1]) > least + LENGTH_ERROR * abs(least) + 1e-6
 
 
 def nearer(segment: Segment, part: Part, near: Near, cosine: float) -> Mask:
     """Rows of the part's range that are certainly nearer than this cosine."""
     radius = cosine + LENGTH_ERROR * abs(cosine) + 1e-6
-    parameters = Selection(part, len(segment)).put_into(faiss.SearchParameters())
-    _, _, rows = segment.vectors[near.space].exact.range_search(near.unit[None], radius, params=parameters)
+    vectors, selection = segment.vectors[near.space], Selection(part.mask)
+    index = exact_index(vectors.float16[part.start : part.stop], vectors.coarse)
+    _, _, rows = index.range_search(near.unit[None], radius, params=selection.put_into(faiss.SearchParameters()))
     mask = np.zeros(len(part.mask), bool)
-    mask[np.asarray(rows, np.int64) - part.start] = True
+    mask[np.asarray(rows, np.int64)] = True
     return mask
 
 
