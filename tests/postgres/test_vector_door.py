@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,9 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
+from pictograph.bulk import door as door_module
 from pictograph.bulk.door import VectorDoor, Verdicts
+from pictograph.db.pool import Connection
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.ingest.sweep import FORGOTTEN_AFTER_SWEEPS
@@ -22,7 +25,7 @@ from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Image, ImageFilter, Images
 from pictograph.store.library import require_own_blobs
 from pictograph.store.tickets import Tickets
-from pictograph.types import DatasetId
+from pictograph.types import DatasetId, ImageId
 from pictograph.upload.limits import PictureLimits
 from support.planting import Garden
 from support.vectors import ENCODER, stream_of, vector_table
@@ -156,6 +159,39 @@ async def test_the_same_rows_at_the_same_moment_become_each_one_image(
     assert sorted(len(one.new) for one in both) == [0, 0, 0, 3]
     assert sorted(len(one.skipped) for one in both) == [0, 3, 3, 3]
     assert len(await images_of(garden, street)) == 3
+
+
+async def test_an_import_that_others_overtake_again_and_again_comes_to_an_end(
+    garden: Garden, street: Dataset, door: VectorDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [f"{number}.jpg" for number in range(10)]
+    await brought(door, garden, street.id, vector_table([0.5], filename=places[:1]))
+    others, overtakers = iter(places[1:]), set[asyncio.Task[Verdicts]]()
+    lock = door_module.lock_in_parts
+
+    async def lock_and_be_overtaken(connection: Connection, images: Sequence[ImageId]) -> set[ImageId]:
+        locked = await lock(connection, images)
+        if asyncio.current_task() not in overtakers:
+            other = vector_table([0.6], filename=[next(others)])
+            overtakers.add(asyncio.create_task(brought(door, garden, street.id, other)))
+            await asyncio.wait(overtakers, timeout=0.5)
+        return locked
+
+    monkeypatch.setattr(door_module, "lock_in_parts", lock_and_be_overtaken)
+    verdicts = await brought(door, garden, street.id, vector_table([0.9] * 10, filename=places), replace=True)
+    await asyncio.gather(*overtakers)
+    assert len(verdicts.new) + len(verdicts.replaced) == 10
+    assert len(await images_of(garden, street)) == 10
+
+
+async def test_a_new_image_and_one_that_is_replaced_may_have_the_same_vector(
+    garden: Garden, street: Dataset, door: VectorDoor
+) -> None:
+    await brought(door, garden, street.id, vector_table([0.5], filename=["old.jpg"]))
+    verdicts = await brought(
+        door, garden, street.id, vector_table([0.9, 0.9], filename=["new.jpg", "old.jpg"]), replace=True
+    )
+    assert (verdicts.new, list(verdicts.replaced)) == ([0], [1])
 
 
 async def test_two_organizations_with_the_same_rows_have_nothing_in_common(

@@ -19,13 +19,13 @@ from psycopg.types.json import Json
 from pictograph.bulk.addresses import addresses
 from pictograph.bulk.arrow import NOT_SAID, Rows, read_rows
 from pictograph.bulk.images import BulkImages, Bytes, Integers, new_ids
-from pictograph.bulk.load import bulk_load, make_folders, name_blobs, replace_vectors
+from pictograph.bulk.load import bulk_load, digests_of, make_folders, name_blobs, replace_vectors
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_value
 from pictograph.errors import NotFoundError, ValidationError, WriteConflict, wrong_value
 from pictograph.search.filter import TagFilter
 from pictograph.spaces.registry import Space, Spaces, fingerprint_of, lock_rules
-from pictograph.store.locks import lock_images
+from pictograph.store.locks import lock_images, take_turn
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, TagCategory
 
 KEEP_DATASET: Final = "SELECT id FROM dataset WHERE id = %s FOR KEY SHARE"
@@ -125,7 +125,12 @@ class VectorDoor:
         facts = (rows.widths, rows.heights, rows.sizes)
         marks = await asyncio.to_thread(addresses, organization, rows.vectors, rows.tags, facts, rows.content_types)
 
+        overtaken = False
+
         async def step(connection: Connection) -> Verdicts:
+            nonlocal overtaken
+            alone, overtaken = overtaken, True
+            await take_turn(connection, dataset, alone=alone)
             if not (await lock_rules(connection, space.id)).active:
                 raise other_fingerprint(fingerprint_of(space), await self._spaces.active())
             if not await fetch_column(connection, KEEP_DATASET, [dataset]):
@@ -165,7 +170,9 @@ async def write(
     if new or changed:
         held = await name_blobs(connection, await chosen(sorted([*new, *changed])))
         if new:
-            await bulk_load(connection, space.id, dataset, await chosen(new), held)
+            loaded = await chosen(new)
+            await bulk_load(connection, space.id, dataset, loaded, held)
+            held.update(await asyncio.to_thread(digests_of, loaded))  # changed images may share these vectors
         await replace_vectors(connection, space.id, await chosen(changed), held)
 
 

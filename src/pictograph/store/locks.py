@@ -7,8 +7,9 @@
 5  what hangs on an image: jobs, failures, search rows, tag rows
 6  blobs, by SHA-256, and the encodings of their bytes
 
-A transaction that writes rows of several images takes 3 and 4 before it touches any of 5. Rows of one image alone need
-only the image. What still meets (the database's own uniqueness checks wait too) is begun again by `Database.write`.
+Imports of vectors take the turn of their dataset (`take_turn`) before everything else. A transaction that writes rows
+of several images takes 3 and 4 before it touches any of 5. Rows of one image alone need only the image. What still
+meets (the database's own uniqueness checks wait too) is begun again by `Database.write`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,16 @@ SELECT id FROM dataset WHERE id IN (SELECT dataset_id FROM image WHERE id = ANY(
 DATASET_TO_DELETE: Final = "SELECT id FROM dataset WHERE id = %s FOR UPDATE"
 IMAGES: Final = """
 SELECT id FROM image WHERE id = ANY(%s) AND dataset_id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"""
+
+# The letters `imp`, and the dataset: two that share a hash only wait for each other.
+TURN: Final = "SELECT pg_advisory_xact_lock_shared(x'696d70'::integer, hashtext(%s))"
+TURN_ALONE: Final = "SELECT pg_advisory_xact_lock(x'696d70'::integer, hashtext(%s))"
+
+
+async def take_turn(connection: Connection, dataset: DatasetId, *, alone: bool) -> None:
+    """An import into the dataset goes on beside others until its transaction ends, or alone: then no other import is
+    halfway. Whoever was overtaken by others comes to an end so."""
+    await connection.execute(TURN_ALONE if alone else TURN, [str(dataset)])
 
 
 async def keep_datasets(connection: Connection) -> None:
