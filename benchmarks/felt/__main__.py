@@ -41,6 +41,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="serving processes, one after another")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each cell is asked")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for corpora: 4.6 GB per million")
+    parser.add_argument(
+        "--library", type=Path, help="folder of a library that is kept for the next run (default: none)"
+    )
     options = parser.parse_args(arguments)
     if options.scale < SMALLEST:
         parser.error(f"--scale from {SMALLEST} on")
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
             writing.resume(folder / "resume", min(20_000, max(200, options.scale // 10)))
         if parts & OF_A_LIBRARY:
             data = prepare(options.data, options.scale, options.cache)
-            library.measure(data, folder / "library", parts, options.processes, options.seconds)
+            library.measure(data, options.library or folder / "library", parts, options.processes, options.seconds)
     return 0
 
 

@@ -48,10 +48,13 @@ def measure(data: Data, folder: Path, parts: set[str], processes: list[int], sec
 
 
 def filled(data: Data, folder: Path) -> dict[str, UUID]:
-    """The library with the corpus in it, and the images of its queries."""
+    """The library with the corpus in it, made unless it is there, and the images of its queries."""
+    made = folder / f"{data.kind}-{data.size}"
     with serving(folder) as service:
-        per_s = fill(service, data)
-        report("felt: import of vectors, rows/s", size=data.size, rows_per_s=round(per_s))
+        if not made.exists():
+            per_s = fill(service, data)
+            report("felt: import of vectors, rows/s", size=data.size, rows_per_s=round(per_s))
+            made.touch()
         return references(service)
 
 
