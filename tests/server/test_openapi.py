@@ -12,7 +12,8 @@ import pytest
 
 from pictograph import AsyncClient, Client, NotFoundError
 from pictograph.client import calls
-from pictograph.wire import API_PREFIX
+from pictograph.errors import error_class_for
+from pictograph.wire import API_PREFIX, ErrorAnswer
 from support.services import Service
 from support.vectors import vector_table
 
@@ -103,9 +104,13 @@ def test_every_endpoint_says_what_it_does_and_how_it_fails(service: Service) -> 
             assert not failures.keys() & {"4XX", "5XX", "501"}, (method, path)
             assert ("401" in failures) == (path.startswith("/api/v1/") and "token" not in path), (method, path)
             assert ("413" in failures) == ("requestBody" in operation), (method, path)
-            for answer in failures.values():
-                schema = answer["content"]["application/json"]["schema"]
-                assert schema["$ref"].endswith("/ErrorAnswer"), (method, path)
+            for status, answer in failures.items():
+                assert answer == {"$ref": f"#/components/responses/Error{status}"}, (method, path)
+    for name, answer in specification["components"]["responses"].items():
+        content = answer["content"]["application/json"]
+        assert content["schema"]["$ref"].endswith("/ErrorAnswer"), name
+        error = ErrorAnswer.model_validate(content["example"]).error
+        assert error_class_for(int(name.removeprefix("Error")), error.code).code == error.code, name
 
 
 def test_every_text_that_a_request_can_carry_has_a_limit_in_the_description(service: Service) -> None:

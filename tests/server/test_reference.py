@@ -50,6 +50,19 @@ def test_the_policy_lets_in_the_service_and_the_scripts_of_the_page_alone(servic
         assert f"'sha256-{digest}'" in allowed["script-src"]
 
 
+def test_a_language_model_gets_a_page_that_names_every_route_and_where_to_read_on(service: Service) -> None:
+    page = httpx.get(f"{service.address}/llms.txt")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/markdown; charset=utf-8")
+    assert page.text.startswith("# Pictograph\n\n> ")
+    for path, item in httpx.get(f"{service.address}/openapi.json").json()["paths"].items():
+        for method in item:
+            line = re.search(rf"^- `{method.upper()} {re.escape(path)}`: (.+)$", page.text, re.MULTILINE)
+            assert line, (method, path)
+            assert line[1].endswith("."), line[1]
+    for name in re.findall(r"\]\(([^)]+)\)", page.text):
+        assert httpx.get(urljoin(str(page.url), name)).status_code == 200, name
+
+
 @pytest.mark.parametrize("name", ["../core.py", "..%2fcore.py", "nothing.js", "%2e%2e/core.py"])
 def test_nothing_else_of_the_package_is_handed_out(service: Service, name: str) -> None:
     assert httpx.get(f"{service.address}/docs/assets/{name}").status_code == 404

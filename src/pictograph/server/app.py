@@ -17,7 +17,7 @@ from pictograph.db.pool import Database
 from pictograph.search.sampling import RecallSampler
 from pictograph.server.admission import Admission
 from pictograph.server.background import beside, every, watch_lag
-from pictograph.server.described import describe
+from pictograph.server.described import describe, operation_id
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.hosts import HostNames, KnownHosts
 from pictograph.server.indexing import IndexProcess
@@ -110,6 +110,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=operation_id,
         redirect_slashes=False,  # the published clients do not follow redirects
         responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
     )

@@ -1,7 +1,11 @@
-"""What `/openapi.json` says beyond what FastAPI reads from the routes: failures, other names, limits of bodies."""
+"""What `/openapi.json` says beyond what FastAPI reads from the routes.
+
+Short operation ids, failures, other names, limits of bodies, descriptions and examples of what has none.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,9 +15,11 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 
+from pictograph.errors import error_class_for
 from pictograph.naming import aliases_of, other_names
 from pictograph.server.access import API_KEY_HEADER, KeyFirst, reads
 from pictograph.server.admission import UploadBody
+from pictograph.server.examples import BY_NAME, Examples, NoExample
 from pictograph.server.strict import JSON_BYTES, Strict, body_model
 
 Document = dict[str, Any]
@@ -38,6 +44,9 @@ REASONS: Final[Mapping[int, str]] = {
     507: "The disk is full.",
 }
 KEY: Final = APIKeyHeader(name=API_KEY_HEADER, description="`pk_live_` and 64 hexadecimal digits.")
+REQUEST_ID: Final[Mapping[str, Any]] = {
+    "X-Request-Id": {"description": "Names this request in the log.", "schema": {"type": "string"}}
+}
 ALWAYS: Final = (408, 414, 421, 422, 429, 431, 500)
 """Whatever is asked: these are said before the route is found."""
 WITH_BODY: Final = (400, 413, 415)
@@ -48,8 +57,30 @@ NAMES_A_THING: Final = frozenset(
 """Parameters and fields that can name what does not exist."""
 IN_A_STATE: Final = ("/search/", "/thumbnail", "/tags")
 """Paths of questions that the state of what they ask about can forbid."""
+PARAMETERS: Final[Mapping[str, str]] = {
+    "cursor": "`next_cursor` of the page before.",
+    "dataset": "Name or UUID of the dataset.",
+    "image_id": "UUID of the image.",
+    "images_offset": "Images to skip; not stable while images come and go.",
+    "include_archived": "Whether archived images are listed too.",
+    "key_id": "UUID of the key.",
+    "limit": "The largest number of rows to return.",
+    "offset": "Rows to skip; not stable while rows come and go.",
+    "path": "Folder and filename, as in `night/crossing.jpg`.",
+    "permanent": "Whether it is removed for good; else it is archived, and can be restored.",
+    "token": "The end of the `upload_url`.",
+}
+"""What a parameter of this name means, where its route does not say it."""
 PICTURES: Final = ("/images/{image_id:uuid}", "/images/{dataset}/{path:path}")
 """Paths of pictures, which an image may not have."""
+
+
+def operation_id(route: APIRoute) -> str:
+    """`search_by_text`, `datasets_list`, `images_upload`: the route's tag, and what its function's name adds."""
+    tag = str(route.tags[0]).replace(" ", "_") if route.tags else ""
+    of_tag = {word.removesuffix("s") for word in tag.split("_")}
+    words = [word for word in route.name.split("_") if word.removesuffix("s") not in of_tag]
+    return "_".join([*([tag] if tag else []), *words])
 
 
 def describe(app: FastAPI, routes: Sequence[APIRoute]) -> None:
@@ -59,14 +90,16 @@ def describe(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     def openapi() -> Document:
         if app.openapi_schema is None or "x-described" not in app.openapi_schema:
             document = original()
+            components = document["components"]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                components["schemas"].pop(unused, None)
             for route in routes:
                 for method in route.methods or ():
                     describe_operation(document["paths"][route.path_format][method.lower()], route, method)
-            document["components"]["securitySchemes"] = {
-                KEY.scheme_name: jsonable_encoder(KEY.model, exclude_none=True)
-            }
-            for unused in ("HTTPValidationError", "ValidationError"):
-                document["components"]["schemas"].pop(unused, None)
+            for operation in operations_of(document):
+                show_examples(operation, Examples(components["schemas"]))
+            components["responses"] = {f"Error{status}": failure(status) for status in REASONS}
+            components["securitySchemes"] = {KEY.scheme_name: jsonable_encoder(KEY.model, exclude_none=True)}
             app.openapi_schema = document | {"x-described": True}
         return app.openapi_schema
 
@@ -78,28 +111,60 @@ def describe_operation(operation: Document, route: APIRoute, method: str) -> Non
     responses = operation["responses"]
     for general in ("4XX", "5XX", "422"):
         responses.pop(general, None)
-    for status in sorted(statuses_of(route, method)):
-        responses[str(status)] = failure(status)
     for response in responses.values():
-        response.setdefault("headers", {})["X-Request-Id"] = {
-            "description": "Names this request in the log.",
-            "schema": {"type": "string"},
-        }
+        response.setdefault("headers", {}).update(REQUEST_ID)
+    for status in sorted(statuses_of(route, method)):
+        responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
+    for parameter in operation.get("parameters", ()):
+        parameter.setdefault("description", PARAMETERS.get(parameter["name"], ""))
     if isinstance(route, Strict):
         describe_names(operation, route)
         if needs_key(route.dependant):
             operation["security"] = [{KEY.scheme_name: []}]
 
 
+def operations_of(document: Document) -> Iterator[Document]:
+    """Every operation of every path."""
+    for item in document["paths"].values():
+        yield from item.values()
+
+
+def show_examples(operation: Document, examples: Examples) -> None:
+    """Adds an example to each parameter, body and answer that has none; bytes have none."""
+    for parameter in operation.get("parameters", ()):
+        show_example(parameter, examples, parameter["name"].lower())
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        show_example(content, examples, "", asked=True)
+    for response in operation["responses"].values():
+        for content in response.get("content", {}).values():
+            show_example(content, examples, "")
+
+
+def show_example(place: Document, examples: Examples, name: str, *, asked: bool = False) -> None:
+    """Adds an example to a place with a schema; a test sees to it that none is missing."""
+    if place.keys() & {"example", "examples"} or place.get("schema", {}).get("format") == "binary":
+        return
+    with contextlib.suppress(NoExample):
+        place["example"] = examples.of(place.get("schema", {}), name, asked=asked)
+
+
 def failure(status: int) -> Document:
     """An answer that is not a success."""
+    reason, request_id = REASONS[status], BY_NAME["request_id"]
+    error = {"code": error_class_for(status, None).code, "message": reason, "request_id": request_id, "details": {}}
     described: Document = {
-        "description": REASONS[status],
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+        "description": reason,
+        "headers": {**REQUEST_ID},
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/ErrorAnswer"},
+                "example": {"error": error, "detail": reason},
+            }
+        },
     }
     if status in (429, 503):
         whole = {"type": "string", "pattern": "^[0-9]+$"}
-        described["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": whole}}
+        described["headers"]["Retry-After"] = {"description": "Seconds to wait.", "schema": whole}
     return described
 
 

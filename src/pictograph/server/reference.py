@@ -1,6 +1,7 @@
 """`/docs` and `/redoc`: the API's reference in a browser. Scripts and styles come from a package; nothing is fetched.
 
-Addresses in the pages are relative, so that they hold below any prefix that a proxy puts in front.
+`/llms.txt` is the same for a language model: a page of text that says what there is and where to read on. Addresses in
+the pages are relative, so that they hold below any prefix that a proxy puts in front.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import base64
 import hashlib
 import re
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
+
+from pictograph.server.access import API_KEY_HEADER
 
 ASSETS: Final = "docs/assets"
 INLINE_SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
@@ -34,14 +38,55 @@ POLICY: Final = {
 
 What it refuses is the picture in ReDoc's link to its maker, which lies on another site.
 """
+FOR_MODELS: Final = f"""\
+# {{title}}
+
+> {{description}}
+
+Send the key in the header `{API_KEY_HEADER}`. Bodies and answers are JSON, except for bytes of pictures and for files.
+Names are exact: an unknown parameter or field is answered with 422, and the message names the nearest right one.
+Every error is `{{{{"error": {{{{"code", "message", "request_id", "details"}}}}, "detail"}}}}`. A list comes in pages: send
+`pagination.next_cursor` as `cursor`, with the same question, until it is null. Rows name images by `image_id`.
+
+## Reference
+
+- [OpenAPI](openapi.json): every route with its parameters, limits, errors and examples
+- [Reference to try](docs): the same in a browser
+- [Reference to read](redoc): the same on one page
+"""
+"""What `/llms.txt` begins with: https://llmstxt.org."""
 
 
 def add_reference(app: FastAPI) -> None:
-    """Adds both pages and what they load; `app` is made without its own, which load from another site."""
+    """Adds the pages and what they load; `app` is made without its own, which load from another site."""
     folder = Path(str(files("fastapi_offline"))) / "static"
     app.mount(f"/{ASSETS}", StaticFiles(directory=folder), name="reference")
     add_page(app, "/docs", swagger_page(app.title))
     add_page(app, "/redoc", redoc_page(app.title))
+
+    @app.get("/llms.txt", include_in_schema=False)
+    async def for_models() -> PlainTextResponse:
+        return PlainTextResponse(text_for_models(app.openapi()), media_type="text/markdown")
+
+
+def text_for_models(document: dict[str, Any]) -> str:
+    """What the service is, and a line for each operation of its OpenAPI document, in Markdown."""
+    info = document["info"]
+    parts = [FOR_MODELS.format(title=info["title"], description=info["description"])]
+    operations = [
+        (operation["tags"][0], method.upper(), path, operation["description"])
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+    for tag, of_tag in groupby(sorted(operations, key=lambda operation: operation[0]), lambda operation: operation[0]):
+        lines = (f"- `{method} {path}`: {first_sentence(described)}" for _, method, path, described in of_tag)
+        parts.append("\n".join([f"## {str(tag).capitalize()}", "", *lines, ""]))
+    return "\n".join(parts)
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a description, on one line."""
+    return re.split(r"(?<=\.)\s", " ".join(text.partition("\n\n")[0].split()) + " ", maxsplit=1)[0]
 
 
 def swagger_page(title: str) -> bytes:

@@ -21,16 +21,18 @@ from pictograph.wire.base import (
 from pictograph.wire.datasets import Dataset, DatasetCreate, DatasetUpdate, DeletedDataset, Progress, Retried
 from pictograph.wire.history import NameChange, Write
 from pictograph.wire.images import (
+    DeletedImage,
     Image,
     KnownImage,
     PlaceInDataset,
     RegisterRequest,
     Replacement,
+    StoredBytes,
     UploadUrl,
     UploadUrlRequest,
     WhichExistRequest,
 )
-from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey
+from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey, RevokedKey
 from pictograph.wire.reindex import FailedImage, ForgottenSpaces, Reindex, ReindexStart, Space
 from pictograph.wire.search import (
     OfTags,

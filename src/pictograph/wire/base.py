@@ -90,6 +90,7 @@ class Pagination(Wire):
     """Where a page lies."""
 
     limit: int
+    """The largest number of rows that the page could have."""
     offset: int = 0
     """Rows that were skipped, from the cursor if there was one; not stable while the list changes."""
     total: int | None = None
@@ -107,11 +108,18 @@ class Pagination(Wire):
 class Data(Wire, Generic[Item]):
     """One thing."""
 
+    model_config = ConfigDict(json_schema_extra={"description": "One thing, under `data`."})
+
     data: Item
+    """The thing itself."""
 
 
 class Page(Wire, Generic[Item]):
     """Some of many."""
 
+    model_config = ConfigDict(json_schema_extra={"description": "Some of many, and where the others are."})
+
     data: list[Item]
+    """The rows of this page."""
     pagination: Pagination
+    """Where the page lies."""

@@ -91,8 +91,11 @@ class DeletedDataset(Wire):
     """What was deleted with a dataset."""
 
     id: str
+    """UUID that it had."""
     name: str
+    """Name that it had, which is free again."""
     deleted: bool = True
+    """Always true: there is no way back."""
     images_deleted: int
     """Images that were in it. Files that nothing else uses are removed in the hour after."""
 
@@ -101,3 +104,4 @@ class Retried(Wire):
     """How many images will be processed again."""
 
     images: int
+    """Images that wait again."""

@@ -12,6 +12,7 @@ class Write(Wire):
     """One write of an image, a dataset or the installation: who, what and when."""
 
     at: datetime
+    """When, UTC."""
     action: str
     """Of an image `uploaded`, `imported` (it came as a vector), `archived`, `restored`, `replacing` (other bytes were
     sent), `replaced` (they are its own now), `moved` or `retried`; of a dataset `created`, `renamed` or `described`; of

@@ -139,3 +139,21 @@ class WhichExistRequest(Body):
     """Name or UUID."""
     files: Annotated[list[PlaceInDataset], Field(max_length=1000)]
     """At most 1000 places."""
+
+
+class DeletedImage(Wire):
+    """What became of an image that was deleted."""
+
+    id: str
+    """UUID of the image."""
+    deleted: bool
+    """True if it was removed for good."""
+    archived: bool
+    """True if it was archived: no search finds it, and `restore` brings it back."""
+
+
+class StoredBytes(Wire):
+    """Answer of `PUT` to an upload URL."""
+
+    stored: bool = True
+    """Always true: register the bytes now."""

@@ -17,7 +17,9 @@ class ApiKey(Wire):
     brief: ClassVar[tuple[str, ...]] = ("name", "role", "key_prefix", "is_active", "id")
 
     id: str
+    """UUID."""
     organization_id: str
+    """UUID of the organization whose images it opens."""
     name: str
     """What the key is for."""
     key_prefix: str
@@ -31,6 +33,7 @@ class ApiKey(Wire):
     rate_limit: int = 0
     """Requests an hour; 0 = no limit."""
     created_at: datetime
+    """When it was made, UTC."""
     last_used_at: datetime | None = None
     """To the minute."""
     expires_at: datetime | None = None
@@ -47,6 +50,7 @@ class ApiKeys(Wire):
     api_keys: list[ApiKey]
     """Oldest first."""
     pagination: Pagination
+    """Where the page lies."""
 
 
 class CreatedApiKey(Wire):
@@ -55,15 +59,21 @@ class CreatedApiKey(Wire):
     brief: ClassVar[tuple[str, ...]] = ("name", "role", "key_prefix", "key_id")
 
     key_id: str
+    """UUID: revoke it by this."""
     api_key: str
     """The secret: `pk_live_` and 64 hexadecimal digits."""
     key_prefix: str
+    """Its first 12 characters, to tell keys apart."""
     name: str
+    """What the key is for."""
     role: OrganizationRole
+    """What it may do; each role may do what those before it may: `viewer`, `member`, `admin`, `owner`."""
     installation: bool = False
     """True if it may act on the whole installation too (encoder, thresholds)."""
     rate_limit: int = 0
+    """Requests an hour; 0 = no limit."""
     created_at: datetime
+    """When it was made, UTC."""
     expires_at: datetime | None = None
     """When it stops working; None: never."""
 
@@ -74,9 +84,17 @@ class ApiKeyCreate(Body):
     name: Name
     """What it is for; at most 255 characters."""
     role: Role = "member"
+    """What it may do, at most what your own key may."""
     expires_at: AwareDatetime | None = None
     """When it is to stop working, with a time zone: `2027-01-01T00:00:00Z`. Absent: never."""
     organization_id: Annotated[str, Field(max_length=MAX_NAMED)] | None = None
     """Your own organization's id or name, which is also the default."""
     rate_limit: Literal[0] | None = None
     """0 or absent: this service counts no requests per hour, so it promises no such limit."""
+
+
+class RevokedKey(Wire):
+    """Answer of `DELETE /api/v1/api-keys/{key_id}`."""
+
+    revoked: str
+    """UUID of the key that no longer works."""

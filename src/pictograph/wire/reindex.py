@@ -14,8 +14,11 @@ class Space(Wire):
     """An encoder at one revision, and what it made of the library."""
 
     encoder: str
+    """Its name."""
     revision: str
+    """Which version of its files."""
     dimension: int
+    """Numbers in one of its vectors."""
     source: str
     """What `encoder` says when a reindex to it is started: a name, or a folder on the server."""
 
@@ -24,8 +27,11 @@ class FailedImage(Wire):
     """An image that the new encoder could not process, though the old one could."""
 
     image_id: str
+    """UUID of the image."""
     filename: str
+    """Its name within its folder."""
     reason: str
+    """Why the new encoder could not process it."""
 
 
 class Reindex(Wire):
@@ -44,7 +50,9 @@ class Reindex(Wire):
     workers: int
     """Worker processes of this service that fill it."""
     images: int
+    """Images that the new space is to have."""
     done: int
+    """Those that it has."""
     failed: int
     """Images of the new space that could not be encoded, for whatever reason."""
     new_failures: int
@@ -68,3 +76,4 @@ class ForgottenSpaces(Wire):
     """What was deleted."""
 
     spaces: int
+    """Encoders of which everything was deleted."""

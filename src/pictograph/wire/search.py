@@ -80,8 +80,11 @@ class TextAnswer(SearchFacts):
     results: list[SimilarImage]
     """By falling similarity to the words; ties by image id."""
     count: int
+    """Rows of this page."""
     text: str
+    """The words of the question."""
     threshold: float
+    """The lowest cosine that a row could have."""
 
 
 class SimilarAnswer(SearchFacts):
@@ -90,8 +93,11 @@ class SimilarAnswer(SearchFacts):
     results: list[SimilarImage]
     """By falling similarity; ties by image id. The reference is never among them."""
     count: int
+    """Rows of this page."""
     threshold: float
+    """The lowest similarity that a row could have."""
     query_image_id: str
+    """UUID of the reference."""
     folder_path: str
     """The scope that was searched: this folder and everything below it."""
 
@@ -100,11 +106,13 @@ class TriedPlan(Wire):
     """One way to answer a question, carried out."""
 
     plan: str
+    """`exact` or `quantized`."""
     took_ms: float
     """What it took, the count of the scope and the vector not included."""
     steps: dict[str, float]
     """Milliseconds of each step, in order. Rows are fetched within `scan` and `rerank`."""
     rows: int
+    """Rows that it found."""
     scanned: int
     """Images whose vector or code was compared."""
     complete: bool
@@ -121,6 +129,7 @@ class SearchExplanation(OfTags):
     plan: str
     """The way that this search takes."""
     plan_reason: str
+    """Why that way, for people."""
     scope_size: int
     """Findable images in the scope."""
     folder_path: str
@@ -135,11 +144,17 @@ class TagFilters(Wire):
     """The filters of a tag search."""
 
     objects: list[str] | None = None
+    """Tags: what is to be seen."""
     scenes: list[str] | None = None
+    """Tags: where, and under which circumstances."""
     attributes: list[str] | None = None
+    """Tags: what kind of picture it is."""
     dataset_name: str | None = None
+    """The only dataset; None: all of the organization."""
     folder_path: str | None = None
+    """The only folder, with everything below it."""
     match: TagMatch = "any"
+    """How tags inside one category combine."""
 
 
 class TagAnswer(OfTags):
@@ -148,8 +163,11 @@ class TagAnswer(OfTags):
     results: list[TaggedImage]
     """Newest first; ties by image id."""
     count: int
+    """Rows of this page."""
     filters: TagFilters
+    """The question, as it was understood."""
     pagination: Pagination
+    """Where the page lies, and how many images carry the tags in all."""
 
 
 class TagCount(Wire):

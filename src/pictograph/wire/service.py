@@ -13,14 +13,18 @@ class Room(Wire):
     holds: str
     """`files`, `database`, or `files and database`."""
     free_bytes: int
+    """Bytes that are free."""
     total_bytes: int
+    """Bytes of the whole disk."""
 
 
 class Health(Wire):
     """Answer of `/health` and `/ready`."""
 
     status: Literal["ok", "not_ready"]
+    """`not_ready` if there are `problems`."""
     version: str
+    """Of the service."""
     encoder: str | None = None
     """Which encoder's vectors searches compare."""
     fingerprint: str | None = None
@@ -47,12 +51,15 @@ class ErrorBody(Wire):
     message: str
     """What went wrong and what to do, for people."""
     request_id: str | None = None
+    """Names the request in the service's log; the header `X-Request-Id` has it too."""
     details: dict[str, Any] = {}
+    """What a program can read of it: `{"errors": [{"loc", "msg"}]}` names each wrong value."""
 
 
 class ErrorAnswer(Wire):
     """The shape of every answer that is not a success."""
 
     error: ErrorBody
+    """What went wrong: a code for programs, a message for people."""
     detail: str
     """The message again, where older clients look for it."""

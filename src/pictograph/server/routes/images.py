@@ -34,7 +34,10 @@ OneImage = wire.Data[wire.Image]
 ImagePage = wire.Page[wire.Image]
 KnownImages = wire.Data[list[wire.KnownImage]]
 BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/*": {}}, "description": "The picture."},
+    200: {
+        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+        "description": "The picture.",
+    },
     304: {"description": "Not modified: the bytes of `If-None-Match` are still those of the image."},
 }
 PICTURE_BODY: Final = {
@@ -71,7 +74,7 @@ async def upload_image(
     caller: Member,
     dataset: Annotated[str, Form(max_length=MAX_NAMED, description="Name or UUID.")],
     file: Annotated[UploadFile, File(description="The picture.")],
-    directory_path: Annotated[str, Form(max_length=MAX_FOLDER_SENT)] = "/",
+    directory_path: Annotated[str, Form(max_length=MAX_FOLDER_SENT, description="The folder it goes to.")] = "/",
     filename: Annotated[str | None, Form(max_length=MAX_NAMED, description="Absent: the file's own name.")] = None,
     replace: Annotated[bool, Form(description="An image of this place keeps its id and gets these bytes.")] = False,
 ) -> OneImage:
@@ -101,7 +104,7 @@ async def create_upload_url(
 
 
 @uploads.put("/{token}", status_code=200, openapi_extra=PICTURE_BODY)
-async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict[str, bool]:
+async def put_bytes(request: Request, services: ServicesDep, token: str) -> wire.StoredBytes:
     """Step 2 of 3: the bytes, as the body. The URL is the permission: no key is read here.
 
     It may be repeated until they are registered, and the last bytes count; then it is 409. The URL ends after an hour,
@@ -116,7 +119,7 @@ async def put_bytes(request: Request, services: ServicesDep, token: str) -> dict
             await spooled.seek(0)
             async with admission_of(request).turn():
                 await services.intake.stage(token, await spooled.read())
-    return {"stored": True}
+    return wire.StoredBytes()
 
 
 @router.post("/register", status_code=201)
@@ -251,11 +254,11 @@ async def image_bytes(request: Request, services: ServicesDep, caller: Viewer, i
 @router.delete("/{image_id:uuid}")
 async def delete_image(
     services: ServicesDep, caller: Member, image_id: UUID, permanent: bool = False
-) -> dict[str, object]:
+) -> wire.Data[wire.DeletedImage]:
     """Archives the image: no search finds it, nothing is lost. With `permanent=true` it is removed for good."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
     await (services.intake.delete(image.id) if permanent else services.intake.archive(image.id))
-    return {"data": {"id": str(image.id), "deleted": permanent, "archived": not permanent}}
+    return wire.Data(data=wire.DeletedImage(id=str(image.id), deleted=permanent, archived=not permanent))
 
 
 async def at_path(services: Services, caller: Caller, dataset: str, path: str) -> Image:
@@ -281,7 +284,7 @@ async def image_bytes_by_path(
 @router.delete("/{dataset}/{path:path}")
 async def delete_image_by_path(
     services: ServicesDep, caller: Member, dataset: str, path: str, permanent: bool = False
-) -> dict[str, object]:
+) -> wire.Data[wire.DeletedImage]:
     """As `DELETE /images/{image_id}`, by dataset, folder and name."""
     image = await at_path(services, caller, dataset, path)
     return await delete_image(services, caller, image.id, permanent)

@@ -56,7 +56,7 @@ async def create_key(services: ServicesDep, caller: Admin, body: wire.ApiKeyCrea
 
 
 @router.delete("/{key_id}")
-async def revoke_key(services: ServicesDep, caller: Admin, key_id: UUID) -> dict[str, str]:
+async def revoke_key(services: ServicesDep, caller: Admin, key_id: UUID) -> wire.RevokedKey:
     """Revokes the key: it stops working at once. 403 for a key above your own, 409 for the key of this request."""
     await services.keys.revoke(caller, key_id)
-    return {"revoked": str(key_id)}
+    return wire.RevokedKey(revoked=str(key_id))
