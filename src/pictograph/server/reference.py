@@ -45,8 +45,8 @@ FOR_MODELS: Final = f"""\
 
 Send the key in the header `{API_KEY_HEADER}`. Bodies and answers are JSON, except for bytes of pictures and for files.
 Names are exact: an unknown parameter or field is answered with 422, and the message names the nearest right one.
-Every error is `{{{{"error": {{{{"code", "message", "request_id", "details"}}}}, "detail"}}}}`. A list comes in pages: send
-`pagination.next_cursor` as `cursor`, with the same question, until it is null. Rows name images by `image_id`.
+Every error is `{{{{"error": {{{{"code", "message", "request_id", "details"}}}}, "detail"}}}}`. A list comes in pages:
+send `pagination.next_cursor` as `cursor`, with the same question, until it is null. Rows name images by `image_id`.
 
 ## Reference
 
