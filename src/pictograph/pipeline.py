@@ -44,6 +44,7 @@ from pictograph.jobs.queue import (
 )
 from pictograph.spaces.registry import lock_rules, share_rules
 from pictograph.store.blobs import BlobStore
+from pictograph.store.facts import share_facts, write_facts
 from pictograph.store.images import (
     Image,
     Images,
@@ -235,6 +236,8 @@ class Processor:
             assigner = self._rules.assigner(space.thresholds)
             await save_encodings(connection, space.id, [tagged(encoding, assigner) for encoding in encodings])
             await finish_images(connection, space, claim.id, done, locked=locked)
+            await write_facts(connection, [one.facts for one in encodings if one.facts], locked)
+            await share_facts(connection, list(known), locked)
             for job, error in failures:
                 await retry_or_fail(connection, space, claim, job, error, locked=locked)
 

@@ -70,6 +70,10 @@ class Bench:
         dataset = await self.services.datasets.id_of(self._organization, "street")
         return await self.services.intake.receive(self._organization, Place(dataset, "/", name), data)
 
+    async def replace(self, name: str, data: bytes) -> Image:
+        dataset = await self.services.datasets.id_of(self._organization, "street")
+        return await self.services.intake.receive(self._organization, Place(dataset, "/", name), data, replace=True)
+
     async def work(self) -> None:
         """What is to be done, as a worker does it: a batch, then what was too heavy for it, one by one."""
         await self.work_batch()
@@ -253,3 +257,44 @@ async def test_an_image_without_bytes_fails_at_once_with_the_reason(database_url
             ).fetchone()
         assert row is not None
         assert (row[0], "imported as a vector" in row[1]) == ("failed", True)
+
+
+async def test_an_image_gets_its_facts_with_its_vector_and_a_copy_gets_them_without_a_picture(
+    database_url: str, tmp_path: Path
+) -> None:
+    camera = Pillow.Exif()
+    camera[0x0110] = "EOS 5D"
+    buffer = BytesIO()
+    Pillow.new("RGB", (64, 64), (200, 16, 1)).save(buffer, "PNG", exif=camera)
+    readers = Readers(DecodeBudget())
+    async with bench(database_url, tmp_path, readers) as library:
+        first = await library.upload("a.png", buffer.getvalue())
+        assert (first.facts_known, first.camera) == (False, None)
+        await library.work()
+        decoded = len(readers.allowed)
+        copy = await library.upload("b.png", buffer.getvalue())
+        await library.work()
+        assert len(readers.allowed) == decoded
+        for image in (await library.now(first), await library.now(copy)):
+            assert (image.facts_known, image.camera, image.taken_at) == (True, "EOS 5D", None)
+            assert (image.average_color, image.contrast, image.perceptual_hash) == (0xC81001, 0.0, 0)
+            assert image.brightness == pytest.approx((0.299 * 200 + 0.587 * 16 + 0.114) / 255, abs=1e-3)
+
+
+async def test_with_other_bytes_an_image_forgets_its_facts_until_theirs_are_written(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with bench(database_url, tmp_path, Readers(DecodeBudget())) as library:
+        image = await library.upload("a.png", picture_bytes(1))
+        await library.work()
+        old = await library.now(image)
+        await library.replace("a.png", picture_bytes(2))
+        assert await library.now(image) == old, "the old bytes answer until the new ones are ready"
+        await library.work()
+        new = await library.now(image)
+        assert (old.facts_known, new.facts_known) == (True, True)
+        assert None not in (old.average_color, new.average_color, old.perceptual_hash, new.perceptual_hash)
+        assert (old.average_color, old.perceptual_hash) != (new.average_color, new.perceptual_hash)
+        async with library.services.database.connection() as connection:
+            await connection.execute("UPDATE image SET sha256 = %b", [old.sha256])
+        assert not (await library.now(image)).facts_known

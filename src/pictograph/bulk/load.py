@@ -23,6 +23,7 @@ from pictograph.db.rows import fetch_column
 from pictograph.errors import NotFoundError, SpaceMismatch, WriteConflict
 from pictograph.index.writer import known_encodings
 from pictograph.spaces.registry import lock_rules
+from pictograph.store.facts import VERSION
 from pictograph.store.images import MAKE_FOLDERS
 from pictograph.store.names import canonical_folder, folder_and_ancestors
 from pictograph.types import DatasetId, ImageId, Sha256, SpaceId
@@ -238,6 +239,7 @@ def image_columns(dataset: DatasetId, images: BulkImages) -> list[Column]:
         integers("height", images.heights_px, "integer"),
         integers("file_size", images.sizes_bytes, "bigint"),
         constant("state", b"embedded" if images.tags is None else b"tagged", count),
+        constant("facts_version", VERSION.to_bytes(2, "big"), count),  # there is no picture to look at
         *documents("image_auto_tags", images.tags),
         *([moments("created_at", images.created_us)] if images.created_us is not None else []),
     ]

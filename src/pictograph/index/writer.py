@@ -15,6 +15,7 @@ from pictograph.db.rows import fetch_column
 from pictograph.encode.evidence import packed
 from pictograph.encode.protocol import FloatArray
 from pictograph.spaces.registry import SpaceRules
+from pictograph.store.facts import Facts
 from pictograph.store.locks import lock_images
 from pictograph.types import DIMENSION, ImageId, Sha256, SpaceId, Tags
 
@@ -113,6 +114,8 @@ class Encoding:
     """float32 (len(MEASURE_NAMES),): with the evidence and the vector, what the scores were made of."""
     evidence: FloatArray | None = None
     """float32 (E,), E may be 0; stored as E bytes."""
+    facts: Facts | None = None
+    """What the picture tells of itself; kept with the images, not here."""
 
 
 async def known_encodings(connection: Connection, space: SpaceId, sha256s: Sequence[Sha256]) -> set[Sha256]:

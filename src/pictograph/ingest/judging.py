@@ -47,7 +47,7 @@ def describe(
 ) -> list[Encoding]:
     """Encodings of what the network has seen (batches of one), with scores if the encoder brings a tagger."""
     if tagger is None or not seen:
-        return [Encoding(sha256, encoded.vectors[0]) for sha256, _, encoded in seen]
+        return [Encoding(sha256, encoded.vectors[0], facts=item.facts) for sha256, item, encoded in seen]
     measures = np.stack([item.measures for _, item, _ in seen])
     batch = joined([encoded for _, _, encoded in seen])
     near = assigner.near(tagger.scores(batch, measures))
@@ -59,6 +59,7 @@ def describe(
             tag_scores=scores,
             measures=item.measures,
             evidence=encoded.evidence[0],
+            facts=item.facts,
         )
         for (sha256, item, encoded), scores in zip(seen, near, strict=True)
     ]

@@ -12,10 +12,12 @@ from typing import Final
 
 from pictograph.encode.protocol import Encoder, FloatArray
 from pictograph.errors import BadImage, BlobMissing, NoBytes, StorageFull, Unavailable, WorkerLost
+from pictograph.ingest.facts import facts_of
 from pictograph.jobs.budget import ByteBudget
 from pictograph.jobs.queue import SUSPECT_ATTEMPTS, Job
 from pictograph.jobs.retry import MAX_ATTEMPTS
 from pictograph.store.blobs import BlobStore
+from pictograph.store.facts import Facts
 from pictograph.store.images import PictureSize
 from pictograph.store.thumbnails import keep_thumbnails, missing_thumbnails
 from pictograph.tagging.measures import measure_picture
@@ -39,6 +41,7 @@ class Ready:
     prepared: FloatArray
     measures: FloatArray
     """float32 (M,): see tagging/measures.py."""
+    facts: Facts
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
     """Those that were not kept yet, by their longer side."""
 
@@ -125,10 +128,10 @@ class Pictures:
         )
         async with self._memory.hold(min(memory_bytes, self._memory.total_bytes // 2)):
             data = await self._blobs.get(sha256)
-            decode = partial(self._decode, data, wanted, memory_bytes, seconds)
+            decode = partial(self._decode, sha256, data, wanted, memory_bytes, seconds)
             return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
 
-    def _decode(self, data: bytes, wanted: Wanted, memory_bytes: int, seconds: float) -> Ready:
+    def _decode(self, sha256: Sha256, data: bytes, wanted: Wanted, memory_bytes: int, seconds: float) -> Ready:
         try:
             made = self._readers.read(data, wanted, memory_bytes=memory_bytes, seconds=seconds)
         except Unavailable as error:
@@ -137,7 +140,9 @@ class Pictures:
             ) from error
         if made.picture is None:
             raise ValueError("pixels were wanted")
-        return Ready(self._encoder.prepare(made.picture), measure_picture(made.picture), made.thumbnails)
+        measures = measure_picture(made.picture)
+        facts = facts_of(sha256, made.picture, measures)
+        return Ready(self._encoder.prepare(made.picture), measures, facts, made.thumbnails)
 
     async def _keep_thumbnails(self, sha256: Sha256, thumbnails: Mapping[int, bytes]) -> None:
         try:

@@ -236,7 +236,22 @@ def image(row: Image, base: str, tagging: Tagging | None = None, replacement: Re
         is_archived=row.archived_at is not None,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        **facts(row),
     )
+
+
+def facts(row: Image) -> dict[str, Any]:
+    """What the picture tells of itself: the fields of `wire.Image` from `taken_at` to `facts_known`."""
+    return {
+        "taken_at": row.taken_at,
+        "camera": row.camera,
+        "sharpness": row.sharpness,
+        "brightness": row.brightness,
+        "contrast": row.contrast,
+        "average_color": None if row.average_color is None else f"#{row.average_color:06x}",
+        "perceptual_hash": None if row.perceptual_hash is None else f"{row.perceptual_hash % 2**64:016x}",
+        "facts_known": row.facts_known,
+    }
 
 
 def known_image(row: KnownImage) -> wire.KnownImage:

@@ -27,7 +27,9 @@ from pictograph.upload.picture import PictureFacts
 
 COLUMNS: Final = """
 i.id, i.dataset_id, f.path AS folder_path, i.filename, i.sha256, i.content_type, i.width, i.height, i.file_size,
-b.has_bytes, i.state, i.reason, i.image_auto_tags AS tags, i.created_at, i.updated_at, i.archived_at"""
+b.has_bytes, i.state, i.reason, i.image_auto_tags AS tags, i.created_at, i.updated_at, i.archived_at,
+i.taken_at, i.camera, i.sharpness, i.brightness, i.contrast, i.average_color, i.perceptual_hash,
+i.facts_version > 0 AS facts_known"""
 SELECT: Final = f"""
 SELECT {COLUMNS} FROM image i JOIN folder f ON f.id = i.folder_id JOIN dataset d ON d.id = i.dataset_id
 JOIN blob b ON b.sha256 = i.sha256
@@ -154,6 +156,16 @@ class Image:
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None
+    taken_at: datetime | None
+    """This and what follows: store/facts.py."""
+    camera: str | None
+    sharpness: float | None
+    brightness: float | None
+    contrast: float | None
+    average_color: int | None
+    perceptual_hash: int | None
+    facts_known: bool
+    """False until somebody has looked at the picture."""
 
 
 @dataclass(frozen=True, slots=True)

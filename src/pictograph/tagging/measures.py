@@ -68,7 +68,8 @@ _DETAIL_PX: Final = 512
 _GRID_PX: Final = 64
 _TILES: Final = 8
 _NOISE_TILES: Final = 16
-_LEAST_DETAIL_PX: Final = 3 * _NOISE_TILES
+LEAST_DETAIL_PX: Final = 3 * _NOISE_TILES
+"""Below that, `sharpness` and `noise` are not measured, and 0."""
 _LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R BT.601, as in Pillow's own conversion to grey."""
 
@@ -151,7 +152,7 @@ def _detail_measures(pixels: Pixels, spread: float) -> dict[str, float]:
     """spread: p95 - p5 of the luminance, in grey levels."""
     luminance = _luminance_at_detail_size(pixels)
     short_side = min(luminance.shape)
-    if short_side < _LEAST_DETAIL_PX:
+    if short_side < LEAST_DETAIL_PX:
         return {"sharpness": 0.0, "detail_px": float(short_side), "noise": 0.0}
     usable = luminance.shape[0] // 3 * 3
     above, middle, below = (luminance[row:usable:3].astype(np.float32) for row in range(3))

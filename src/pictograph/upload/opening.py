@@ -24,6 +24,7 @@ from pillow_heif import HeifImageFile
 from pictograph.errors import BadImage
 from pictograph.sniff import SNIFF_BYTES, PictureFormat, content_type_of, sniff_format
 from pictograph.upload.colour_space import ColourSpace
+from pictograph.upload.exif import read_exif
 from pictograph.upload.headers.bmff import read_colour_codes, read_crop
 from pictograph.upload.headers.directory import exif_orientation
 from pictograph.upload.headers.header import Header
@@ -109,7 +110,8 @@ def open_picture(file: BinaryIO, limits: PictureLimits, *, only_facts: bool = Fa
     colour = header.colour if header else read_colour_codes(file) if picture_format in ("HEIF", "AVIF") else None
     content_type = content_type_of(picture_format, start)
     if header is not None and (header.tiff is not None or (only_facts and picture_format == "WEBP")):
-        return _opened(None, header, header.orientation, picture_format, content_type)
+        opened = _opened(None, header, header.orientation, picture_format, content_type)
+        return _with_exif(opened, picture_format, file)
     with library_errors_as_bad_image():
         image = _open_image(picture_format, file, header.page if header else 0)
         orientation = _orientation(picture_format, image, header)
@@ -118,7 +120,19 @@ def open_picture(file: BinaryIO, limits: PictureLimits, *, only_facts: bool = Fa
     _check_strips(picture_format, image, header)
     crop = read_crop(file, image.size) if picture_format == "AVIF" else None
     opened = _opened(image, header, orientation, picture_format, content_type, crop=crop)
-    return replace(opened, colour=colour, crop=crop)
+    return _with_exif(replace(opened, colour=colour, crop=crop), picture_format, file)
+
+
+def _with_exif(opened: OpenPicture, picture_format: PictureFormat, file: BinaryIO) -> OpenPicture:
+    """With what its EXIF block says; a TIFF is such a block itself."""
+    if picture_format == "TIFF":
+        at = file.tell()
+        said = read_exif(file)
+        file.seek(at)  # where its decoder left it
+    else:
+        block = opened.header.exif or (opened.image.info.get("exif") if opened.image else None)
+        said = read_exif(block if isinstance(block, bytes) else b"")
+    return replace(opened, facts=replace(opened.facts, taken_at=said.taken_at, camera=said.camera))
 
 
 def _opened(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,10 @@ class PictureFacts:
     """Pixels across, as a person sees it (after the EXIF turn)."""
     height: int
     """Pixels down, as a person sees it (after the EXIF turn)."""
+    taken_at: datetime | None = None
+    """When the camera says that it was taken, UTC; None if the file does not say (upload/exif.py)."""
+    camera: str | None = None
+    """Make and model; None if the file does not say."""
 
 
 @dataclass(frozen=True, slots=True)

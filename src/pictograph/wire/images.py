@@ -56,6 +56,22 @@ class Image(compat.ImageNames):
     """Of the file's bytes, 64 hexadecimal digits; None without bytes."""
     image_auto_tags: TagObject
     """Its automatic tags, best first."""
+    taken_at: datetime | None = None
+    """When it was taken, by its EXIF; local time counts as UTC where the file names no offset. Null: not said."""
+    camera: str | None = None
+    """Make and model, by its EXIF. Null: not said."""
+    sharpness: float | None = None
+    """About 0 blurred to 1 crisp, may lie beyond; a logarithmic measure of its pixels. Null below 48 pixels."""
+    brightness: float | None = None
+    """Mean luminance, 0 black to 1 white."""
+    contrast: float | None = None
+    """Standard deviation of the luminance, 0 to 0.5."""
+    average_color: str | None = None
+    """Mean of its pixels: `#8a7f6c`."""
+    perceptual_hash: str | None = None
+    """64 bits, 16 hexadecimal digits: pictures that look alike differ in few bits."""
+    facts_known: bool = False
+    """False while nobody has looked at the picture for what stands between `taken_at` and here: then those are null."""
     tag_scores: dict[str, float] | None = None
     """In an answer about one image: `{"objects/car": 0.93}`, every label near or above its threshold."""
     tagger: str | None = None

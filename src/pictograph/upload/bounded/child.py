@@ -84,6 +84,8 @@ def kept(result: Made, exchange: int) -> dict[str, Any]:
     facts = result.facts
     return {
         "facts": [facts.format, facts.content_type, facts.width, facts.height],
+        "taken_at": facts.taken_at and facts.taken_at.isoformat(),
+        "camera": facts.camera,
         "shape": list(result.picture.pixels.shape) if result.picture else None,
         "thumbnails": [[side_px, len(data)] for side_px, data in result.thumbnails.items()],
     }

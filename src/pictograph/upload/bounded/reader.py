@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import IO, Any, Final
 
 import numpy as np
@@ -120,7 +121,8 @@ class Reader:
         return answer
 
     def _made(self, answer: dict[str, Any]) -> Made:
-        facts = PictureFacts(*answer["facts"])
+        taken_at = datetime.fromisoformat(answer["taken_at"]) if answer["taken_at"] else None
+        facts = replace(PictureFacts(*answer["facts"]), taken_at=taken_at, camera=answer["camera"])
         descriptor, at, picture = self._exchange.fileno(), 0, None
         if answer["shape"]:
             pixels = np.empty(answer["shape"], np.uint8)

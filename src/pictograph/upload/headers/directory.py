@@ -12,7 +12,7 @@ from pictograph.errors import BadImage
 from pictograph.upload.headers.refusals import broken, exactly
 
 ORIENTATION: Final = 0x0112
-_EXIF_START: Final = b"Exif\0\0"
+EXIF_START: Final = b"Exif\0\0"
 _MAX_TAGS: Final = 4096
 MAX_NUMBERS: Final = 1_000_000
 """Of one tag: more than any picture has strips."""
@@ -92,10 +92,21 @@ def read_directories(file: BinaryIO, most: int) -> Iterator[Directory]:
             (offset,) = _unpack(file, layout.offset)
 
 
+def read_directory_at(file: BinaryIO, offset: int) -> Directory:
+    """A directory that another one points to, in a TIFF or EXIF block that fills `file`. Raises BadImage."""
+    file.seek(0)
+    layout = _read_layout(file)
+    file.seek(min(offset, 2**62))
+    (count,) = _unpack(file, layout.tag_count)
+    if not 0 < count <= _MAX_TAGS:
+        raise broken(f"its tag directory says it has {count} tags")
+    return _read_tags(file, layout, count, 0)
+
+
 def exif_orientation(exif: bytes) -> int:
     """Reads the EXIF orientation, 1 to 8; 1 (upright) if the block does not say or is broken, as browsers do."""
     try:
-        orientation = read_directory(BytesIO(exif.removeprefix(_EXIF_START))).get(ORIENTATION)
+        orientation = read_directory(BytesIO(exif.removeprefix(EXIF_START))).get(ORIENTATION)
     except BadImage:
         return 1
     return orientation_of(orientation)

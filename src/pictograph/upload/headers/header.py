@@ -32,3 +32,5 @@ class Header:
     """Of a TIFF that Pillow reads: which page is the picture."""
     tiff: TiffLayout | None = None
     """How its samples lie, for a TIFF that is read here and not by Pillow."""
+    exif: bytes = b""
+    """The EXIF block of a JPEG, PNG or WebP."""

@@ -38,7 +38,7 @@ _TAIL_BYTES: Final = 65_536
 def read_jpeg(file: BinaryIO) -> Header:
     """Reads the size in the frame header, and the turn in the first EXIF block. Raises BadImage."""
     size: tuple[int, int] | None = None
-    orientation: int | None = None
+    exif: bytes | None = None
     for marker, length in _segments(file):
         if marker == _JPEG_LS:
             raise BadImage("This is a JPEG-LS, which is not supported. Save it as an ordinary JPEG or a PNG.")
@@ -46,14 +46,15 @@ def read_jpeg(file: BinaryIO) -> Header:
             precision, height, width = struct.unpack(">BHH", exactly(file, 5))
             _require_readable(marker, precision)
             size = width, height
-        elif marker == _APP1 and orientation is None:
-            orientation = _orientation(file.read(length))
+        elif marker == _APP1 and exif is None:
+            exif = _exif(file.read(length))
     if size is None:
         raise broken("no size comes before the pixels")
     pixels_start = file.tell()
     if not _has_end_marker(file):
         raise cut_short("the marker that ends a JPEG is missing")
-    return Header(*size, orientation or 1, scans=_count_scans(file, pixels_start - 2))
+    scans = _count_scans(file, pixels_start - 2)
+    return Header(*size, exif_orientation(exif or b""), scans=scans, exif=exif or b"")
 
 
 def _require_readable(frame: int, precision: int) -> None:
@@ -133,8 +134,8 @@ def _next_marker(file: BinaryIO) -> int:
     raise broken("no marker where one should be")
 
 
-def _orientation(segment: bytes) -> int | None:
-    return exif_orientation(segment) if segment.startswith(b"Exif\0\0") else None
+def _exif(segment: bytes) -> bytes | None:
+    return segment if segment.startswith(b"Exif\0\0") else None
 
 
 def _has_end_marker(file: BinaryIO) -> bool:

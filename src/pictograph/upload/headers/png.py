@@ -36,7 +36,7 @@ def read_png(file: BinaryIO) -> Header:
     absent. Raises BadImage; UnsupportedFormat for Apple's own kind.
     """
     size: tuple[int, int] | None = None
-    orientation, bits, colour_type, profile_bytes = 1, 8, 2, 0
+    exif, bits, colour_type, profile_bytes = b"", 8, 2, 0
     seen: set[bytes] = set()
     colours: dict[bytes, bytes] = {}
     for kind, length in _chunks(file):
@@ -53,7 +53,7 @@ def read_png(file: BinaryIO) -> Header:
             _require_depth(bits, colour_type)
         elif kind == b"eXIf" and length <= MAX_EXIF_BYTES and _has_checksum(file, kind, length):
             file.seek(start)
-            orientation = exif_orientation(file.read(length))
+            exif = file.read(length)
         elif kind == b"iCCP":
             profile_bytes += length
         elif kind in _COLOURS - seen and b"IDAT" not in seen and length <= 32 and _has_checksum(file, kind, length):
@@ -67,7 +67,8 @@ def read_png(file: BinaryIO) -> Header:
         raise broken(f"it holds {profile_bytes:,} bytes of packed colour profiles")
     if b"IDAT" not in seen or (colour_type == 3 and b"PLTE" not in seen):
         raise broken("it has no picture (IDAT)" if b"IDAT" not in seen else "it has no palette (PLTE)")
-    return Header(*size, orientation, bits=bits, samples=_SAMPLES[colour_type], colour=_space(colours, seen))
+    samples, space = _SAMPLES[colour_type], _space(colours, seen)
+    return Header(*size, exif_orientation(exif), bits=bits, samples=samples, colour=space, exif=exif)
 
 
 def _space(chunks: dict[bytes, bytes], seen: set[bytes]) -> ColourSpace | None:

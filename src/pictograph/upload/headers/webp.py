@@ -20,20 +20,21 @@ def read_webp(file: BinaryIO) -> Header:
     promised = int.from_bytes(head[4:8], "little") + 8
     if promised > file.seek(0, SEEK_END) + 1:  # the padding byte at the end is often left out
         raise cut_short(f"it says it has {promised:,} bytes")
-    return Header(*_size(head), _orientation(file, promised) if head[12:16] == b"VP8X" else 1)
+    exif = _exif(file, promised) if head[12:16] == b"VP8X" else b""
+    return Header(*_size(head), exif_orientation(exif), exif=exif)
 
 
-def _orientation(file: BinaryIO, end: int) -> int:
-    """Returns the turn that the first EXIF chunk asks for; its place is behind the frames."""
+def _exif(file: BinaryIO, end: int) -> bytes:
+    """Returns the first EXIF chunk; its place is behind the frames."""
     at = 12
     for _ in range(MAX_CHUNKS):
         file.seek(at)
         head = file.read(8)
         if len(head) < 8 or at >= end:
-            return 1
+            return b""
         size = int.from_bytes(head[4:], "little")
         if head[:4] == b"EXIF":
-            return exif_orientation(file.read(size)) if size <= MAX_EXIF_BYTES else 1
+            return file.read(size) if size <= MAX_EXIF_BYTES else b""
         at += 8 + size + size % 2
     raise broken(f"more than {MAX_CHUNKS:,} chunks")
 
