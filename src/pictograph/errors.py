@@ -5,6 +5,8 @@ PictographError
 ├── ApiError                        an answer that is not a success
 │   ├── AuthError             401
 │   ├── ForbiddenError        403
+│   │   ├── BadSignature            the signature does not fit this URL of a picture
+│   │   └── UrlExpired              its time, or that of the key that asked for it, is over
 │   ├── NotFoundError         404
 │   ├── MethodNotAllowed      405   the path is there, but takes other methods
 │   ├── SlowSender            408   the body of a request did not come
@@ -17,6 +19,7 @@ PictographError
 │   │   ├── BadImage                these bytes are not a picture we can read
 │   │   │   └── TooCostly           decoding them takes more memory or time than one picture may
 │   │   ├── UnsupportedFormat 415
+│   │   ├── RangeNotSatisfiable 416 the range of bytes begins behind the end of the file
 │   │   └── TooLarge          413   bytes or pixels above the limit
 │   │       └── HeadTooLarge  431   headers, or (414) the address of a request above the limit
 │   ├── WrongHost             421   asked by a name that is not the service's
@@ -127,6 +130,18 @@ class ForbiddenError(ApiError):
     status = 403
 
 
+class BadSignature(ForbiddenError):
+    """A URL of a picture whose signature does not fit it."""
+
+    code = "bad_signature"
+
+
+class UrlExpired(ForbiddenError):
+    """The time of a picture's URL is over, or the key that asked for it works no more."""
+
+    code = "url_expired"
+
+
 class NotFoundError(ApiError):
     """It does not exist, or it belongs to another organization: the two look the same."""
 
@@ -230,6 +245,13 @@ class HeadTooLarge(TooLarge):
 
     code = "head_too_large"
     status = 431
+
+
+class RangeNotSatisfiable(ValidationError):
+    """A range of bytes that begins behind the end of the file; `details["size"]` says how many it has."""
+
+    code = "range_not_satisfiable"
+    status = 416
 
 
 class WrongHost(ApiError):

@@ -38,6 +38,7 @@ from pictograph.store.keys import Keys
 from pictograph.store.library import Report, require_own_blobs
 from pictograph.store.name_changes import NameChanges
 from pictograph.store.room import Rooms
+from pictograph.store.signing import Signing
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
 from pictograph.tagging.library.retag import Retag
@@ -49,6 +50,7 @@ from pictograph.types import TAG_CATEGORIES, TagCategory
 from pictograph.upload.bounded.pool import PictureReaders
 from pictograph.upload.bounded.wanted import DecodeBudget
 from pictograph.upload.limits import PictureLimits
+from pictograph.wire import PICTURES_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Services:
     database: Database
     blobs: BlobStore
     keys: Keys
+    signing: Signing
     requests: AnsweredRequests
     history: History
     datasets: Datasets
@@ -127,6 +130,8 @@ async def open_services(
         if settings.index_bytes:
             await index.open()
         closing.push_async_callback(index.close)
+        versions = key_versions(recognizing)
+        keys = Keys(database, recognizing, versions)
         search = SearchEngine(
             database, backlog, spaces, open_words(closing), label_test(taxonomy), index=index, judged=judged
         )
@@ -135,7 +140,8 @@ async def open_services(
             settings=settings,
             database=database,
             blobs=blobs,
-            keys=Keys(database, recognizing, key_versions(recognizing)),
+            keys=keys,
+            signing=Signing(database, keys, versions, PICTURES_PREFIX),
             requests=AnsweredRequests(database),
             history=History(database),
             datasets=Datasets(database),

@@ -35,6 +35,7 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("member", lambda c: c.images.upload("street", picture_bytes(1), filename=uuid4().hex)),
     ("admin", lambda c: c.keys.list()),
     ("admin", lambda c: c.keys.create("x", role="viewer")),
+    ("installation", lambda c: c.keys.end_signed_urls()),
     ("admin", lambda c: c.datasets.delete(c.datasets.create(uuid4().hex).id)),
 ]
 ROLES = ["viewer", "member", "admin", "owner", "installation"]

@@ -67,8 +67,11 @@ def test_beyond_loopback_addresses_come_from_the_public_url_or_not_at_all(
             if options:
                 assert listed.json()["data"][0]["image_url"].startswith("https://images.example.org/p/api/")
             else:
-                assert listed.json()["error"]["code"] == "wrong_host"
+                assert listed.json()["data"][0]["image_url"].startswith("/api/v1/pictures/")
                 assert "192.0.2.1" not in listed.text
+                asked = {"dataset": "street", "filename": "b.jpg"}
+                place = raw.api("POST", "/images/upload-url", json=asked, headers={"Host": "192.0.2.1"})
+                assert place.json()["error"]["code"] == "wrong_host"
 
 
 # Methods

@@ -27,7 +27,8 @@ from support.raw import Raw
 from support.services import Service, running_service
 
 OURS = [error for error in api_error_classes() if error.__module__ == "pictograph.errors"]
-OPEN = {"/health", "/ready", "/metrics", "/api/v1/uploads/{token}"}
+SIGNED = {"/api/v1/pictures/{image_id}/original", "/api/v1/pictures/{image_id}/thumbnail"}
+OPEN = {"/health", "/ready", "/metrics", "/api/v1/uploads/{token}"} | SIGNED
 """Endpoints that read no key."""
 
 IN_OUR_WORDS = tuple(error.words for error in api_error_classes() if issubclass(error, Unavailable))
@@ -223,7 +224,7 @@ def test_every_status_has_a_class_even_without_a_code(status: int) -> None:
     got = error_class_for(status, None)
     if status >= 500:
         assert issubclass(got, ServerError)
-    elif status in (413, 415):
+    elif status in (413, 415, 416):
         assert issubclass(got, errors.ValidationError)
     else:
         assert got is by_status.get(status, ApiError)

@@ -81,7 +81,7 @@ def test_a_thumbnail_is_at_most_320_px_and_the_same_twice(client: Client, street
     assert client.images.thumbnail(image.id) == first
 
 
-def test_addresses_in_a_row_work_with_the_key(raw: Raw, client: Client, street: Dataset) -> None:
+def test_addresses_in_a_row_work_with_the_key_as_well(raw: Raw, client: Client, street: Dataset) -> None:
     image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
     assert raw("GET", image.image_url).content == picture_bytes(1)
     assert raw("GET", image.thumbnail_url).headers["Content-Type"] == "image/jpeg"

@@ -23,6 +23,8 @@ NOT_IN_THE_SDK = {
     ("POST", f"{API_PREFIX}/images/register"): "the published clients' three steps",
     ("GET", f"{API_PREFIX}/images/{{dataset}}/{{path}}"): "the published clients' bytes by path",
     ("DELETE", f"{API_PREFIX}/images/{{dataset}}/{{path}}"): "the published clients' delete by path",
+    ("GET", "/api/v1/pictures/{image_id}/original"): "for browsers; the SDK has `download`",
+    ("GET", "/api/v1/pictures/{image_id}/thumbnail"): "for browsers; the SDK has `thumbnail`",
     ("GET", "/health"): "for whoever watches the process",
     ("GET", "/metrics"): "for Prometheus",
 }
@@ -102,7 +104,8 @@ def test_every_endpoint_says_what_it_does_and_how_it_fails(service: Service) -> 
             failures = {name: answer for name, answer in operation["responses"].items() if name >= "400"}
             assert {"421", "422", "429", "500"} <= failures.keys(), (method, path)
             assert not failures.keys() & {"4XX", "5XX", "501"}, (method, path)
-            assert ("401" in failures) == (path.startswith("/api/v1/") and "token" not in path), (method, path)
+            is_open = "token" in path or "/pictures/" in path
+            assert ("401" in failures) == (path.startswith("/api/v1/") and not is_open), (method, path)
             assert ("413" in failures) == ("requestBody" in operation), (method, path)
             for status, answer in failures.items():
                 assert answer == {"$ref": f"#/components/responses/Error{status}"}, (method, path)

@@ -12,10 +12,12 @@ import pytest
 from pictograph import wire
 from pictograph.search.found import Hit, Neighbour
 from pictograph.server import present
+from pictograph.store.signing import PictureUrls
 from pictograph.types import DatasetId, ImageId
 
 TAGS: Any = {"objects": ["car", 'caf\u00e9 "x"'], "scenes": [], "attributes": ["sharp"]}
 IMAGE, DATASET = ImageId(uuid4()), DatasetId(UUID(int=7))
+URLS = PictureUrls(b"s" * 32, UUID(int=3), 86_400, "/api/v1/pictures", "http://host")
 NAMES = ["a.jpg", 'quo"te\\.jpg', "\u2028\u00e9\U0001f600.png", "tab\t\x00.gif"]
 
 
@@ -23,9 +25,10 @@ NAMES = ["a.jpg", 'quo"te\\.jpg', "\u2028\u00e9\U0001f600.png", "tab\t\x00.gif"]
 def test_rows_are_written_as_their_model_is(name: str) -> None:
     near = Neighbour(IMAGE, name, "/a/b", DATASET, TAGS, datetime.now(UTC), 0.1 + 0.2, 0.7)
     shown = {"image_id": str(IMAGE), "filename": name, "folder_path": "/a/b", "dataset_id": str(DATASET), "tags": TAGS}
+    shown |= {"thumbnail_url": URLS.thumbnail(IMAGE), "image_url": URLS.original(IMAGE)}
     model: wire.SearchRow = wire.SimilarImage(**shown, similarity=0.1 + 0.2)
-    assert present.similar_rows([near]) == [model.model_dump(mode="json")]
-    (hit,) = present.tagged_rows([Hit(**{**hit_values(), "filename": name})])
+    assert present.similar_rows([near], URLS) == [model.model_dump(mode="json")]
+    (hit,) = present.tagged_rows([Hit(**{**hit_values(), "filename": name})], URLS)
     assert hit == wire.TaggedImage(**shown).model_dump(mode="json")
 
 
@@ -42,6 +45,6 @@ def test_an_answer_with_rows_is_written_as_its_model_is() -> None:
         unknown_tags=["\u00e9"],
         pagination=wire.Pagination(limit=1, offset=0, has_more=False),
     )
-    rows = present.tagged_rows([Hit(**hit_values())])
+    rows = present.tagged_rows([Hit(**hit_values())], URLS)
     full = empty.model_copy(update={"results": [wire.TaggedImage.model_validate(row) for row in rows]})
     assert json.loads(bytes(present.with_rows(empty, rows).body)) == full.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""`keys list | create | revoke`."""
+"""`keys list | create | revoke | end-signed-urls`."""
 
 from __future__ import annotations
 
@@ -85,6 +85,14 @@ def revoke(context: typer.Context, key_id: Annotated[str, typer.Argument(help="I
     with connected(context) as client:
         client.keys.revoke(key_id)
     console.print(f"Revoked {key_id}.")
+
+
+@app.command("end-signed-urls")
+def end_signed_urls(context: typer.Context) -> None:
+    """End every URL of a picture that was given out: a new secret signs later ones; needs role installation."""
+    with connected(context) as client:
+        client.keys.end_signed_urls()
+    console.print("Every signed URL of a picture has ended. Later answers carry new ones.")
 
 
 def role_of(key: ApiKey | CreatedApiKey) -> str:

@@ -791,6 +791,13 @@ class AsyncKeys:
         """
         await self._transport.send(calls.revoke_key(key_id))
 
+    async def end_signed_urls(self) -> None:
+        """Ends every `thumbnail_url` and `image_url` that was given out, whoever has it; later answers carry new ones.
+
+        Needs a key with role installation. Raises ForbiddenError.
+        """
+        await self._transport.send(calls.end_signed_urls())
+
 
 class AsyncReindex:
     """Moves the library to another encoder while searches go on. Needs a key with role installation."""

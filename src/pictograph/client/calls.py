@@ -336,6 +336,10 @@ def with_time_zone(field: str, moment: datetime) -> datetime:
     return moment
 
 
+def end_signed_urls() -> Call[None]:
+    return Call("POST", f"{wire.KEYS_PREFIX}/end-signed-urls", lambda _: None)
+
+
 def revoke_key(key_id: str) -> Call[None]:
     return Call("DELETE", f"{wire.KEYS_PREFIX}/{uuid_in('key_id', key_id)}", lambda _: None)
 

@@ -25,7 +25,19 @@ from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
 from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
-from pictograph.server.routes import datasets, health, history, images, keys, names, reindex, search, tags, vectors
+from pictograph.server.routes import (
+    datasets,
+    health,
+    history,
+    images,
+    keys,
+    names,
+    pictures,
+    reindex,
+    search,
+    tags,
+    vectors,
+)
 from pictograph.server.told import Crew
 from pictograph.server.workers import WorkerProcesses
 from pictograph.services import Services, open_services
@@ -55,6 +67,7 @@ ROUTERS: Final = (
     health.router,
     images.forms,
     images.uploads,
+    pictures.router,
     vectors.router,
     vectors.exports,
 )

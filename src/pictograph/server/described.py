@@ -21,13 +21,14 @@ from pictograph.server.access import API_KEY_HEADER, KeyFirst, reads
 from pictograph.server.admission import UploadBody
 from pictograph.server.examples import BY_NAME, Examples, NoExample
 from pictograph.server.strict import JSON_BYTES, Strict, body_model
+from pictograph.wire import PICTURES_PREFIX
 
 Document = dict[str, Any]
 
 REASONS: Final[Mapping[int, str]] = {
     400: "The body cannot be read.",
     401: "No key, or one that is unknown, revoked or expired.",
-    403: "The key's role is too low, or may not do this to that.",
+    403: "The key's role is too low, or may not do this to that; or the URL's signature does not fit, or has expired.",
     404: "It does not exist, or it belongs to another organization.",
     405: "This path does not take the method; `Allow` names those that it takes.",
     408: "The request, or the rest of it, did not come in time.",
@@ -35,6 +36,7 @@ REASONS: Final[Mapping[int, str]] = {
     413: "The body, or the picture in it, is larger than the server takes.",
     414: "The address with its query is too long.",
     415: "This route does not read a body of this content type.",
+    416: "The range of `Range` begins behind the end of the file.",
     421: "The name in `Host` is not the service's.",
     422: "A value is wrong, or a parameter or field does not exist.",
     429: "Too many requests at once: send this one again after `Retry-After` seconds.",
@@ -71,7 +73,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "token": "The end of the `upload_url`.",
 }
 """What a parameter of this name means, where its route does not say it."""
-PICTURES: Final = ("/images/{image_id:uuid}", "/images/{dataset}/{path:path}")
+PICTURES: Final = ("/images/{image_id:uuid}", "/images/{dataset}/{path:path}", "/thumbnail", "/original")
 """Paths of pictures, which an image may not have."""
 
 
@@ -185,6 +187,10 @@ def statuses_of(route: APIRoute, method: str) -> set[int]:
         statuses.add(507)
     if method != "GET" or any(part in route.path for part in IN_A_STATE) or route.path.endswith(PICTURES):
         statuses.add(409)
+    if method == "GET" and route.path.endswith(PICTURES):
+        statuses.add(416)
+    if route.path.startswith(PICTURES_PREFIX):
+        statuses.add(403)
     return statuses
 
 

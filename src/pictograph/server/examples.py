@@ -17,6 +17,9 @@ ORGANIZATION: Final = "0198c0de-0a0b-7c0d-8e0f-101112131415"
 KEY: Final = "0198c0de-3333-7444-8555-666677778888"
 SHA256: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 MOMENT: Final = "2026-11-01T12:00:00Z"
+SIGNATURE: Final = "4f1c9b6e0d2a8c7f5e3b1a9d8c7f6e5d"
+PICTURE: Final = f"http://127.0.0.1:8765/api/v1/pictures/{IMAGE}"
+SIGNED: Final = f"expires=1793577600&key={KEY}&signature={SIGNATURE}"
 TAGS: Final = {"objects": ["car"], "scenes": ["street"], "attributes": ["daylight"]}
 CURSOR: Final = "eyJ2IjoxfQ"
 BYTES_OF_A_PICTURE: Final = "(the bytes of the picture)"
@@ -50,6 +53,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "embedded": 2,
     "encoder": "offline",
     "exact": True,
+    "expires": 1_793_577_600,
     "failed": 0,
     "file": BYTES_OF_A_PICTURE,
     "file_size": 184_320,
@@ -66,12 +70,13 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "image_auto_tags": TAGS,
     "image_count": 120,
     "image_id": IMAGE,
-    "image_url": f"http://127.0.0.1:8765/api/v1/developer/images/{IMAGE}",
+    "image_url": f"{PICTURE}/original?{SIGNED}",
     "images": 120,
     "images_deleted": 120,
     "imported": 5000,
     "index": "It has 120 images.",
     "is_active": True,
+    "key": KEY,
     "key_id": KEY,
     "key_name": "ci",
     "key_prefix": "pk_live_0123",
@@ -120,6 +125,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "scope_size": 120,
     "score": 0.62,
     "sha256": SHA256,
+    "signature": SIGNATURE,
     "similarity": 0.83,
     "skipped": 0,
     "source": "offline",
@@ -131,7 +137,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "tags": TAGS,
     "text": "a dog on a beach",
     "threshold": 0.6,
-    "thumbnail_url": f"http://127.0.0.1:8765/api/v1/developer/images/{IMAGE}/thumbnail",
+    "thumbnail_url": f"{PICTURE}/thumbnail?{SIGNED}",
     "token": "q3vJ0mX1",
     "took_ms": 2.1,
     "total": 1,

@@ -20,6 +20,7 @@ from pictograph.errors import (
     EmbeddingPending,
     NotSupported,
     PictographError,
+    RangeNotSatisfiable,
     ServerError,
     SlowSender,
     Unavailable,
@@ -102,6 +103,8 @@ def answer(request: Request, error: ApiError) -> JSONResponse:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
     if isinstance(error, SlowSender):  # what may still come is no next request (RFC 9110, 15.5.9)
         headers["Connection"] = "close"
+    if isinstance(error, RangeNotSatisfiable) and "size" in error.details:
+        headers["Content-Range"] = f"bytes */{error.details['size']}"
     content = {"error": jsonable_encoder(body), "detail": message}
     return JSONResponse(content, status_code=error.status_code, headers=headers)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
 from fastapi import Request, Response
 from pydantic_core import to_json
@@ -12,19 +11,22 @@ from pydantic_core import to_json
 from pictograph import wire
 from pictograph.bulk.arrow import Rows
 from pictograph.bulk.door import Verdicts
+from pictograph.errors import WrongHost
 from pictograph.search.asked_tags import TagNotes
 from pictograph.search.engine import FacetAnswer
 from pictograph.search.explain import Explanation
 from pictograph.search.found import Found, Hit, Neighbour
 from pictograph.server.hosts import url_of
+from pictograph.services import Services
 from pictograph.spaces.registry import Space
 from pictograph.spaces.reindex import Progress
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.history import Write
 from pictograph.store.images import Image, KnownImage, Replacement, Tagging
-from pictograph.store.keys import ApiKey
+from pictograph.store.keys import ApiKey, Caller
 from pictograph.store.name_changes import NameChange
 from pictograph.store.pages import Listed
+from pictograph.store.signing import PictureUrls
 from pictograph.types import TAG_CATEGORIES, ImageState, Role
 
 JsonRow: TypeAlias = dict[str, Any]
@@ -61,17 +63,26 @@ def base_url(request: Request, public_url: str | None) -> str:
     return (public_url or url_of(request)).rstrip("/")
 
 
-def similar_rows(rows: Sequence[Neighbour]) -> list[JsonRow]:
+async def urls_for(request: Request, services: Services, caller: Caller) -> PictureUrls:
+    """What makes addresses of pictures: whole ones where it is certain which address leads here, else paths."""
+    try:
+        base = base_url(request, services.settings.public_url)
+    except WrongHost:
+        base = ""
+    return await services.signing.urls(caller, base)
+
+
+def similar_rows(rows: Sequence[Neighbour], urls: PictureUrls) -> list[JsonRow]:
     """`wire.SimilarImage` of each, as JSON has it."""
-    return [{**search_row(row), "similarity": row.similarity} for row in rows]
+    return [{**search_row(row, urls), "similarity": row.similarity} for row in rows]
 
 
-def tagged_rows(rows: Sequence[Hit]) -> list[JsonRow]:
+def tagged_rows(rows: Sequence[Hit], urls: PictureUrls) -> list[JsonRow]:
     """`wire.TaggedImage` of each, as JSON has it."""
-    return [search_row(row) for row in rows]
+    return [search_row(row, urls) for row in rows]
 
 
-def search_row(row: Hit) -> JsonRow:
+def search_row(row: Hit, urls: PictureUrls) -> JsonRow:
     """`wire.SearchRow` with all the names that it has for published clients; making the model takes twice as long."""
     image, dataset = str(row.id), str(row.dataset_id)
     return {
@@ -80,6 +91,8 @@ def search_row(row: Hit) -> JsonRow:
         "folder_path": row.folder_path,
         "dataset_id": dataset,
         "tags": row.tags,
+        "thumbnail_url": urls.thumbnail(image),
+        "image_url": urls.original(image),
         "status": "new",
         "annotation_count": 0,
         "id": image,
@@ -212,8 +225,9 @@ def progress(dataset_id: str, counts: dict[ImageState, int], replacing: tuple[in
     )
 
 
-def image(row: Image, base: str, tagging: Tagging | None = None, replacement: Replacement | None = None) -> wire.Image:
-    address = f"{base}{wire.API_PREFIX}/images/{quote(str(row.id))}"
+def image(
+    row: Image, urls: PictureUrls, tagging: Tagging | None = None, replacement: Replacement | None = None
+) -> wire.Image:
     return wire.Image(
         id=str(row.id),
         dataset_id=str(row.dataset_id),
@@ -231,8 +245,8 @@ def image(row: Image, base: str, tagging: Tagging | None = None, replacement: Re
         tag_scores=tagging.scores if tagging else None,
         tagger=tagging.tagger if tagging else None,
         replacement=replacing_bytes(replacement) if replacement else None,
-        image_url=address,
-        thumbnail_url=f"{address}/thumbnail",
+        image_url=urls.original(row.id),
+        thumbnail_url=urls.thumbnail(row.id),
         is_archived=row.archived_at is not None,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -22,7 +22,7 @@ from pictograph.errors import BlobMissing, ConfigurationError, StorageFull, Unav
 from pictograph.network import without_credentials
 from pictograph.types import Sha256
 
-DERIVED_KINDS: Final = ("thumbnail",)
+DERIVED_KINDS: Final = ("thumbnail", "thumbnail-webp")
 """What is kept beside a blob and goes with it (store/thumbnails.py)."""
 MARK: Final = "pictograph-blob-store.json"
 """The object that says which store this is."""
@@ -39,6 +39,7 @@ class Parts:
     """A blob that is handed on as it is read."""
 
     size_bytes: int
+    """Of what is handed on, which may be a part of the blob."""
     first: bytes
     """Up to PART_BYTES: all of it, for most."""
     rest: AsyncIterator[bytes]
@@ -142,19 +143,21 @@ class BlobStore:
         """The bytes. Raises BlobMissing (retryable)."""
         return await self._read(original_name(sha256))
 
-    async def parts(self, sha256: Sha256) -> Parts:
-        """The bytes, piece by piece. Raises BlobMissing (retryable)."""
+    async def parts(self, sha256: Sha256, start: int = 0, end: int | None = None) -> Parts:
+        """The bytes from `start` on, and before `end`, piece by piece. Raises BlobMissing (retryable)."""
         name = original_name(sha256)
+        first_end = start + PART_BYTES if end is None else min(end, start + PART_BYTES)
         with blob_errors(name):
-            opened = await obstore.get_async(self._store, name, options={"range": (0, PART_BYTES)})
+            opened = await obstore.get_async(self._store, name, options={"range": (start, first_end)})
             first = bytes(await opened.bytes_async())
         size = int(opened.meta["size"])
-        return Parts(size, first, self._after(name, len(first), size))
+        end = size if end is None else min(end, size)
+        return Parts(end - start, first, self._after(name, start + len(first), end))
 
-    async def _after(self, name: str, start: int, size: int) -> AsyncIterator[bytes]:
-        for at in range(start, size, PART_BYTES):
+    async def _after(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        for at in range(start, end, PART_BYTES):
             with blob_errors(name):
-                part = await obstore.get_range_async(self._store, name, start=at, end=min(at + PART_BYTES, size))
+                part = await obstore.get_range_async(self._store, name, start=at, end=min(at + PART_BYTES, end))
             yield bytes(part)
 
     async def delete(self, sha256: Sha256) -> None:

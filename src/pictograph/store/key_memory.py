@@ -88,7 +88,7 @@ class KeyMemory(Generic[Holder]):
         holder_of: Callable[[Row], Holder],
         versions: KeyVersions | None = None,
     ) -> None:
-        """statement: (hash, ...) of up to %(limit)s keys behind the hash %(after)s, by hash.
+        """statement: (hash, id, ...) of up to %(limit)s keys behind the hash %(after)s, by hash.
 
         versions: who reads the version, where several processes share the readings.
         """
@@ -96,6 +96,7 @@ class KeyMemory(Generic[Holder]):
         self._statement = statement
         self._holder_of = holder_of
         self._holders: dict[bytes, Holder] = {}
+        self._by_id: dict[UUID, Holder] = {}
         self._versions: KeyVersions = versions or ReadVersions(database)
         self._version: UUID | None = None
         self._read_at = self._changed_at = float("-inf")
@@ -103,11 +104,18 @@ class KeyMemory(Generic[Holder]):
 
     async def find(self, key_hash: bytes) -> Holder | None:
         """Who holds the key. Who does not seem to exist is looked for in a reading that began after the question."""
+        return await self._found(lambda: self._holders.get(key_hash))
+
+    async def find_by_id(self, key_id: UUID) -> Holder | None:
+        """Who holds the key of this id. For ids that were signed: one that does not seem to exist costs a reading."""
+        return await self._found(lambda: self._by_id.get(key_id))
+
+    async def _found(self, look: Callable[[], Holder | None]) -> Holder | None:
         asked_at = time.monotonic()
         await self._be_as_of(max(self._changed_at, asked_at - TRUE_FOR_S))
-        if key_hash not in self._holders:
+        if look() is None:
             await self._be_as_of(asked_at)
-        return self._holders.get(key_hash)
+        return look()
 
     def has_changed(self) -> None:
         """This process has changed a key: no question from now on is answered by what was read before."""
@@ -122,16 +130,18 @@ class KeyMemory(Generic[Holder]):
         if reading.version != self._version:
             async with self._database.snapshot() as connection:
                 version = await fetch_value(connection, VERSION)
-                self._holders, self._version = await self._read_all(connection), version
+                (self._holders, self._by_id), self._version = await self._read_all(connection), version
         self._read_at = reading.began
 
-    async def _read_all(self, connection: Connection) -> dict[bytes, Holder]:
+    async def _read_all(self, connection: Connection) -> tuple[dict[bytes, Holder], dict[UUID, Holder]]:
         holders: dict[bytes, Holder] = {}
+        by_id: dict[UUID, Holder] = {}
         after = b""
         while True:
             values = {"after": after, "limit": PART}
             rows = await (await connection.execute(self._statement.encode(), values)).fetchall()
-            holders.update((row[0], self._holder_of(row[1:])) for row in rows)
+            for row in rows:
+                holders[row[0]] = by_id[row[1]] = self._holder_of(row[1:])
             if len(rows) < PART:
-                return holders
+                return holders, by_id
             after = rows[-1][0]

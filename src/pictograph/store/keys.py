@@ -240,6 +240,10 @@ class Keys:
             await self._touch(caller.key_id)
         return caller
 
+    async def holder(self, key_id: UUID) -> Caller | None:
+        """Who holds the key of this id, as `identify` does; None if it was revoked. For ids that nobody can make up."""
+        return await self._memory.find_by_id(key_id)
+
     async def _touch(self, key_id: UUID) -> None:
         """Notes that the key is in use, now and then."""
         now = time.monotonic()

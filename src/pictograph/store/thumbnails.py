@@ -13,9 +13,11 @@ from pictograph.shared import Shared
 from pictograph.store.blobs import BlobStore
 from pictograph.types import Sha256
 from pictograph.upload.bounded.pool import PictureReaders
-from pictograph.upload.bounded.wanted import Wanted
+from pictograph.upload.bounded.wanted import Made, Wanted
 
 SIDE_PX: Final = 320
+WEBP: Final = "thumbnail-webp"
+"""The kind of those that are WebP, which the first browser that takes it makes of the JPEG."""
 KINDS: Final[Mapping[int, str]] = {SIDE_PX: "thumbnail"}
 """The longer side of each thumbnail that is kept, and the kind its bytes are kept as beside the blob."""
 LONGEST_WAIT_S: Final = 20.0
@@ -24,7 +26,7 @@ REMEMBERED_FAILURES: Final = 1_000
 
 
 class Thumbnails:
-    """JPEGs of at most 320 px a side, kept under the hash of the original.
+    """JPEGs, and WebPs, of at most 320 px a side, kept under the hash of the original.
 
     What is missing is made by one process, one picture at a time, and once however many ask for it.
     """
@@ -32,7 +34,7 @@ class Thumbnails:
     def __init__(self, blobs: BlobStore, readers: PictureReaders) -> None:
         self._blobs = blobs
         self._readers = readers
-        self._making: dict[Sha256, Shared[bytes]] = {}
+        self._making: dict[tuple[str, Sha256], Shared[bytes]] = {}
         self._failed: OrderedDict[Sha256, BadImage] = OrderedDict()
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "thumbnail")
@@ -42,38 +44,50 @@ class Thumbnails:
         self._readers.close()
         self._thread.shutdown()
 
-    async def of(self, sha256: Sha256) -> bytes:
-        """The thumbnail of these bytes. Raises BadImage if they cannot be decoded, RateLimitError if too many wait."""
-        kept = await self._blobs.get_derived(KINDS[SIDE_PX], sha256)
+    async def of(self, sha256: Sha256, *, as_webp: bool = False) -> bytes:
+        """The thumbnail of these bytes, a JPEG or a WebP.
+
+        Raises BadImage if they cannot be decoded, RateLimitError if too many wait.
+        """
+        kind = WEBP if as_webp else KINDS[SIDE_PX]
+        kept = await self._blobs.get_derived(kind, sha256)
         if kept is not None:
             return kept
         if failed := self._failed.get(sha256):
             raise type(failed)(failed.message, details=failed.details)
         try:
-            making = self._making.setdefault(sha256, Shared())
-            return await making.of(lambda: self._made(sha256), LONGEST_WAIT_S)
+            making = self._making.setdefault((kind, sha256), Shared())
+            return await making.of(lambda: self._made(kind, sha256), LONGEST_WAIT_S)
         except TimeoutError as error:
             raise RateLimitError(
                 "This thumbnail is still being made, after others. Ask again in a moment.", retry_after_s=2
             ) from error
 
-    async def _made(self, sha256: Sha256) -> bytes:
+    async def _made(self, kind: str, sha256: Sha256) -> bytes:
         try:
-            return await self._make(sha256)
+            return await (self._make_webp(sha256) if kind == WEBP else self._make(sha256))
         finally:
-            del self._making[sha256]
+            del self._making[kind, sha256]
 
     async def _make(self, sha256: Sha256) -> bytes:
         async with self._turn:
-            original = await self._blobs.get(sha256)
-            wanted = Wanted(thumbnails_px=(SIDE_PX,))
-            loop = asyncio.get_running_loop()
-            try:
-                made = await loop.run_in_executor(self._thread, self._readers.read, original, wanted)
-            except BadImage as error:
-                self._remember(sha256, error)
-                raise
+            made = await self._read(sha256, await self._blobs.get(sha256), Wanted(thumbnails_px=(SIDE_PX,)))
         return (await keep_thumbnails(self._blobs, sha256, made.thumbnails))[SIDE_PX]
+
+    async def _make_webp(self, sha256: Sha256) -> bytes:
+        jpeg = await self.of(sha256)
+        async with self._turn:
+            made = await self._read(sha256, jpeg, Wanted(thumbnails_px=(SIDE_PX,), as_webp=True))
+        data = made.thumbnails[SIDE_PX]
+        await self._blobs.put_derived(WEBP, sha256, data)
+        return data
+
+    async def _read(self, sha256: Sha256, source: bytes, wanted: Wanted) -> Made:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._readers.read, source, wanted)
+        except BadImage as error:
+            self._remember(sha256, error)
+            raise
 
     def _remember(self, sha256: Sha256, error: BadImage) -> None:
         self._failed[sha256] = error
@@ -103,5 +117,5 @@ async def keep_thumbnails(blobs: BlobStore, sha256: Sha256, thumbnails: Mapping[
 
 async def delete_thumbnails(blobs: BlobStore, sha256: Sha256) -> None:
     """Removes all of a blob that goes; nothing happens if there are none."""
-    for kind in KINDS.values():
+    for kind in (*KINDS.values(), WEBP):
         await blobs.delete_derived(kind, sha256)

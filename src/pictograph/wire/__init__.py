@@ -9,6 +9,7 @@ from __future__ import annotations
 from pictograph.wire.base import (
     API_PREFIX,
     KEYS_PREFIX,
+    PICTURES_PREFIX,
     UPLOADS_PREFIX,
     Body,
     Data,

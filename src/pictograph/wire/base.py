@@ -15,6 +15,7 @@ from pictograph.types import MAX_FOLDER_SENT, MAX_NAMED
 API_PREFIX = "/api/v1/developer"
 KEYS_PREFIX = "/api/v1/api-keys"
 UPLOADS_PREFIX = "/api/v1/uploads"
+PICTURES_PREFIX = "/api/v1/pictures"
 
 Item = TypeVar("Item")
 TagObject = dict[Literal["objects", "scenes", "attributes"], list[str]]

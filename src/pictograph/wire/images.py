@@ -79,9 +79,9 @@ class Image(compat.ImageNames):
     replacement: Replacement | None = None
     """In an answer about one image: new bytes that are not ready yet, or that failed; then the old ones stay."""
     image_url: str
-    """Address of its bytes; needs the key."""
+    """Address of its file; needs no key, and works for 12 to 24 hours."""
     thumbnail_url: str
-    """Address of a small JPEG of it; needs the key."""
+    """Address of a picture of it of at most 320 px a side, likewise."""
     is_archived: bool = False
     """True if no search finds it."""
     created_at: datetime

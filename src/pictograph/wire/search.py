@@ -26,6 +26,10 @@ class SearchRow(compat.RowNames):
     """UUID of the dataset it is in."""
     tags: TagObject
     """Its automatic tags, best first: `{"objects": ["car"], "scenes": [], "attributes": []}`."""
+    thumbnail_url: str
+    """Address of a picture of it of at most 320 px a side; needs no key, and works for 12 to 24 hours."""
+    image_url: str
+    """Address of its file, likewise."""
 
 
 class SimilarImage(SearchRow):

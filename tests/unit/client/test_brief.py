@@ -17,8 +17,9 @@ TAGS: Any = {"objects": [f"object {number}" for number in range(50)], "scenes": 
 
 def row(number: int) -> wire.SimilarImage:
     return wire.SimilarImage(
-        image_id=f"id-{number}", filename="f" * 255, folder_path="/a", dataset_id="d", tags=TAGS, similarity=0.5
-    )
+        image_id=f"id-{number}", filename="f" * 255, folder_path="/a", dataset_id="d", tags=TAGS, similarity=0.5,
+        thumbnail_url="", image_url="",
+    )  # fmt: skip
 
 
 def image() -> wire.Image:

@@ -65,10 +65,10 @@ async def get_dataset(
     listed = await services.images.list(
         caller.organization_id, DatasetId(UUID(shown.id)), ImageFilter(), limit=images_limit, offset=images_offset
     )
-    base = present.base_url(request, services.settings.public_url)
+    urls = await present.urls_for(request, services, caller)
 
     def with_images() -> OneDataset:
-        return OneDataset(data=shown.model_copy(update={"images": [present.image(row, base) for row in listed.rows]}))
+        return OneDataset(data=shown.model_copy(update={"images": [present.image(row, urls) for row in listed.rows]}))
 
     return await answer_of(with_images)
 

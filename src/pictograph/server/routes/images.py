@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from tempfile import SpooledTemporaryFile
-from typing import Annotated, Any, BinaryIO, Final, Literal, cast
+from typing import Annotated, BinaryIO, Final, Literal, cast
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
-from fastapi.responses import StreamingResponse
 
 from pictograph import wire
 from pictograph.errors import ValidationError
-from pictograph.server import present
+from pictograph.server import pictures, present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer, organization_of_ticket
 from pictograph.server.admission import SPOOL_BYTES, Owner, UploadForm, admission_of, owner_of, pace_of
 from pictograph.server.answers import answer_of
@@ -20,8 +18,7 @@ from pictograph.server.idempotency import only_reads, tell_of
 from pictograph.server.inputs import Cursor
 from pictograph.server.strict import Strict
 from pictograph.services import Services
-from pictograph.store.blobs import Parts
-from pictograph.store.images import Image, ImageFilter, Place, Replacement, Tagging, require_bytes
+from pictograph.store.images import Image, ImageFilter, Place, Replacement, Tagging
 from pictograph.store.keys import Caller
 from pictograph.store.names import canonical_folder, checked_filename
 from pictograph.types import MAX_FOLDER_SENT, MAX_LIST_OFFSET, MAX_NAMED, DatasetId, ImageId, ImageState
@@ -33,13 +30,6 @@ uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"], route_class=Str
 OneImage = wire.Data[wire.Image]
 ImagePage = wire.Page[wire.Image]
 KnownImages = wire.Data[list[wire.KnownImage]]
-BYTES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-        "description": "The picture.",
-    },
-    304: {"description": "Not modified: the bytes of `If-None-Match` are still those of the image."},
-}
 PICTURE_BODY: Final = {
     "requestBody": {
         "required": True,
@@ -55,16 +45,17 @@ async def place_of(services: Services, caller: Caller, dataset: str, folder_path
     return Place(dataset_id, canonical_folder(folder_path), checked_filename(filename))
 
 
-def shown(
+async def shown(
     request: Request,
     services: Services,
+    caller: Caller,
     image: Image,
     tagging: Tagging | None = None,
     replacement: Replacement | None = None,
 ) -> OneImage:
     tell_of(request, image.id)
-    base = present.base_url(request, services.settings.public_url)
-    return OneImage(data=present.image(image, base, tagging, replacement))
+    urls = await present.urls_for(request, services, caller)
+    return OneImage(data=present.image(image, urls, tagging, replacement))
 
 
 @forms.post("/upload", status_code=201)
@@ -87,7 +78,8 @@ async def upload_image(
     async with admission_of(request).turn():
         data = await file.read()
         image = await services.intake.receive(caller.organization_id, place, data, replace=replace)
-    return shown(request, services, image, replacement=await services.images.replacement(image.id) if replace else None)
+    replacement = await services.images.replacement(image.id) if replace else None
+    return await shown(request, services, caller, image, replacement=replacement)
 
 
 @router.post("/upload-url")
@@ -134,7 +126,7 @@ async def register_image(
     async with admission_of(request).place(owner_of(caller)), admission_of(request).turn():
         image = await services.intake.register(caller.organization_id, place, replace=body.replace)
     replacement = await services.images.replacement(image.id) if body.replace else None
-    return shown(request, services, image, replacement=replacement)
+    return await shown(request, services, caller, image, replacement=replacement)
 
 
 @router.post("/which-exist", response_model=KnownImages)
@@ -196,10 +188,10 @@ async def list_images(
     listed = await services.images.list(
         caller.organization_id, dataset_id, wanted, limit=limit, offset=offset, cursor=cursor
     )
-    base = present.base_url(request, services.settings.public_url)
+    urls = await present.urls_for(request, services, caller)
     pagination = present.pagination(listed.total, listed.next_cursor, limit=limit, offset=offset)
     return await answer_of(
-        lambda: ImagePage(data=[present.image(row, base) for row in listed.rows], pagination=pagination)
+        lambda: ImagePage(data=[present.image(row, urls) for row in listed.rows], pagination=pagination)
     )
 
 
@@ -208,7 +200,7 @@ async def image_metadata(request: Request, services: ServicesDep, caller: Viewer
     """Returns everything about one image, including the scores of its tags and the tagger that gave them."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
     tagging, replacement = await services.images.tagging(image), await services.images.replacement(image.id)
-    return shown(request, services, image, tagging, replacement)
+    return await shown(request, services, caller, image, tagging, replacement)
 
 
 @router.get("/{image_id:uuid}/history")
@@ -224,14 +216,11 @@ async def image_history(
     return present.history(await services.history.of(image.id, limit=limit, cursor=cursor), limit=limit)
 
 
-@router.get("/{image_id:uuid}/thumbnail", responses=BYTES, response_class=Response)
+@router.get("/{image_id:uuid}/thumbnail", responses=pictures.DESCRIBED, response_class=Response)
 async def image_thumbnail(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
-    """Returns a small upright JPEG of it."""
-    image = require_bytes(await services.images.get(caller.organization_id, ImageId(image_id)))
-    if is_known(request, image):
-        return not_modified(image)
-    data = await services.thumbnails.of(image.sha256)
-    return Response(data, media_type="image/jpeg", headers=picture_headers(image))
+    """Returns a small upright picture of it: WebP where `Accept` names it, else JPEG."""
+    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    return await pictures.thumbnail(request, services, image)
 
 
 @router.post("/{image_id:uuid}/restore")
@@ -239,16 +228,14 @@ async def restore_image(request: Request, services: ServicesDep, caller: Member,
     """Brings an archived image back into every search."""
     image = await services.images.get(caller.organization_id, ImageId(image_id))
     await services.intake.restore(image.id)
-    return shown(request, services, await services.images.get(caller.organization_id, image.id))
+    return await shown(request, services, caller, await services.images.get(caller.organization_id, image.id))
 
 
-@router.get("/{image_id:uuid}", responses=BYTES, response_class=Response)
+@router.get("/{image_id:uuid}", responses=pictures.DESCRIBED, response_class=Response)
 async def image_bytes(request: Request, services: ServicesDep, caller: Viewer, image_id: UUID) -> Response:
     """Returns the file, exactly as it was uploaded."""
-    image = require_bytes(await services.images.get(caller.organization_id, ImageId(image_id)))
-    if is_known(request, image):
-        return not_modified(image)
-    return picture_response(await services.blobs.parts(image.sha256), image)
+    image = await services.images.get(caller.organization_id, ImageId(image_id))
+    return await pictures.original(request, services, image)
 
 
 @router.delete("/{image_id:uuid}")
@@ -270,15 +257,12 @@ async def at_path(services: Services, caller: Caller, dataset: str, path: str) -
     return await services.images.find(caller.organization_id, place)
 
 
-@router.get("/{dataset}/{path:path}", responses=BYTES, response_class=Response)
+@router.get("/{dataset}/{path:path}", responses=pictures.DESCRIBED, response_class=Response)
 async def image_bytes_by_path(
     request: Request, services: ServicesDep, caller: Viewer, dataset: str, path: str
 ) -> Response:
     """The file, by dataset, folder and name."""
-    image = require_bytes(await at_path(services, caller, dataset, path))
-    if is_known(request, image):
-        return not_modified(image)
-    return picture_response(await services.blobs.parts(image.sha256), image)
+    return await pictures.original(request, services, await at_path(services, caller, dataset, path))
 
 
 @router.delete("/{dataset}/{path:path}")
@@ -288,36 +272,3 @@ async def delete_image_by_path(
     """As `DELETE /images/{image_id}`, by dataset, folder and name."""
     image = await at_path(services, caller, dataset, path)
     return await delete_image(services, caller, image.id, permanent)
-
-
-def picture_response(parts: Parts, image: Image) -> Response:
-    """The picture as it was uploaded; a large one is never in memory as a whole."""
-    headers = picture_headers(image)
-    if parts.whole:
-        return Response(parts.first, media_type=image.content_type, headers=headers)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield parts.first
-        async for piece in parts.rest:
-            yield piece
-
-    length = {"Content-Length": str(parts.size_bytes)}
-    return StreamingResponse(pieces(), media_type=image.content_type, headers=headers | length)
-
-
-def is_known(request: Request, image: Image) -> bool:
-    """Whether who asks has these very bytes."""
-    return picture_headers(image)["ETag"] in request.headers.get("if-none-match", "")
-
-
-def not_modified(image: Image) -> Response:
-    return Response(status_code=304, headers=picture_headers(image))
-
-
-def picture_headers(image: Image) -> dict[str, str]:
-    """Clients may cache it, and ask by its tag whether its bytes were replaced; no browser runs it as a page."""
-    return {
-        "Cache-Control": "private, no-cache",
-        "ETag": f'"{image.sha256.hex()}"',
-        "X-Content-Type-Options": "nosniff",
-    }

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from pictograph import wire
 from pictograph.server import present
-from pictograph.server.access import Admin, KeyFirst, ServicesDep, require_role
+from pictograph.server.access import Admin, KeyFirst, Operator, ServicesDep, require_role
 from pictograph.server.answers import answer_of
 from pictograph.server.inputs import Cursor
 from pictograph.types import MAX_NAMED
@@ -53,6 +53,13 @@ async def create_key(services: ServicesDep, caller: Admin, body: wire.ApiKeyCrea
         expires_at=key.expires_at,
         created_at=key.created_at,
     )
+
+
+@router.post("/end-signed-urls")
+async def end_signed_urls(services: ServicesDep, _: Operator) -> dict[str, bool]:
+    """Ends every URL of a picture that was given out: a new secret signs those of later answers."""
+    await services.signing.rotate()
+    return {"ended": True}
 
 
 @router.delete("/{key_id}")

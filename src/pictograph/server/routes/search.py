@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from pictograph import wire
 from pictograph.server import present
@@ -15,7 +15,9 @@ router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_cl
 
 
 @router.get("/similar", response_model=wire.SimilarAnswer)
-async def similar(services: ServicesDep, caller: Viewer, asked: Annotated[SimilarAsked, Query()]) -> Response:
+async def similar(
+    request: Request, services: ServicesDep, caller: Viewer, asked: Annotated[SimilarAsked, Query()]
+) -> Response:
     """Finds images that look like a reference image, by falling similarity; leaves out the reference itself.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
@@ -32,11 +34,15 @@ async def similar(services: ServicesDep, caller: Viewer, asked: Annotated[Simila
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
     )
-    return present.with_rows(answer, present.similar_rows(found.rows))
+    return present.with_rows(
+        answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
+    )
 
 
 @router.get("/by-text", response_model=wire.TextAnswer)
-async def by_text(services: ServicesDep, caller: Viewer, asked: Annotated[TextAsked, Query()]) -> Response:
+async def by_text(
+    request: Request, services: ServicesDep, caller: Viewer, asked: Annotated[TextAsked, Query()]
+) -> Response:
     """Finds images that show what the words say, by falling similarity. 422 if the encoder has no text side.
 
     With tags, only images that carry them: OR inside a category, AND across categories.
@@ -51,7 +57,9 @@ async def by_text(services: ServicesDep, caller: Viewer, asked: Annotated[TextAs
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
     )
-    return present.with_rows(answer, present.similar_rows(found.rows))
+    return present.with_rows(
+        answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
+    )
 
 
 @router.get("/explain")
@@ -66,7 +74,9 @@ async def explain(
 
 
 @router.get("/by-tags", response_model=wire.TagAnswer)
-async def by_tags(services: ServicesDep, caller: Viewer, asked: Annotated[ByTagsAsked, Query()]) -> Response:
+async def by_tags(
+    request: Request, services: ServicesDep, caller: Viewer, asked: Annotated[ByTagsAsked, Query()]
+) -> Response:
     """Finds images that carry the tags: OR inside a category, AND across categories; newest first.
 
     A category given with one empty value (`objects=`) matches nothing, as an empty list does in the SDK.
@@ -81,7 +91,8 @@ async def by_tags(services: ServicesDep, caller: Viewer, asked: Annotated[ByTags
         **present.tag_notes(found.notes),
         pagination=present.pagination(found.total, found.next_cursor, limit=query.limit, offset=query.offset),
     )
-    return present.with_rows(answer, present.tagged_rows(found.rows))
+    urls = await present.urls_for(request, services, caller)
+    return present.with_rows(answer, present.tagged_rows(found.rows, urls))
 
 
 @router.get("/tags")

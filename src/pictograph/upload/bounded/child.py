@@ -66,7 +66,7 @@ def answer(request: dict[str, Any], exchange: int, answers: BinaryIO) -> None:
 
 def made(request: dict[str, Any], exchange: int) -> Made:
     source = os.pread(exchange, request["size_bytes"], 0)
-    wanted = Wanted(request["short_side_px"], tuple(request["thumbnails_px"]))
+    wanted = Wanted(request["short_side_px"], tuple(request["thumbnails_px"]), request["as_webp"])
     return make(source, wanted, PictureLimits(**request["limits"]))
 
 

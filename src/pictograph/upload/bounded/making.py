@@ -24,5 +24,5 @@ def make(source: bytes, wanted: Wanted, limits: PictureLimits) -> Made:
     return Made(
         picture.facts,
         picture if wanted.short_side_px is not None else None,
-        {side_px: thumbnail_of(picture, side_px) for side_px in wanted.thumbnails_px},
+        {side_px: thumbnail_of(picture, side_px, as_webp=wanted.as_webp) for side_px in wanted.thumbnails_px},
     )

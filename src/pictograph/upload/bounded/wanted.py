@@ -22,6 +22,8 @@ class Wanted:
     """How long the shorter side of the pixels must stay (see `decode_picture`); None: no pixels are wanted."""
     thumbnails_px: tuple[int, ...] = ()
     """The longer side of each thumbnail."""
+    as_webp: bool = False
+    """Thumbnails are WebP, else JPEG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Made:
     picture: Picture | None
     """None if no pixels were wanted."""
     thumbnails: Mapping[int, bytes]
-    """A JPEG for each side that was wanted."""
+    """A JPEG, or WebP, for each side that was wanted."""
 
 
 @dataclass(frozen=True, slots=True)
