@@ -23,6 +23,7 @@ from pictograph.pipeline import Intake
 from pictograph.search.asked_tags import JudgedTags
 from pictograph.search.engine import SearchEngine
 from pictograph.search.memory.index import MemoryIndex
+from pictograph.search.pictures import PictureVectors
 from pictograph.search.words import WordReaders
 from pictograph.settings import AUTO, Settings
 from pictograph.spaces.registry import Space, Spaces
@@ -47,9 +48,8 @@ from pictograph.tagging.library.thresholds import Thresholds
 from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy, load_taxonomy
 from pictograph.types import TAG_CATEGORIES, TagCategory
+from pictograph.upload.bounded.allowed import budget_of, limits_of
 from pictograph.upload.bounded.pool import PictureReaders
-from pictograph.upload.bounded.wanted import DecodeBudget
-from pictograph.upload.limits import PictureLimits
 from pictograph.wire import PICTURES_PREFIX
 
 
@@ -71,6 +71,7 @@ class Services:
     intake: Intake
     backlog: Backlog
     search: SearchEngine
+    pictures: PictureVectors
     spaces: Spaces
     reindex: Reindex
     taxonomy: Taxonomy
@@ -106,10 +107,12 @@ async def open_services(
     *,
     key_versions: Callable[[Database], KeyVersions] = ReadVersions,
     picture_turn: Path | None = None,
+    picture_door: Path | None = None,
 ) -> AsyncIterator[Services]:
     """The server's objects. Raises SpaceMismatch if the data was embedded by another encoder.
 
-    key_versions, picture_turn: what several serving processes share (`KeyMemory`, `PictureReaders`).
+    key_versions, picture_turn: what several serving processes share (`KeyMemory`, `PictureReaders`). picture_door:
+    where pictures are encoded that are sent as questions (`PictureVectors`).
     """
     async with AsyncExitStack() as closing:
         database, recognizing = await open_databases(settings, conninfo, closing)
@@ -132,9 +135,11 @@ async def open_services(
         closing.push_async_callback(index.close)
         versions = key_versions(recognizing)
         keys = Keys(database, recognizing, versions)
+        pictures = PictureVectors(picture_door, blobs)
         search = SearchEngine(
-            database, backlog, spaces, open_words(closing), label_test(taxonomy), index=index, judged=judged
-        )
+            database, backlog, spaces, open_words(closing), label_test(taxonomy), index=index, judged=judged,
+            pictures=pictures,
+        )  # fmt: skip
         closing.callback(search.close)
         yield Services(
             settings=settings,
@@ -151,6 +156,7 @@ async def open_services(
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
             search=search,
+            pictures=pictures,
             rooms=Rooms(database, blobs, local_folder, warn_below_bytes=settings.min_free_bytes),
             spaces=spaces,
             reindex=Reindex(database),
@@ -231,13 +237,3 @@ def label_test(taxonomy: Taxonomy) -> Callable[[TagCategory, str], bool]:
     """Whether the taxonomy has a label; asked for every tag of every search, so nothing is read or searched then."""
     labels = {category: frozenset(taxonomy.names(category)) for category in TAG_CATEGORIES}
     return lambda category, label: label in labels[category]
-
-
-def limits_of(settings: Settings) -> PictureLimits:
-    """What one file may cost."""
-    return PictureLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
-
-
-def budget_of(settings: Settings) -> DecodeBudget:
-    """What decoding one picture may take."""
-    return DecodeBudget(memory_bytes=settings.decode_memory_bytes, seconds=settings.decode_seconds)

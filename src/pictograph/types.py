@@ -25,6 +25,8 @@ MAX_TEXT: Final = 1000
 """Characters of a text to search by; encoders read only the first 64 or 128 tokens of it."""
 MAX_CURSOR: Final = 1000
 """Characters of a cursor; ours have far fewer."""
+MAX_BOX: Final = 200
+"""Characters of a box in a query: four numbers."""
 MAX_LABEL: Final = 200
 """Characters of a tag in a question; the taxonomy's have far fewer."""
 MAX_NAMED: Final = 1020

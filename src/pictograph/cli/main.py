@@ -39,6 +39,7 @@ app = typer.Typer(
 )
 app.command()(service.serve)
 app.command(hidden=True)(service.serve_http)
+app.command(hidden=True)(service.encode_pictures)
 app.command()(service.worker)
 app.command()(service.index)
 app.command()(service.status)

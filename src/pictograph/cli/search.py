@@ -1,10 +1,10 @@
-"""`search similar`, `search text`, `search tags`, `search explain`."""
+"""`search similar`, `search image`, `search text`, `search tags`, `search explain`."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -15,6 +15,7 @@ from pictograph.cli.output import Json, console, errors, print_json, print_table
 from pictograph.cli.pages import Cursor, part_of, tell_rest
 from pictograph.client import SearchResults
 from pictograph.client.filters import Filters
+from pictograph.errors import wrong_value
 from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT
 from pictograph.wire import OfTags, SearchExplanation, SearchRow, SimilarImage
 
@@ -22,6 +23,14 @@ app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words 
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help=f"Most rows to print, 1 to {MAX_LIMIT}.")]
 Exact = Annotated[bool, typer.Option("--exact", help="Compare every vector of the scope, however long that takes.")]
+
+BoxText = Annotated[
+    str | None,
+    typer.Option(
+        "--box", metavar="X,Y,W,H", help="Only this part counts: pixels from the top left of the upright picture."
+    ),
+]
+BoxFractions = Annotated[bool, typer.Option("--fraction", help="The numbers of --box are fractions of the sides.")]
 
 MORE = f"a larger --limit (to {MAX_LIMIT}) shows more at once"
 
@@ -34,6 +43,8 @@ def similar(
     threshold: Annotated[
         float, typer.Option("--threshold", "-t", help="Least cosine similarity, 0 to 1; 0.6 is about visually related.")
     ] = DEFAULT_THRESHOLD,
+    box: BoxText = None,
+    fraction: BoxFractions = False,
     limit: Limit = DEFAULT_LIMIT,
     filters: Filters = NO_FILTERS,
     exact: Exact = False,
@@ -47,6 +58,7 @@ def similar(
     with connected(context) as client:
         rows = client.search.by_similarity(
             image_id,
+            box=box_of(box, fraction),
             threshold=threshold,
             limit=limit,
             **filters,
@@ -58,6 +70,46 @@ def similar(
         print_json(rows.answer)
     else:
         print_similar(f"{len(rows)} images like {image_id} ({how(rows)})", rows)
+        tell_rest(len(rows), rows.answer.pagination, MORE)
+
+
+@app.command()
+@takes_filters()
+def image(
+    context: typer.Context,
+    picture: Annotated[str, typer.Argument(metavar="FILE", help="A picture on this machine, or its URL.")],
+    dataset: Dataset = None,
+    box: BoxText = None,
+    fraction: BoxFractions = False,
+    threshold: Annotated[
+        float, typer.Option("--threshold", "-t", help="Least cosine similarity, 0 to 1; 0.6 is about visually related.")
+    ] = DEFAULT_THRESHOLD,
+    limit: Limit = DEFAULT_LIMIT,
+    filters: Filters = NO_FILTERS,
+    exact: Exact = False,
+    cursor: Cursor = None,
+    as_json: Json = False,
+) -> None:
+    """Find images that look like a picture that is not stored, and of which nothing is kept; the most similar first.
+
+    Example: pictograph search image photo.jpg --dataset holidays --box 120,40,300,200
+    """
+    with connected(context) as client:
+        rows = client.search.by_image(
+            picture,
+            box=box_of(box, fraction),
+            dataset_name=dataset,
+            threshold=threshold,
+            limit=limit,
+            **filters,
+            exact=exact,
+            cursor=cursor,
+        )
+    warn_of_tags(rows.answer)
+    if as_json:
+        print_json(rows.answer)
+    else:
+        print_similar(f"{len(rows)} images like {picture} ({how(rows)})", rows)
         tell_rest(len(rows), rows.answer.pagination, MORE)
 
 
@@ -165,6 +217,19 @@ def tags(
     cells = ((row.image_id, path_of(row), *(labels(row, name) for name in columns[2:])) for row in page.results)
     print_table(f"{part_of(len(page.results), page.pagination.total)} images by tag", columns, cells)
     tell_rest(len(page.results), page.pagination, MORE)
+
+
+def box_of(text: str | None, fraction: bool) -> dict[str, Any] | None:
+    """What the client takes for `--box` and `--fraction`. Raises ValidationError for what is no box."""
+    if text is None:
+        if fraction:
+            raise wrong_value("box", "--fraction says what the numbers of --box mean: give --box too.")
+        return None
+    numbers = text.split(",")
+    if len(numbers) != 4:
+        raise wrong_value("box", f"--box takes four numbers, X,Y,W,H, such as 10,20,300,200, not {text!r}.")
+    unit = "fraction" if fraction else "px"
+    return dict(zip(("x", "y", "width", "height"), numbers, strict=True)) | {"unit": unit}
 
 
 def warn_of_tags(answer: OfTags) -> None:

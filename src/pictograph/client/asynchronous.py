@@ -16,6 +16,7 @@ import httpx
 
 from pictograph import wire
 from pictograph.client import calls
+from pictograph.client.calls import Cut
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.connections import AsyncConnections
 from pictograph.client.directory import (
@@ -34,6 +35,7 @@ from pictograph.client.directory import (
 from pictograph.client.filters import DatasetFilters, Filters, filtered
 from pictograph.client.local_service import LocalService
 from pictograph.client.patience import LONGEST_BUSY_S, POLL_S, Patience, pause_after
+from pictograph.client.pictures import BoxLike, PictureLike, picture_bytes
 from pictograph.client.results import ExportReport, ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.tasks import pause, run_blocking, side_by_side
 from pictograph.client.vectors import (
@@ -220,6 +222,7 @@ class AsyncSearch:
         self,
         image_id: str,
         *,
+        box: BoxLike | None = None,
         threshold: float = DEFAULT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
@@ -228,15 +231,19 @@ class AsyncSearch:
     ) -> SearchResults[wire.SimilarImage]:
         """Finds images that look like the one with this id, by falling similarity; leaves out the reference itself.
 
+        box: only this part of the reference counts, as in `by_image`; its bytes are read, cut and encoded for that.
         threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
         folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
         objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare every vector,
         whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are a list that
         also says how they were found and where the next page begins: see `SearchResults`.
-        Raises NotFoundError (no such image), ValidationError, EmbeddingFailed; waits for an image not yet embedded, and
+        Raises NotFoundError (no such image), ValidationError, EmbeddingFailed, NoBytes (a box of an image that was
+        imported as a vector); waits for an image not yet embedded, and
         raises EmbeddingPending if that takes too long.
         """
-        return await self._transport.send(calls.by_similarity(image_id, threshold, limit, exact, cursor, filters))
+        return await self._transport.send(
+            calls.by_similarity(image_id, box, Cut(threshold, limit, exact, cursor), filters)
+        )
 
     @filtered(DatasetFilters)
     async def by_text(
@@ -258,13 +265,58 @@ class AsyncSearch:
         a list that also says how they were found and where the next page begins: see `SearchResults`.
         Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
         """
-        return await self._transport.send(calls.by_text(text, threshold, limit, exact, cursor, filters))
+        return await self._transport.send(calls.by_text(text, Cut(threshold, limit, exact, cursor), filters))
+
+    @filtered(DatasetFilters)
+    async def by_image(
+        self,
+        picture: PictureLike,
+        *,
+        box: BoxLike | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+        limit: int = DEFAULT_LIMIT,
+        exact: bool = False,
+        cursor: str | None = None,
+        **filters: Unpack[DatasetFilters],
+    ) -> SearchResults[wire.SimilarImage]:
+        """Finds images that look like a picture that is not stored, by falling similarity.
+
+        picture: a path, a URL (this machine fetches it), the bytes of a file, an open file, a Pillow image, or a NumPy
+        array (uint8, RGB). It is decoded and encoded like an upload, and nothing of it is kept.
+        box: only this part of it, `{"x": 10, "y": 20, "width": 300, "height": 200}`, or these four numbers: pixels from
+        the top left of the upright picture; with `"unit": "fraction"`, each side of the picture is 1.
+        dataset_name: None searches the whole organization. threshold, limit, exact, and the filters as in
+        `by_similarity`. cursor: `next_cursor` of the page before, with the same picture, which is encoded again.
+        Raises BadImage, UnsupportedFormat, TooLarge as an upload does, ValidationError (a box outside), RateLimitError
+        (many others ask), NotFoundError (no such dataset), OSError, ConnectionFailed (the picture cannot be read).
+        """
+        data = await run_blocking(picture_bytes, picture)
+        return await self._transport.send(calls.by_image(data, box, Cut(threshold, limit, exact, cursor), filters))
+
+    @filtered(DatasetFilters)
+    async def iterate_by_image(
+        self,
+        picture: PictureLike,
+        *,
+        box: BoxLike | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+        exact: bool = False,
+        page_size: int = MAX_LIMIT,
+        **filters: Unpack[DatasetFilters],
+    ) -> AsyncIterator[wire.SimilarImage]:
+        """Yields every image that `by_image` finds, however many; the picture is sent and encoded for each page."""
+        data = await run_blocking(picture_bytes, picture)
+        async for row in self._transport.each(
+            lambda cursor: calls.by_image(data, box, Cut(threshold, page_size, exact, cursor), filters)
+        ):
+            yield row
 
     @filtered(Filters)
     def iterate_by_similarity(
         self,
         image_id: str,
         *,
+        box: BoxLike | None = None,
         threshold: float = DEFAULT_THRESHOLD,
         exact: bool = False,
         page_size: int = MAX_LIMIT,
@@ -272,7 +324,7 @@ class AsyncSearch:
     ) -> AsyncIterator[wire.SimilarImage]:
         """Yields every image that `by_similarity` finds, however many, page by page; none comes twice."""
         return self._transport.each(
-            lambda cursor: calls.by_similarity(image_id, threshold, page_size, exact, cursor, filters)
+            lambda cursor: calls.by_similarity(image_id, box, Cut(threshold, page_size, exact, cursor), filters)
         )
 
     @filtered(DatasetFilters)
@@ -286,7 +338,9 @@ class AsyncSearch:
         **filters: Unpack[DatasetFilters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Yields every image that `by_text` finds, however many, page by page; none comes twice."""
-        return self._transport.each(lambda cursor: calls.by_text(text, threshold, page_size, exact, cursor, filters))
+        return self._transport.each(
+            lambda cursor: calls.by_text(text, Cut(threshold, page_size, exact, cursor), filters)
+        )
 
     @filtered(DatasetFilters)
     async def explain(
@@ -304,7 +358,7 @@ class AsyncSearch:
         It answers the question in each of them, so it costs all together. threshold: None is the search's own default.
         Raises ValidationError unless exactly one of image_id and text is given, and what the search itself raises.
         """
-        return await self._transport.send(calls.explain_search(image_id, text, threshold, limit, exact, filters))
+        return await self._transport.send(calls.explain_search(image_id, text, Cut(threshold, limit, exact), filters))
 
     @filtered(DatasetFilters)
     async def by_tag(

@@ -15,6 +15,7 @@ import pydantic
 
 from pictograph import wire
 from pictograph.client.filters import DatasetFilters, Filters, filter_query
+from pictograph.client.pictures import BoxLike, box_query
 from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.retry import parse_retry_after
 from pictograph.client.vectors import VectorBatch, VectorPage, page_of
@@ -85,25 +86,54 @@ class Call(Generic[Result_co]):
         return arguments
 
 
-def by_similarity(
-    image_id: str, threshold: float, limit: int, exact: bool, cursor: str | None, filters: Filters
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which of the ordered images are wanted, and whether only an exact answer will do."""
+
+    threshold: float | None
+    limit: int
+    exact: bool
+    cursor: str | None = None
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """As the service takes it."""
+        least = None if self.threshold is None else repr(float(self.threshold))
+        whole = "true" if self.exact else None
+        return given(("threshold", least), ("limit", str(self.limit)), ("exact", whole), ("cursor", self.cursor))
+
+
+def by_image(
+    data: bytes, box: BoxLike | None, part: Cut, filters: DatasetFilters
 ) -> Call[SearchResults[wire.SimilarImage]]:
-    query = [("image_id", str(image_id)), *cut(threshold, limit, exact, cursor), *filter_query(filters, Filters)]
+    query = [*box_query(box), *part.query, *filter_query(filters, DatasetFilters)]
+    return Call(
+        "POST",
+        api("search", "by-image"),
+        lambda r: results(parse(wire.PictureAnswer, r)),
+        query,
+        headers={"Content-Type": "application/octet-stream"},
+        content=data,
+    )
+
+
+def by_similarity(
+    image_id: str, box: BoxLike | None, part: Cut, filters: Filters
+) -> Call[SearchResults[wire.SimilarImage]]:
+    query = [("image_id", str(image_id)), *box_query(box), *part.query, *filter_query(filters, Filters)]
     return Call("GET", api("search", "similar"), lambda r: results(parse(wire.SimilarAnswer, r)), query)
 
 
-def by_text(
-    text: str, threshold: float, limit: int, exact: bool, cursor: str | None, filters: DatasetFilters
-) -> Call[SearchResults[wire.SimilarImage]]:
-    query = [("text", text), *cut(threshold, limit, exact, cursor), *filter_query(filters, DatasetFilters)]
+def by_text(text: str, part: Cut, filters: DatasetFilters) -> Call[SearchResults[wire.SimilarImage]]:
+    query = [("text", text), *part.query, *filter_query(filters, DatasetFilters)]
     return Call("GET", api("search", "by-text"), lambda r: results(parse(wire.TextAnswer, r)), query)
 
 
 def explain_search(
-    image_id: str | None, text: str | None, threshold: float | None, limit: int, exact: bool, filters: DatasetFilters
+    image_id: str | None, text: str | None, part: Cut, filters: DatasetFilters
 ) -> Call[wire.SearchExplanation]:
     query = given(("image_id", None if image_id is None else str(image_id)), ("text", text))
-    query += cut(threshold, limit, exact, None) + filter_query(filters, DatasetFilters)
+    query += part.query + filter_query(filters, DatasetFilters)
     return Call("GET", api("search", "explain"), lambda r: parse(wire.SearchExplanation, r), query)
 
 
@@ -115,13 +145,6 @@ def by_tag(filters: DatasetFilters, limit: int, offset: int = 0, cursor: str | N
 def count_tags(filters: DatasetFilters) -> Call[wire.TagCounts]:
     query = filter_query(filters, DatasetFilters)
     return Call("GET", api("search", "tags"), lambda r: parse(wire.TagCounts, r), query)
-
-
-def cut(threshold: float | None, limit: int, exact: bool, cursor: str | None) -> list[tuple[str, str]]:
-    """Which of the ordered images are wanted, and whether only an exact answer will do."""
-    least = None if threshold is None else repr(float(threshold))
-    whole = "true" if exact else None
-    return given(("threshold", least), ("limit", str(limit)), ("exact", whole), ("cursor", cursor))
 
 
 def get_taxonomy() -> Call[wire.Taxonomy]:
@@ -160,7 +183,7 @@ def update_tags(cursor: str | None) -> Call[wire.TagUpdate]:
     return Call("POST", api("tags", "update"), lambda r: parse(wire.TagUpdate, r), query)
 
 
-def results(answer: wire.SimilarAnswer | wire.TextAnswer) -> SearchResults[wire.SimilarImage]:
+def results(answer: wire.SimilarAnswer | wire.TextAnswer | wire.PictureAnswer) -> SearchResults[wire.SimilarImage]:
     return SearchResults(answer.results, answer)
 
 

@@ -19,13 +19,15 @@ from pictograph.search.explain import Explanation, explain
 from pictograph.search.filter import NO_CONDITIONS, Conditions, Filter, Place
 from pictograph.search.found import Facets, Found, Hit, Likeness, Neighbour, Steps, Window
 from pictograph.search.ground import Ground, Index
+from pictograph.search.pictures import PictureVectors, Source
 from pictograph.search.pipeline import Pipeline
-from pictograph.search.query import SimilarQuery, TagQuery, TextQuery
+from pictograph.search.query import PictureQuery, SimilarQuery, TagQuery, TextQuery
 from pictograph.search.reference import Reference, find_reference
 from pictograph.search.words import WordReaders
-from pictograph.spaces.registry import Spaces
+from pictograph.spaces.registry import Space, Spaces
 from pictograph.store.datasets import datasets_of, resolve_dataset
 from pictograph.store.folders import require_folder
+from pictograph.store.images import fetch_image, require_bytes
 from pictograph.store.names import canonical_folder
 from pictograph.store.pages import (
     After,
@@ -38,6 +40,7 @@ from pictograph.store.pages import (
     read_beyond,
 )
 from pictograph.types import TAG_CATEGORIES, DatasetId, OrganizationId, TagCategory, Tags
+from pictograph.upload.box import Box
 
 PENDING_WAIT_S: Final = 10.0
 """How long a search waits for its reference image to be embedded."""
@@ -91,6 +94,28 @@ class TextAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureAnswer:
+    """Images by falling similarity to a picture that is not stored."""
+
+    query: PictureQuery
+    found: Found
+    notes: TagNotes
+    """On the tags that were asked for besides."""
+    next_cursor: str | None
+    """Where the next page begins; None on the last one."""
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are in all, where this one page has them; else they are not counted."""
+        return len(self.rows) if self.next_cursor is None and self.query.cursor is None else None
+
+    @property
+    def rows(self) -> list[Neighbour]:
+        """What was found."""
+        return self.found.rows
+
+
+@dataclass(frozen=True, slots=True)
 class TagAnswer:
     """Images newest first."""
 
@@ -126,10 +151,11 @@ class SearchEngine:
         *,
         index: Index | None = None,
         judged: JudgedTags | None = None,
+        pictures: PictureVectors | None = None,
     ) -> None:
         """is_label: whether the taxonomy has a label. index: what is kept in memory; None asks the database alone.
 
-        judged: which tags the running encoder can judge.
+        judged: which tags the running encoder can judge. pictures: encodes pictures that are not stored, and parts.
         """
         self._database = database
         self._backlog = backlog
@@ -137,6 +163,7 @@ class SearchEngine:
         self._words = words
         self._is_label = is_label
         self._judged = judged
+        self._pictures = pictures or PictureVectors(None)
         self.pipeline = Pipeline(database, index)
         """Answers what has its place and its vector."""
         self._watchers: list[Callable[[Likeness, Found], None]] = []
@@ -170,8 +197,26 @@ class SearchEngine:
         found, more = await self._page(ask, query, steps)
         return TextAnswer(query, found, await self._notes(query.conditions.tags.labels, found.rows), more)
 
+    async def by_image(self, organization: OrganizationId, source: Source, query: PictureQuery) -> PictureAnswer:
+        """Images like a picture that is not stored, and of which nothing is kept. source: gives its bytes.
+
+        Raises what `PictureVectors.vector_of` raises, and NotFoundError if `query.dataset` is unknown.
+        """
+        steps = Steps()
+        with steps.step("datasets"):  # a question that names none is answered before a picture is read
+            place = await self._place(organization, query.dataset, query.folder_path)
+        with steps.step("picture"):
+            space = await self._active_space()
+            vector = as_stored(await self._pictures.vector_of(space, source, query.box))
+        ask = Likeness(
+            Filter(place, query.conditions), space.id, vector, query.threshold, query.limit,
+            stretch=space.stretch, exact=query.exact,
+        )  # fmt: skip
+        found, more = await self._page(ask, query, steps)
+        return PictureAnswer(query, found, await self._notes(query.conditions.tags.labels, found.rows), more)
+
     async def _page(
-        self, ask: Likeness, query: SimilarQuery | TextQuery, steps: Steps, ground: Ground | None = None
+        self, ask: Likeness, query: SimilarQuery | TextQuery | PictureQuery, steps: Steps, ground: Ground | None = None
     ) -> tuple[Found, str | None]:
         """One page, and the cursor of the next. Raises ValidationError for a cursor of another question."""
         one_more = replace(ask, limit=ask.limit + 1)  # it tells whether others follow
@@ -199,23 +244,41 @@ class SearchEngine:
     ) -> tuple[Likeness, Ground]:
         with steps.step("reference"):
             reference = await self._embedded_reference(organization, query)
+        vector = reference.vector
+        if query.box is not None:
+            with steps.step("picture"):
+                vector = await self._vector_of_part(organization, reference, query.box)
         place = Place([reference.dataset_id], reference.folder_path)
         ask = Likeness(
-            Filter(place, query.conditions), reference.space, reference.vector, query.threshold, query.limit,
+            Filter(place, query.conditions), reference.space, vector, query.threshold, query.limit,
             stretch=reference.stretch, exact=query.exact, left_out=reference.id,
         )  # fmt: skip
         return ask, reference.ground
 
     async def _ask_words(self, organization: OrganizationId, query: TextQuery, steps: Steps) -> Likeness:
         with steps.step("words"):
-            space = await self._spaces.active()
-            if space is None:
-                raise NotFoundError("There is no library here yet.")
+            space = await self._active_space()
             vector = as_stored(await self._words.of(space).vector_of(query.text))
         with steps.step("datasets"):
             place = await self._place(organization, query.dataset, query.folder_path)
         wanted = Filter(place, query.conditions)
         return Likeness(wanted, space.id, vector, query.threshold, query.limit, kind="text", exact=query.exact)
+
+    async def _active_space(self) -> Space:
+        """Raises NotFoundError before the first start."""
+        space = await self._spaces.active()
+        if space is None:
+            raise NotFoundError("There is no library here yet.")
+        return space
+
+    async def _vector_of_part(self, organization: OrganizationId, reference: Reference, box: Box) -> FloatArray:
+        """float32 (1152,), as the tables would hold it. Raises NoBytes for an image that was imported as a vector."""
+        async with self._database.connection() as connection:
+            image = require_bytes(await fetch_image(connection, organization, reference.id))
+        space = await self._spaces.get(reference.space)
+        if space is None:
+            raise EmbeddingPending("The library has just moved to another encoder. Ask again.", retry_after_s=1)
+        return as_stored(await self._pictures.vector_of_stored(space, image.sha256, box))
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown.
@@ -288,10 +351,11 @@ def as_stored(vector: FloatArray) -> FloatArray:
     return vector.astype(np.float16).astype(np.float32)
 
 
-def key_of(ask: Likeness, query: SimilarQuery | TextQuery) -> str:
+def key_of(ask: Likeness, query: SimilarQuery | TextQuery | PictureQuery) -> str:
     """The question without its page, by what is compared: the vector itself, so that distances stay what they were."""
     place = ask.wanted.place
-    everywhere = isinstance(query, TextQuery) and query.dataset is None  # a dataset made meanwhile changes nothing
+    # where none is named, a dataset made meanwhile changes nothing
+    everywhere = not isinstance(query, SimilarQuery) and query.dataset is None
     vector = hashlib.sha256(ask.vector.tobytes()).hexdigest()
     datasets = None if everywhere else place.datasets
     return question_key(

@@ -24,6 +24,7 @@ from pictograph.types import (
     TagCategory,
     TagMatch,
 )
+from pictograph.upload.box import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,34 @@ class SimilarQuery:
     limit: int = DEFAULT_LIMIT
     folder_path: str | None = None
     """None inherits the reference image's folder; `/` is the whole dataset. Folders below are included."""
+    exact: bool = False
+    """Only an exact answer will do, whatever it takes."""
+    conditions: Conditions = NO_CONDITIONS
+    """What the images must be besides."""
+    cursor: str | None = None
+    """`next_cursor` of the answer before."""
+    box: Box | None = None
+    """Only this part of the reference image is what others must look like; it is read from the image's bytes."""
+
+    def __post_init__(self) -> None:
+        check_limit(self.limit)
+        check_threshold(self.threshold)
+        if self.folder_path is not None:
+            object.__setattr__(self, "folder_path", canonical_folder(self.folder_path))
+
+
+@dataclass(frozen=True, slots=True)
+class PictureQuery:
+    """Which images look like this picture, which is not stored? Its bytes come beside the question."""
+
+    box: Box | None = None
+    """Only this part of the picture counts."""
+    dataset: str | None = None
+    """Name or id; None asks the whole organization."""
+    folder_path: str | None = None
+    """Only this folder of each dataset, with everything below it; None is all of it."""
+    threshold: float = DEFAULT_THRESHOLD
+    limit: int = DEFAULT_LIMIT
     exact: bool = False
     """Only an exact answer will do, whatever it takes."""
     conditions: Conditions = NO_CONDITIONS

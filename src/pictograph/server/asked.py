@@ -13,12 +13,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pictograph.errors import wrong_value
 from pictograph.search.filter import Conditions
-from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
+from pictograph.search.query import PictureQuery, SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
 from pictograph.server.inputs import MAX_ID_SENT
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
+    MAX_BOX,
     MAX_CURSOR,
     MAX_FOLDER_SENT,
     MAX_LABEL,
@@ -28,6 +29,7 @@ from pictograph.types import (
     MAX_TEXT,
     TagMatch,
 )
+from pictograph.upload.box import Box, BoxUnit
 from pictograph.wire.vectors import MAX_EXPORTED
 
 Label = Annotated[str, Field(max_length=MAX_LABEL)]
@@ -88,7 +90,30 @@ class TagCountsAsked(Filters):
     """Name or UUID; absent: the whole organization."""
 
 
-class SimilarAsked(Filters):
+class BoxAsked(BaseModel):
+    """Which part of a picture counts?"""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    box: Annotated[str | None, Field(max_length=MAX_BOX)] = None
+    """Only this part of the picture: `x,y,width,height`, from the top left corner of the upright picture."""
+    box_unit: BoxUnit = "px"
+    """What the numbers of `box` count: pixels of the file, or `fraction`: each side of the picture is 1."""
+
+    @property
+    def part(self) -> Box | None:
+        """The box. Raises ValidationError for what is none."""
+        if self.box is None:
+            return None
+        try:
+            x, y, width, height = (float(number) for number in self.box.split(","))
+        except ValueError as error:
+            message = f"box must be four numbers, x,y,width,height, such as 10,20,300,200, not {self.box!r}."
+            raise wrong_value("box", message) from error
+        return Box(x, y, width, height, self.box_unit)
+
+
+class SimilarAsked(Filters, BoxAsked):
     """Which images look like this one?"""
 
     image_id: ImageId
@@ -103,7 +128,25 @@ class SimilarAsked(Filters):
 
     def query(self) -> SimilarQuery:
         """The question, checked. Raises NotFoundError, ValidationError."""
-        return SimilarQuery(parse_image_id(self.image_id), self.threshold, cursor=self.cursor, **scope_of(self))
+        return SimilarQuery(
+            parse_image_id(self.image_id), self.threshold, cursor=self.cursor, box=self.part, **scope_of(self)
+        )
+
+
+class PictureAsked(TagCountsAsked, BoxAsked):
+    """Which images look like this picture? The picture is the body."""
+
+    threshold: Threshold = DEFAULT_THRESHOLD
+    """The lowest cosine similarity of a row; 0.6 is about visually related."""
+    limit: Limit = DEFAULT_LIMIT
+    exact: Exact = False
+    cursor: Cursor = None
+
+    def query(self) -> PictureQuery:
+        """The question, checked. Raises ValidationError."""
+        return PictureQuery(
+            self.part, self.dataset_name, threshold=self.threshold, cursor=self.cursor, **scope_of(self)
+        )
 
 
 class TextAsked(TagCountsAsked):
@@ -181,8 +224,8 @@ class VectorsAsked(Filters):
     cursor: Cursor = None
 
 
-def scope_of(asked: SimilarAsked | TextAsked) -> dict[str, Any]:
-    """What searches by likeness and by words have in common."""
+def scope_of(asked: SimilarAsked | TextAsked | PictureAsked) -> dict[str, Any]:
+    """What searches by likeness, by words and by a picture have in common."""
     return {
         "limit": asked.limit,
         "folder_path": asked.directory_path,

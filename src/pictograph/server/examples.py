@@ -32,6 +32,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "at": MOMENT,
     "attributes": ["daylight"],
     "becomes": "café.jpg",
+    "box": "120,40,300,200",
     "cannot_update": 0,
     "category": "objects",
     "code": "not_found",

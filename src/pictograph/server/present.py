@@ -103,7 +103,9 @@ def search_row(row: Hit, urls: PictureUrls) -> JsonRow:
     }
 
 
-def with_rows(answer: wire.SimilarAnswer | wire.TextAnswer | wire.TagAnswer, rows: Sequence[JsonRow]) -> Response:
+def with_rows(
+    answer: wire.SimilarAnswer | wire.TextAnswer | wire.PictureAnswer | wire.TagAnswer, rows: Sequence[JsonRow]
+) -> Response:
     """The answer, which was made without rows, with these."""
     return Response(orjson.dumps({**answer.model_dump(), "results": rows}), media_type="application/json")
 

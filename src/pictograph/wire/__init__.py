@@ -37,6 +37,7 @@ from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey, R
 from pictograph.wire.reindex import FailedImage, ForgottenSpaces, Reindex, ReindexStart, Space
 from pictograph.wire.search import (
     OfTags,
+    PictureAnswer,
     SearchExplanation,
     SearchFacts,
     SearchRow,

@@ -91,6 +91,17 @@ class TextAnswer(SearchFacts):
     """The lowest cosine that a row could have."""
 
 
+class PictureAnswer(SearchFacts):
+    """Answer of `POST /search/by-image`."""
+
+    results: list[SimilarImage]
+    """By falling similarity to the picture; ties by image id."""
+    count: int
+    """Rows of this page."""
+    threshold: float
+    """The lowest similarity that a row could have."""
+
+
 class SimilarAnswer(SearchFacts):
     """Answer of `GET /search/similar`."""
 
