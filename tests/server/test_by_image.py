@@ -36,10 +36,18 @@ SIZE = (256, 192)
 BOX = {"x": 64, "y": 48, "width": 128, "height": 96}
 
 
-def png(image: Image.Image, **options: Any) -> bytes:
+def png(image: Image.Image) -> bytes:
     file = BytesIO()
-    image.save(file, "PNG", **options)
+    image.save(file, "PNG")
     return file.getvalue()
+
+
+def lying_down(image: Image.Image) -> Image.Image:
+    """As a camera held upright keeps it: turned, with a note to turn it back."""
+    exif, file = Image.Exif(), BytesIO()
+    exif[0x0112] = 6
+    image.transpose(Image.Transpose.ROTATE_90).save(file, "WEBP", lossless=True, exif=exif)
+    return Image.open(BytesIO(file.getvalue()))
 
 
 WHOLE = Image.open(BytesIO(picture_bytes(5, size=SIZE, format="PNG")))
@@ -79,12 +87,8 @@ def test_a_picture_finds_itself_however_it_is_given_and_nothing_is_kept(
     before = kept(service)
     path = tmp_path / "question.png"
     path.write_bytes(png(WHOLE))
-    turned = WHOLE.transpose(Image.Transpose.ROTATE_90)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    lying = Image.open(BytesIO(png(turned, exif=exif)))
     pixels = np.asarray(WHOLE)
-    for picture in (path, str(path), png(WHOLE), BytesIO(png(WHOLE)), WHOLE, pixels, lying):
+    for picture in (path, str(path), png(WHOLE), BytesIO(png(WHOLE)), WHOLE, pixels, lying_down(WHOLE)):
         assert found(client.search.by_image(picture, dataset_name="street")) == {"whole.png": 1.0}
     rows = client.search.by_image(path, dataset_name="street", threshold=0, limit=1)
     assert rows.next_cursor is not None

@@ -32,7 +32,7 @@ UUID = "0198c0de-0000-7000-8000-000000000000"
 ARGUMENTS: dict[str, Any] = {
     "image_id": UUID, "key_id": UUID, "dataset": "street", "dataset_name": "street", "name": "x", "new_name": "y",
     "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"], "text": "a car", "encoder": "noop",
-    "places": [], "label": "dog", "threshold": 0.3, "sources": vector_table([1.0]),
+    "places": [], "picture": b"x", "label": "dog", "threshold": 0.3, "sources": vector_table([1.0]),
     "create_if_missing": False, "path": "nowhere.parquet",
 }  # fmt: skip
 

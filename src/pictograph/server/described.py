@@ -179,7 +179,8 @@ def statuses_of(route: APIRoute, method: str) -> set[int]:
         statuses |= {401} | ({403} if needs_more_than(route.dependant) else set())
     if names_of(route) & NAMES_A_THING or "{" in route.path:
         statuses.add(404)
-    if route.body_field is not None or method == "PUT" or isinstance(route, UploadBody):
+    takes_bytes = "requestBody" in (route.openapi_extra or {})
+    if takes_bytes or route.body_field is not None or method == "PUT" or isinstance(route, UploadBody):
         statuses |= {*WITH_BODY}
     if ":uuid}" in route.path and method not in ("GET", "DELETE"):
         statuses.add(405)  # for what is no UUID: then it is a path, of which less can be asked

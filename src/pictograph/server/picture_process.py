@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from pictograph.server.background import ended
 from pictograph.server.children import FIRST_PAUSE_S, HEALTHY_AFTER_S, LONGEST_PAUSE_S, running_child
 from pictograph.settings import ENV_PREFIX, Settings
 from pictograph.upload.bounded.reader import few_variables
@@ -51,7 +50,8 @@ class PictureProcess:
             try:
                 yield path
             finally:
-                await ended(task)
+                task.cancel()  # once: another would keep it from waiting for the process
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _keep(self, listener: socket.socket) -> None:
         pause_s = 0.0
