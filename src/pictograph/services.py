@@ -29,6 +29,7 @@ from pictograph.settings import AUTO, Settings
 from pictograph.spaces.registry import Space, Spaces
 from pictograph.spaces.reindex import Reindex
 from pictograph.store.blobs import BlobStore
+from pictograph.store.collections import Collections
 from pictograph.store.counts import ImageCounts
 from pictograph.store.datasets import Datasets
 from pictograph.store.history import History
@@ -66,6 +67,7 @@ class Services:
     history: History
     datasets: Datasets
     images: Images
+    collections: Collections
     thumbnails: Thumbnails
     tickets: Tickets
     intake: Intake
@@ -151,6 +153,7 @@ async def open_services(
             history=History(database),
             datasets=Datasets(database),
             images=images,
+            collections=Collections(database),
             thumbnails=thumbnails,
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),

@@ -33,6 +33,7 @@ ARGUMENTS: dict[str, Any] = {
     "image_id": UUID, "key_id": UUID, "dataset": "street", "dataset_name": "street", "name": "x", "new_name": "y",
     "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"], "text": "a car", "encoder": "noop",
     "places": [], "picture": b"x", "label": "dog", "threshold": 0.3, "sources": vector_table([1.0]),
+    "collection": "dogs", "images": [UUID],
     "create_if_missing": False, "path": "nowhere.parquet",
 }  # fmt: skip
 
@@ -47,7 +48,16 @@ def requested(client_class: Any) -> set[tuple[str, str]]:
 
     with httpx.Client(transport=httpx.MockTransport(respond)) as http:
         client = client_class("k", base_url="http://x", http_client=http)
-        for part in (client, client.search, client.tags, client.datasets, client.images, client.keys, client.reindex):
+        for part in (
+            client,
+            client.search,
+            client.tags,
+            client.datasets,
+            client.images,
+            client.collections,
+            client.keys,
+            client.reindex,
+        ):
             for name, method in inspect.getmembers(part, inspect.ismethod):
                 if name.startswith("_") or name in ("close", "embedded", "upload_from_directory"):
                     continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -60,6 +60,7 @@ from pictograph.types import (
     TagCategory,
 )
 from pictograph.version import __version__
+from pictograph.wire.collections import MAX_MEMBERS_SENT
 
 Result = TypeVar("Result")
 Row = TypeVar("Row")
@@ -101,6 +102,8 @@ class AsyncClient:
         """Named sets of images."""
         self.images = AsyncImages(self._transport)
         """Upload, list, fetch, archive."""
+        self.collections = AsyncCollections(self._transport)
+        """Sets of images by name, across datasets."""
         self.keys = AsyncKeys(self._transport)
         """API keys of your organization."""
         self.reindex = AsyncReindex(self._transport)
@@ -810,6 +813,73 @@ async def ensure_dataset(transport: AsyncTransport, name: str) -> None:
         await transport.send(calls.get_dataset(name))
     except NotFoundError:
         await transport.send(calls.create_dataset(name, None))
+
+
+class AsyncCollections:
+    """Sets of images by name, across the datasets of your organization.
+
+    An image is in a collection until it is taken out or deleted for good; an archived one is left out until restored.
+    """
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def create(self, name: str) -> wire.Collection:
+        """Makes an empty collection. Raises ConflictError if the name is taken."""
+        return await self._transport.send(calls.create_collection(name))
+
+    async def list(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Collection]:
+        """Lists your collections, newest first. limit: 1 to 1000. cursor: `next_cursor` of the page before."""
+        return await self._transport.send(calls.list_collections(limit, cursor))
+
+    def iterate(self) -> AsyncIterator[wire.Collection]:
+        """Yields every collection, newest first, page by page."""
+        return self._transport.each(lambda cursor: calls.list_collections(1000, cursor))
+
+    async def get(self, collection: str) -> wire.Collection:
+        """Returns one, by name or id. Raises NotFoundError."""
+        return await self._transport.send(calls.get_collection(collection))
+
+    async def rename(self, collection: str, new_name: str) -> wire.Collection:
+        """Gives it another name. Raises NotFoundError, ConflictError if the name is taken."""
+        return await self._transport.send(calls.rename_collection(collection, new_name))
+
+    async def delete(self, collection: str) -> wire.Collection:
+        """Removes the collection, not its images, and returns what it was. Raises NotFoundError."""
+        return await self._transport.send(calls.delete_collection(collection))
+
+    async def add(self, collection: str, images: calls.Pictured | Iterable[calls.Pictured]) -> wire.CollectionChange:
+        """Adds images by id or by row, of any dataset; those that are in it stay.
+
+        found = client.search.by_text("a dog on a beach")
+        client.collections.add("dogs", found)
+
+        In requests of a thousand images. Raises NotFoundError if an image does not exist: none of its request is added.
+        """
+        return await self._change(images, lambda ids: calls.add_to_collection(collection, ids))
+
+    async def remove(self, collection: str, images: calls.Pictured | Iterable[calls.Pictured]) -> wire.CollectionChange:
+        """Takes images out, by id or by row; they stay in their datasets."""
+        return await self._change(images, lambda ids: calls.remove_from_collection(collection, ids))
+
+    async def images(self, collection: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Image]:
+        """Lists its images, the last added first. limit: 1 to 1000. cursor: `next_cursor` of the page before."""
+        return await self._transport.send(calls.collection_images(collection, limit, cursor))
+
+    def iterate_images(self, collection: str) -> AsyncIterator[wire.Image]:
+        """Yields every image of it, the last added first, page by page."""
+        return self._transport.each(lambda cursor: calls.collection_images(collection, 1000, cursor))
+
+    async def _change(
+        self,
+        images: calls.Pictured | Iterable[calls.Pictured],
+        call_of: Callable[[Sequence[str]], calls.Call[wire.CollectionChange]],
+    ) -> wire.CollectionChange:
+        ids, changed, unchanged = calls.ids_of(images), 0, 0
+        for start in range(0, len(ids), MAX_MEMBERS_SENT):
+            done = await self._transport.send(call_of(ids[start : start + MAX_MEMBERS_SENT]))
+            changed, unchanged = changed + done.changed, unchanged + done.unchanged
+        return wire.CollectionChange(changed=changed, unchanged=unchanged)
 
 
 class AsyncKeys:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -38,6 +38,8 @@ Result_co = TypeVar("Result_co", covariant=True)
 Row_co = TypeVar("Row_co", covariant=True)
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 Query = Sequence[tuple[str, str]]
+Pictured: TypeAlias = str | uuid.UUID | wire.SearchRow | wire.Image
+"""An image: its id, or a row of a list or a search."""
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -327,6 +329,61 @@ def history_of_image(image_id: str, limit: int, cursor: str | None) -> Call[List
 def history_of_dataset(dataset: str, limit: int, cursor: str | None) -> Call[ListPage[wire.Write]]:
     query = [("limit", str(limit)), *given(("cursor", cursor))]
     return Call("GET", dataset_path(dataset, "history"), lambda r: listed(parse(wire.Page[wire.Write], r)), query)
+
+
+def list_collections(limit: int, cursor: str | None) -> Call[ListPage[wire.Collection]]:
+    query = [("limit", str(limit)), *given(("cursor", cursor))]
+    return Call("GET", api("collections", ""), lambda r: listed(parse(wire.Page[wire.Collection], r)), query)
+
+
+def create_collection(name: str) -> Call[wire.Collection]:
+    return Call("POST", api("collections", ""), one_collection, json={"name": name})
+
+
+def get_collection(collection: str) -> Call[wire.Collection]:
+    return Call("GET", collection_path(collection), one_collection)
+
+
+def rename_collection(collection: str, new_name: str) -> Call[wire.Collection]:
+    return Call("PATCH", collection_path(collection), one_collection, json={"new_name": new_name})
+
+
+def delete_collection(collection: str) -> Call[wire.Collection]:
+    return Call("DELETE", collection_path(collection), one_collection)
+
+
+def collection_images(collection: str, limit: int, cursor: str | None) -> Call[ListPage[wire.Image]]:
+    query = [("limit", str(limit)), *given(("cursor", cursor))]
+    path = collection_path(collection, "images")
+    return Call("GET", path, lambda r: listed(parse(wire.Page[wire.Image], r)), query)
+
+
+def add_to_collection(collection: str, image_ids: Sequence[str]) -> Call[wire.CollectionChange]:
+    path = collection_path(collection, "images")
+    return Call("POST", path, lambda r: parse(wire.CollectionChange, r), json={"image_ids": list(image_ids)})
+
+
+def remove_from_collection(collection: str, image_ids: Sequence[str]) -> Call[wire.CollectionChange]:
+    path = collection_path(collection, "images", "remove")
+    return Call("POST", path, lambda r: parse(wire.CollectionChange, r), json={"image_ids": list(image_ids)})
+
+
+def one_collection(response: httpx.Response) -> wire.Collection:
+    return parse(wire.Data[wire.Collection], response).data
+
+
+def collection_path(collection: str, *rest: str) -> str:
+    """Path of one collection, by name or UUID. Raises NotFoundError for names that a path would lose."""
+    if str(collection) in ("", ".", ".."):
+        raise NotFoundError(f"There is no collection {collection!r}.")
+    return api("collections", str(collection), *rest)
+
+
+def ids_of(images: Pictured | Iterable[Pictured]) -> list[str]:
+    """Ids of images given by id or by row, each once. Raises ValidationError for what cannot be one."""
+    several = [images] if isinstance(images, str | uuid.UUID | wire.SearchRow | wire.Image) else images
+    named = [image.image_id if isinstance(image, wire.SearchRow | wire.Image) else image for image in several]
+    return list(dict.fromkeys(uuid_in("image_id", str(image)) for image in named))
 
 
 def list_keys(limit: int, cursor: str | None) -> Call[ListPage[wire.ApiKey]]:

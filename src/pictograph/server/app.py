@@ -27,6 +27,7 @@ from pictograph.server.picture_process import PictureProcess
 from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import (
+    collections,
     datasets,
     health,
     history,
@@ -66,6 +67,7 @@ ROUTERS: Final = (
     reindex.router,
     history.router,
     health.router,
+    collections.router,
     images.forms,
     images.uploads,
     pictures.router,

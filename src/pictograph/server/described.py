@@ -53,13 +53,25 @@ ALWAYS: Final = (408, 414, 421, 422, 429, 431, 500)
 """Whatever is asked: these are said before the route is found."""
 WITH_BODY: Final = (400, 413, 415)
 NAMES_A_THING: Final = frozenset(
-    {"cursor", "dataset", "dataset_name", "directory_path", "encoder", "image_id", "image_ids", "key_id", "label"}
+    {
+        "collection",
+        "cursor",
+        "dataset",
+        "dataset_name",
+        "directory_path",
+        "encoder",
+        "image_id",
+        "image_ids",
+        "key_id",
+        "label",
+    }
     | {"organization_id", "path", "token"}
 )
 """Parameters and fields that can name what does not exist."""
 IN_A_STATE: Final = ("/search/", "/thumbnail", "/tags")
 """Paths of questions that the state of what they ask about can forbid."""
 PARAMETERS: Final[Mapping[str, str]] = {
+    "collection": "Name or UUID of the collection.",
     "cursor": "`next_cursor` of the page before.",
     "dataset": "Name or UUID of the dataset.",
     "image_id": "UUID of the image.",

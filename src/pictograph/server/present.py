@@ -20,6 +20,7 @@ from pictograph.server.hosts import url_of
 from pictograph.services import Services
 from pictograph.spaces.registry import Space
 from pictograph.spaces.reindex import Progress
+from pictograph.store.collections import Collection
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.history import Write
 from pictograph.store.images import Image, KnownImage, Replacement, Tagging
@@ -205,6 +206,16 @@ def dataset(row: Dataset) -> wire.Dataset:
         image_count=row.image_count,
         archived_image_count=row.archived_image_count,
         total_size=row.total_size,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def collection(row: Collection) -> wire.Collection:
+    return wire.Collection(
+        id=str(row.id),
+        name=row.name,
+        image_count=row.image_count,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -19,6 +19,13 @@ from pictograph.wire.base import (
     Wire,
     WorkflowStatus,
 )
+from pictograph.wire.collections import (
+    Collection,
+    CollectionChange,
+    CollectionCreate,
+    CollectionImages,
+    CollectionRename,
+)
 from pictograph.wire.datasets import Dataset, DatasetCreate, DatasetUpdate, DeletedDataset, Progress, Retried
 from pictograph.wire.history import NameChange, Write
 from pictograph.wire.images import (
