@@ -19,13 +19,6 @@ from pictograph.wire.base import (
     Wire,
     WorkflowStatus,
 )
-from pictograph.wire.collections import (
-    Collection,
-    CollectionChange,
-    CollectionCreate,
-    CollectionImages,
-    CollectionRename,
-)
 from pictograph.wire.datasets import Dataset, DatasetCreate, DatasetUpdate, DeletedDataset, Progress, Retried
 from pictograph.wire.history import NameChange, Write
 from pictograph.wire.images import (
@@ -44,7 +37,8 @@ from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey, R
 from pictograph.wire.reindex import FailedImage, ForgottenSpaces, Reindex, ReindexStart, Space
 from pictograph.wire.search import (
     OfTags,
-    PictureAnswer,
+    Relevance,
+    ScoreScale,
     SearchExplanation,
     SearchFacts,
     SearchRow,
