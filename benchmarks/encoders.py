@@ -34,13 +34,13 @@ from PIL import Image
 
 from benchmarks.common import Rate, measured, median, memory_mb, report
 from benchmarks.ingest import bare_rate
+from pictograph.encode.process import keep_blas_quiet
 from pictograph.encode.protocol import Encoder, FloatArray
 from pictograph.encode.siglip import CPU_BATCH, SiglipEncoder
 from pictograph.ingest.pictures import WORKING_SIDE_PX
 from pictograph.settings import available_cores
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
-from pictograph.worker import keep_blas_quiet
 
 ROUNDS = 3
 PROBES = 32

@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.common import Rate, distinct_photos, measured, median, report
 from pictograph.client import Client
 from pictograph.db.pool import Database
+from pictograph.encode.process import keep_blas_quiet
 from pictograph.encode.protocol import Encoder
 from pictograph.encode.registry import load_encoder
 from pictograph.ingest.pictures import WORKING_SIDE_PX
@@ -28,7 +29,7 @@ from pictograph.settings import Settings
 from pictograph.store.images import Place
 from pictograph.upload.decode import decode_picture
 from pictograph.upload.limits import PictureLimits
-from pictograph.worker import WORKER_LANES, keep_blas_quiet, open_worker
+from pictograph.worker import WORKER_LANES, open_worker
 
 IMAGES = 600
 ROUNDS = 3

@@ -23,11 +23,13 @@ from pictograph.pipeline import Intake
 from pictograph.search.asked_tags import JudgedTags
 from pictograph.search.engine import SearchEngine
 from pictograph.search.memory.index import MemoryIndex
+from pictograph.search.pictures import PictureVectors
 from pictograph.search.words import WordReaders
 from pictograph.settings import AUTO, Settings
 from pictograph.spaces.registry import Space, Spaces
 from pictograph.spaces.reindex import Reindex
 from pictograph.store.blobs import BlobStore
+from pictograph.store.collections import Collections
 from pictograph.store.counts import ImageCounts
 from pictograph.store.datasets import Datasets
 from pictograph.store.history import History
@@ -41,17 +43,14 @@ from pictograph.store.room import Rooms
 from pictograph.store.signing import Signing
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
-from pictograph.tagging.calibration import Calibration
-from pictograph.tagging.library.calibration import find_calibration
 from pictograph.tagging.library.retag import Retag
 from pictograph.tagging.library.taggers import stored_tagger
 from pictograph.tagging.library.thresholds import Thresholds
 from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy, load_taxonomy
 from pictograph.types import TAG_CATEGORIES, TagCategory
+from pictograph.upload.bounded.allowed import budget_of, limits_of
 from pictograph.upload.bounded.pool import PictureReaders
-from pictograph.upload.bounded.wanted import DecodeBudget
-from pictograph.upload.limits import PictureLimits
 from pictograph.wire import PICTURES_PREFIX
 
 
@@ -68,11 +67,13 @@ class Services:
     history: History
     datasets: Datasets
     images: Images
+    collections: Collections
     thumbnails: Thumbnails
     tickets: Tickets
     intake: Intake
     backlog: Backlog
     search: SearchEngine
+    pictures: PictureVectors
     spaces: Spaces
     reindex: Reindex
     taxonomy: Taxonomy
@@ -108,10 +109,12 @@ async def open_services(
     *,
     key_versions: Callable[[Database], KeyVersions] = ReadVersions,
     picture_turn: Path | None = None,
+    picture_door: Path | None = None,
 ) -> AsyncIterator[Services]:
     """The server's objects. Raises SpaceMismatch if the data was embedded by another encoder.
 
-    key_versions, picture_turn: what several serving processes share (`KeyMemory`, `PictureReaders`).
+    key_versions, picture_turn: what several serving processes share (`KeyMemory`, `PictureReaders`). picture_door:
+    where pictures are encoded that are sent as questions (`PictureVectors`).
     """
     async with AsyncExitStack() as closing:
         database, recognizing = await open_databases(settings, conninfo, closing)
@@ -127,10 +130,6 @@ async def open_services(
         async def tagger(space: Space) -> Tagger | None:
             return await stored_tagger(database, space, taxonomy)
 
-        async def calibration(space: Space) -> Calibration | None:
-            async with database.connection() as connection:
-                return await find_calibration(connection, space.id, taxonomy)
-
         judged = JudgedTags(spaces, tagger, taxonomy)
         index = MemoryIndex(settings.index_folder)
         if settings.index_bytes:
@@ -138,12 +137,12 @@ async def open_services(
         closing.push_async_callback(index.close)
         versions = key_versions(recognizing)
         keys = Keys(database, recognizing, versions)
+        pictures = PictureVectors(picture_door, blobs)
         search = SearchEngine(
             database, backlog, spaces, open_words(closing), label_test(taxonomy), index=index, judged=judged,
-            calibration_of=calibration, ordinary_words=things_and_places(taxonomy),
+            pictures=pictures,
         )  # fmt: skip
         closing.callback(search.close)
-        closing.push_async_callback(search.scales.close)
         yield Services(
             settings=settings,
             database=database,
@@ -154,11 +153,13 @@ async def open_services(
             history=History(database),
             datasets=Datasets(database),
             images=images,
+            collections=Collections(database),
             thumbnails=thumbnails,
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),
             backlog=backlog,
             search=search,
+            pictures=pictures,
             rooms=Rooms(database, blobs, local_folder, warn_below_bytes=settings.min_free_bytes),
             spaces=spaces,
             reindex=Reindex(database),
@@ -239,18 +240,3 @@ def label_test(taxonomy: Taxonomy) -> Callable[[TagCategory, str], bool]:
     """Whether the taxonomy has a label; asked for every tag of every search, so nothing is read or searched then."""
     labels = {category: frozenset(taxonomy.names(category)) for category in TAG_CATEGORIES}
     return lambda category, label: label in labels[category]
-
-
-def things_and_places(taxonomy: Taxonomy) -> list[str]:
-    """Names of labels: ordinary words."""
-    return [name for category in ("objects", "scenes") for name in taxonomy.names(category)]
-
-
-def limits_of(settings: Settings) -> PictureLimits:
-    """What one file may cost."""
-    return PictureLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
-
-
-def budget_of(settings: Settings) -> DecodeBudget:
-    """What decoding one picture may take."""
-    return DecodeBudget(memory_bytes=settings.decode_memory_bytes, seconds=settings.decode_seconds)

@@ -25,6 +25,8 @@ MAX_TEXT: Final = 1000
 """Characters of a text to search by; encoders read only the first 64 or 128 tokens of it."""
 MAX_CURSOR: Final = 1000
 """Characters of a cursor; ours have far fewer."""
+MAX_BOX: Final = 200
+"""Characters of a box in a query: four numbers."""
 MAX_LABEL: Final = 200
 """Characters of a tag in a question; the taxonomy's have far fewer."""
 MAX_NAMED: Final = 1020
@@ -40,10 +42,6 @@ MAX_ENCODER: Final = 1024
 MAX_OFFSET: Final = 1_000_000
 MAX_LIST_OFFSET: Final = 2**62
 """Listing a dataset has no end of its own; this is what the database can count to."""
-
-AUTO: Final = "auto"
-Threshold: TypeAlias = float | Literal["auto"]
-"""A lowest score; `auto` takes the one that the scope gives, or the words."""
 
 TagCategory: TypeAlias = Literal["objects", "scenes", "attributes"]
 TAG_CATEGORIES: Final[tuple[TagCategory, ...]] = ("objects", "scenes", "attributes")

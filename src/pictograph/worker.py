@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
-from threadpoolctl import ThreadpoolController
-
 from pictograph.db.pool import Database
+from pictograph.encode.process import give_large_blocks_back, keep_blas_quiet
 from pictograph.encode.registry import load_encoder
 from pictograph.errors import ConfigurationError, PictographError
 from pictograph.ingest.judging import Model
 from pictograph.jobs.queue import Queue
 from pictograph.jobs.worker import Worker
 from pictograph.pipeline import Processor
-from pictograph.services import budget_of, limits_of, open_blobs
+from pictograph.services import open_blobs
 from pictograph.settings import AUTO, Settings
 from pictograph.spaces.registry import Space, Spaces
 from pictograph.tagging.library.taggers import tagger_of
 from pictograph.tagging.taxonomy import load_taxonomy
+from pictograph.upload.bounded.allowed import budget_of, limits_of
 from pictograph.upload.bounded.pool import PictureReaders
 
 logger = logging.getLogger(__name__)
 
 WORKER_LANES: Final = 2
-M_MMAP_THRESHOLD: Final = -3
-"""glibc's malloc.h"""
-LARGE_BLOCK_BYTES: Final = 16 * 1024 * 1024
 WATCH_S: Final = 2.0
 """How often a worker looks whether its space is still filled, and at what pace."""
 
@@ -120,21 +116,3 @@ class SpaceWorker:
     async def _relay(self, stop: asyncio.Event, ended: asyncio.Event) -> None:
         await stop.wait()
         ended.set()
-
-
-def keep_blas_quiet() -> None:
-    """One thread for NumPy's small matrix products.
-
-    OpenBLAS threads spin after each, on the cores that the encoder needs: a tenth of the processor time of an ingest.
-    """
-    ThreadpoolController().select(internal_api="openblas").limit(limits=1)
-
-
-def give_large_blocks_back() -> None:
-    """Memory of large files goes back to the system when it is freed.
-
-    By default glibc learns from the first large block that is freed to keep up to 32 MB of each later one, in every
-    thread. No effect where the C library is another.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)

@@ -47,6 +47,24 @@ def test_a_dataset_is_made_listed_renamed_and_removed(command: Command) -> None:
     assert parsed(command("datasets", "list", "--json"))["data"] == []
 
 
+def test_a_collection_is_made_filled_listed_and_removed(
+    command: Command, client: Client, street: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    made = parsed(command("collections", "create", "dogs", "--json"))
+    assert (made["name"], made["image_count"]) == ("dogs", 0)
+    assert command("collections", "add", "dogs", image.id)[1] == "1 images added, 0 were in it.\n"
+    monkeypatch.setattr("sys.stdin", [image.id + "\n", "\n"])
+    assert parsed(command("collections", "add", "dogs", "-", "--json")) == {"changed": 0, "unchanged": 1}
+    assert [row["id"] for row in parsed(command("collections", "images", "dogs", "--json"))["data"]] == [image.id]
+    assert "a.jpg" in command("collections", "images", "dogs")[1]
+    assert "cats" in command("collections", "rename", "dogs", "cats")[1]
+    assert parsed(command("collections", "get", "cats", "--json"))["image_count"] == 1
+    assert parsed(command("collections", "remove", "cats", image.id, "--json")) == {"changed": 1, "unchanged": 0}
+    assert "cats" in command("collections", "list", "--all")[1]
+    assert command("collections", "delete", "cats")[1] == "Removed collection 'cats'; its 0 images stay.\n"
+
+
 def test_pictures_are_uploaded_found_fetched_and_deleted(command: Command, client: Client, photos: Path) -> None:
     for name, seed in (("a.jpg", 1), ("b.jpg", 1), ("c.jpg", 2)):
         (photos / name).write_bytes(picture_bytes(seed))

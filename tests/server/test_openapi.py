@@ -32,7 +32,8 @@ UUID = "0198c0de-0000-7000-8000-000000000000"
 ARGUMENTS: dict[str, Any] = {
     "image_id": UUID, "key_id": UUID, "dataset": "street", "dataset_name": "street", "name": "x", "new_name": "y",
     "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"], "text": "a car", "encoder": "noop",
-    "places": [], "label": "dog", "threshold": 0.3, "sources": vector_table([1.0]),
+    "places": [], "picture": b"x", "label": "dog", "threshold": 0.3, "sources": vector_table([1.0]),
+    "collection": "dogs", "images": [UUID],
     "create_if_missing": False, "path": "nowhere.parquet",
 }  # fmt: skip
 
@@ -47,7 +48,16 @@ def requested(client_class: Any) -> set[tuple[str, str]]:
 
     with httpx.Client(transport=httpx.MockTransport(respond)) as http:
         client = client_class("k", base_url="http://x", http_client=http)
-        for part in (client, client.search, client.tags, client.datasets, client.images, client.keys, client.reindex):
+        for part in (
+            client,
+            client.search,
+            client.tags,
+            client.datasets,
+            client.images,
+            client.collections,
+            client.keys,
+            client.reindex,
+        ):
             for name, method in inspect.getmembers(part, inspect.ismethod):
                 if name.startswith("_") or name in ("close", "embedded", "upload_from_directory"):
                     continue
@@ -166,6 +176,5 @@ def test_the_description_of_a_search_carries_the_pages_defaults(service: Service
     limits = {item["name"]: item["schema"] for item in described["parameters"]}
     assert (limits["limit"]["default"], limits["limit"]["minimum"], limits["limit"]["maximum"]) == (50, 1, 500)
     if path.endswith("similar"):
-        number, auto = limits["threshold"]["anyOf"]
-        assert (limits["threshold"]["default"], number["minimum"], number["maximum"]) == (0.6, 0, 1)
-        assert auto["const"] == "auto"
+        threshold = limits["threshold"]
+        assert (threshold["default"], threshold["minimum"], threshold["maximum"]) == (0.6, 0, 1)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pictograph.cli import (
+    collections,
     datasets,
     history,
     images,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command()(service.serve)
 app.command(hidden=True)(service.serve_http)
+app.command(hidden=True)(service.encode_pictures)
 app.command()(service.worker)
 app.command()(service.index)
 app.command()(service.status)
@@ -51,6 +53,7 @@ app.command(hidden=True)(tune.tune)
 app.add_typer(search.app, name="search")
 app.add_typer(tags.app, name="tags")
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(collections.app, name="collections")
 app.add_typer(images.app, name="images")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="model")

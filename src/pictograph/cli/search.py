@@ -1,10 +1,10 @@
-"""`search similar`, `search text`, `search tags`, `search explain`."""
+"""`search similar`, `search image`, `search text`, `search tags`, `search explain`."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,9 +13,9 @@ from pictograph.cli.connection import connected
 from pictograph.cli.filters import NO_FILTERS, Dataset, takes_filters
 from pictograph.cli.output import Json, console, errors, print_json, print_table
 from pictograph.cli.pages import Cursor, part_of, tell_rest
-from pictograph.cli.relevance import Percentiles, tell_relevance, threshold_of
 from pictograph.client import SearchResults
 from pictograph.client.filters import Filters
+from pictograph.errors import wrong_value
 from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT
 from pictograph.wire import OfTags, SearchExplanation, SearchRow, SimilarImage
 
@@ -23,6 +23,14 @@ app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words 
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help=f"Most rows to print, 1 to {MAX_LIMIT}.")]
 Exact = Annotated[bool, typer.Option("--exact", help="Compare every vector of the scope, however long that takes.")]
+
+BoxText = Annotated[
+    str | None,
+    typer.Option(
+        "--box", metavar="X,Y,W,H", help="Only this part counts: pixels from the top left of the upright picture."
+    ),
+]
+BoxFractions = Annotated[bool, typer.Option("--fraction", help="The numbers of --box are fractions of the sides.")]
 
 MORE = f"a larger --limit (to {MAX_LIMIT}) shows more at once"
 
@@ -33,18 +41,14 @@ def similar(
     context: typer.Context,
     image_id: Annotated[str, typer.Argument(help="UUID of the reference image, as every table and --json row has it.")],
     threshold: Annotated[
-        str,
-        typer.Option(
-            "--threshold",
-            "-t",
-            help="Least cosine similarity, 0 to 1; 0.6 is about visually related. `auto`: what the scope gives.",
-        ),
-    ] = str(DEFAULT_THRESHOLD),
+        float, typer.Option("--threshold", "-t", help="Least cosine similarity, 0 to 1; 0.6 is about visually related.")
+    ] = DEFAULT_THRESHOLD,
+    box: BoxText = None,
+    fraction: BoxFractions = False,
     limit: Limit = DEFAULT_LIMIT,
     filters: Filters = NO_FILTERS,
     exact: Exact = False,
     cursor: Cursor = None,
-    percentiles: Percentiles = True,
     as_json: Json = False,
 ) -> None:
     """Find images that look like a reference image, the most similar first; with tags, only those that carry them.
@@ -54,12 +58,12 @@ def similar(
     with connected(context) as client:
         rows = client.search.by_similarity(
             image_id,
-            threshold=threshold_of(threshold),
+            box=box_of(box, fraction),
+            threshold=threshold,
             limit=limit,
             **filters,
             exact=exact,
             cursor=cursor,
-            percentiles=percentiles,
         )
     warn_of_tags(rows.answer)
     if as_json:
@@ -71,23 +75,57 @@ def similar(
 
 @app.command()
 @takes_filters()
+def image(
+    context: typer.Context,
+    picture: Annotated[str, typer.Argument(metavar="FILE", help="A picture on this machine, or its URL.")],
+    dataset: Dataset = None,
+    box: BoxText = None,
+    fraction: BoxFractions = False,
+    threshold: Annotated[
+        float, typer.Option("--threshold", "-t", help="Least cosine similarity, 0 to 1; 0.6 is about visually related.")
+    ] = DEFAULT_THRESHOLD,
+    limit: Limit = DEFAULT_LIMIT,
+    filters: Filters = NO_FILTERS,
+    exact: Exact = False,
+    cursor: Cursor = None,
+    as_json: Json = False,
+) -> None:
+    """Find images that look like a picture that is not stored, and of which nothing is kept; the most similar first.
+
+    Example: pictograph search image photo.jpg --dataset holidays --box 120,40,300,200
+    """
+    with connected(context) as client:
+        rows = client.search.by_image(
+            picture,
+            box=box_of(box, fraction),
+            dataset_name=dataset,
+            threshold=threshold,
+            limit=limit,
+            **filters,
+            exact=exact,
+            cursor=cursor,
+        )
+    warn_of_tags(rows.answer)
+    if as_json:
+        print_json(rows.answer)
+    else:
+        print_similar(f"{len(rows)} images like {picture} ({how(rows)})", rows)
+        tell_rest(len(rows), rows.answer.pagination, MORE)
+
+
+@app.command()
+@takes_filters()
 def text(
     context: typer.Context,
     words: Annotated[str, typer.Argument(help="What the images show: 'a red truck at night'.")],
     dataset: Dataset = None,
     threshold: Annotated[
-        str,
-        typer.Option(
-            "--threshold",
-            "-t",
-            help="Least cosine, 0 to 1; between words and pictures it is low. `auto`: what shows what the words say.",
-        ),
-    ] = str(DEFAULT_TEXT_THRESHOLD),
+        float, typer.Option("--threshold", "-t", help="Least cosine, 0 to 1; between words and pictures it is low.")
+    ] = DEFAULT_TEXT_THRESHOLD,
     limit: Limit = 10,
     filters: Filters = NO_FILTERS,
     exact: Exact = False,
     cursor: Cursor = None,
-    percentiles: Percentiles = True,
     as_json: Json = False,
 ) -> None:
     """Find images that show what the words say, the best first; with tags, only those that carry them.
@@ -98,12 +136,11 @@ def text(
         rows = client.search.by_text(
             words,
             dataset_name=dataset,
-            threshold=threshold_of(threshold),
+            threshold=threshold,
             limit=limit,
             **filters,
             exact=exact,
             cursor=cursor,
-            percentiles=percentiles,
         )
     warn_of_tags(rows.answer)
     if as_json:
@@ -120,9 +157,7 @@ def explain(
     image_id: Annotated[str | None, typer.Argument(help="UUID of a reference image, or else --text.")] = None,
     words: Annotated[str | None, typer.Option("--text", help="Words, or else an image id.")] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="With --text. Default: all.")] = None,
-    threshold: Annotated[
-        str | None, typer.Option("--threshold", "-t", help="A number, or `auto`. Default: the search's own.")
-    ] = None,
+    threshold: Annotated[float | None, typer.Option("--threshold", "-t", help="Default: the search's own.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     filters: Filters = NO_FILTERS,
     exact: Exact = False,
@@ -137,7 +172,7 @@ def explain(
             image_id=image_id,
             text=words,
             dataset_name=dataset,
-            threshold=None if threshold is None else threshold_of(threshold),
+            threshold=threshold,
             limit=limit,
             **filters,
             exact=exact,
@@ -184,6 +219,19 @@ def tags(
     tell_rest(len(page.results), page.pagination, MORE)
 
 
+def box_of(text: str | None, fraction: bool) -> dict[str, Any] | None:
+    """What the client takes for `--box` and `--fraction`. Raises ValidationError for what is no box."""
+    if text is None:
+        if fraction:
+            raise wrong_value("box", "--fraction says what the numbers of --box mean: give --box too.")
+        return None
+    numbers = text.split(",")
+    if len(numbers) != 4:
+        raise wrong_value("box", f"--box takes four numbers, X,Y,W,H, such as 10,20,300,200, not {text!r}.")
+    unit = "fraction" if fraction else "px"
+    return dict(zip(("x", "y", "width", "height"), numbers, strict=True)) | {"unit": unit}
+
+
 def warn_of_tags(answer: OfTags) -> None:
     """Says on standard error which of the tags asked for no image can carry, and what is near them."""
     for said, tags in (
@@ -227,21 +275,9 @@ def print_explanation(found: SearchExplanation) -> None:
     print_table("Every way to answer", columns, cells)
 
 
-def print_similar(title: str, rows: SearchResults[SimilarImage]) -> None:
-    """The rows with their scores, and, on standard error, what the scores are worth."""
-    placed = any(row.percentile is not None for row in rows)
-    cells = (
-        (
-            f"{row.similarity:.3f}",
-            *([f"{row.percentile:.2f}" if row.percentile is not None else ""] if placed else []),
-            row.image_id,
-            path_of(row),
-            labels(row, "objects"),
-        )
-        for row in rows
-    )
-    print_table(title, ("similarity", *(["percentile"] if placed else []), "image", "file", "objects"), cells)
-    tell_relevance(rows)
+def print_similar(title: str, rows: Sequence[SimilarImage]) -> None:
+    cells = ((f"{row.similarity:.3f}", row.image_id, path_of(row), labels(row, "objects")) for row in rows)
+    print_table(title, ("similarity", "image", "file", "objects"), cells)
 
 
 def path_of(row: SearchRow) -> str:

@@ -132,6 +132,18 @@ def serve_http(
     serve_part(settings, Given(listener=listener, board=board, signs=beat_to))
 
 
+def encode_pictures(
+    listener: Annotated[int, typer.Option("--listener")],
+    beat_to: Annotated[int, typer.Option("--beat-to")],
+) -> None:
+    """Be the process that encodes pictures sent as questions; `pictograph serve` starts it."""
+    settings = Settings.load({})
+    set_up_logging(settings.log_level, role="pictures", log_format=settings.log_format)
+    from pictograph.server import picture_encoder  # noqa: PLC0415 - as in `require_server`
+
+    picture_encoder.encode_pictures(settings, listener, beat_to)
+
+
 def worker(
     database_url: DatabaseUrl = None,
     blob_url: BlobUrl = None,

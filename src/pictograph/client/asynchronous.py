@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ import httpx
 
 from pictograph import wire
 from pictograph.client import calls
+from pictograph.client.calls import Cut
 from pictograph.client.config import ClientConfig, resolve_config
 from pictograph.client.connections import AsyncConnections
 from pictograph.client.directory import (
@@ -34,6 +35,7 @@ from pictograph.client.directory import (
 from pictograph.client.filters import DatasetFilters, Filters, filtered
 from pictograph.client.local_service import LocalService
 from pictograph.client.patience import LONGEST_BUSY_S, POLL_S, Patience, pause_after
+from pictograph.client.pictures import BoxLike, PictureLike, picture_bytes
 from pictograph.client.results import ExportReport, ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.tasks import pause, run_blocking, side_by_side
 from pictograph.client.vectors import (
@@ -56,9 +58,9 @@ from pictograph.types import (
     ImageState,
     Role,
     TagCategory,
-    Threshold,
 )
 from pictograph.version import __version__
+from pictograph.wire.collections import MAX_MEMBERS_SENT
 
 Result = TypeVar("Result")
 Row = TypeVar("Row")
@@ -100,6 +102,8 @@ class AsyncClient:
         """Named sets of images."""
         self.images = AsyncImages(self._transport)
         """Upload, list, fetch, archive."""
+        self.collections = AsyncCollections(self._transport)
+        """Sets of images by name, across datasets."""
         self.keys = AsyncKeys(self._transport)
         """API keys of your organization."""
         self.reindex = AsyncReindex(self._transport)
@@ -221,26 +225,27 @@ class AsyncSearch:
         self,
         image_id: str,
         *,
-        threshold: Threshold = DEFAULT_THRESHOLD,
+        box: BoxLike | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         cursor: str | None = None,
-        percentiles: bool = False,
         **filters: Unpack[Filters],
     ) -> SearchResults[wire.SimilarImage]:
         """Finds images that look like the one with this id, by falling similarity; leaves out the reference itself.
 
-        threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related"; "auto" takes what the scope gives.
-        limit: 1 to 500. percentiles: place every score among those of random pairs of the scope.
+        box: only this part of the reference counts, as in `by_image`; its bytes are read, cut and encoded for that.
+        threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
         folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
         objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare every vector,
         whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are a list that
         also says how they were found and where the next page begins: see `SearchResults`.
-        Raises NotFoundError (no such image), ValidationError, EmbeddingFailed; waits for an image not yet embedded, and
+        Raises NotFoundError (no such image), ValidationError, EmbeddingFailed, NoBytes (a box of an image that was
+        imported as a vector); waits for an image not yet embedded, and
         raises EmbeddingPending if that takes too long.
         """
         return await self._transport.send(
-            calls.by_similarity(image_id, threshold, limit, exact, cursor, percentiles, filters)
+            calls.by_similarity(image_id, box, Cut(threshold, limit, exact, cursor), filters)
         )
 
     @filtered(DatasetFilters)
@@ -248,40 +253,81 @@ class AsyncSearch:
         self,
         text: str,
         *,
-        threshold: Threshold = DEFAULT_TEXT_THRESHOLD,
+        threshold: float = DEFAULT_TEXT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         cursor: str | None = None,
-        percentiles: bool = False,
         **filters: Unpack[DatasetFilters],
     ) -> SearchResults[wire.SimilarImage]:
         """Finds images that show what the words say, by falling similarity.
 
         dataset_name: None searches the whole organization. folder_path: only this folder, with everything below it.
-        threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing,
-        "auto" what does not show what the words say. percentiles: place every score among those of ordinary words with
-        pictures of the scope. limit: 1 to 500. objects, scenes, attributes, match: only images with these tags, as in
-        `by_tag`. exact: compare every vector, whatever it takes. cursor: `next_cursor` of the page before, with the
-        same question. The rows are a list that also says how they were found, whether anything fits the words, and
-        where the next page begins: see `SearchResults`.
+        threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing.
+        limit: 1 to 500. objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare
+        every vector, whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are
+        a list that also says how they were found and where the next page begins: see `SearchResults`.
         Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
         """
-        return await self._transport.send(calls.by_text(text, threshold, limit, exact, cursor, percentiles, filters))
+        return await self._transport.send(calls.by_text(text, Cut(threshold, limit, exact, cursor), filters))
+
+    @filtered(DatasetFilters)
+    async def by_image(
+        self,
+        picture: PictureLike,
+        *,
+        box: BoxLike | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+        limit: int = DEFAULT_LIMIT,
+        exact: bool = False,
+        cursor: str | None = None,
+        **filters: Unpack[DatasetFilters],
+    ) -> SearchResults[wire.SimilarImage]:
+        """Finds images that look like a picture that is not stored, by falling similarity.
+
+        picture: a path, a URL (this machine fetches it), the bytes of a file, an open file, a Pillow image, or a NumPy
+        array (uint8, RGB). It is decoded and encoded like an upload, and nothing of it is kept.
+        box: only this part of it, `{"x": 10, "y": 20, "width": 300, "height": 200}`, or these four numbers: pixels from
+        the top left of the upright picture; with `"unit": "fraction"`, each side of the picture is 1.
+        dataset_name: None searches the whole organization. threshold, limit, exact, and the filters as in
+        `by_similarity`. cursor: `next_cursor` of the page before, with the same picture, which is encoded again.
+        Raises BadImage, UnsupportedFormat, TooLarge as an upload does, ValidationError (a box outside), RateLimitError
+        (many others ask), NotFoundError (no such dataset), OSError, ConnectionFailed (the picture cannot be read).
+        """
+        data = await run_blocking(picture_bytes, picture)
+        return await self._transport.send(calls.by_image(data, box, Cut(threshold, limit, exact, cursor), filters))
+
+    @filtered(DatasetFilters)
+    async def iterate_by_image(
+        self,
+        picture: PictureLike,
+        *,
+        box: BoxLike | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+        exact: bool = False,
+        page_size: int = MAX_LIMIT,
+        **filters: Unpack[DatasetFilters],
+    ) -> AsyncIterator[wire.SimilarImage]:
+        """Yields every image that `by_image` finds, however many; the picture is sent and encoded for each page."""
+        data = await run_blocking(picture_bytes, picture)
+        async for row in self._transport.each(
+            lambda cursor: calls.by_image(data, box, Cut(threshold, page_size, exact, cursor), filters)
+        ):
+            yield row
 
     @filtered(Filters)
     def iterate_by_similarity(
         self,
         image_id: str,
         *,
-        threshold: Threshold = DEFAULT_THRESHOLD,
+        box: BoxLike | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
         exact: bool = False,
-        percentiles: bool = False,
         page_size: int = MAX_LIMIT,
         **filters: Unpack[Filters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Yields every image that `by_similarity` finds, however many, page by page; none comes twice."""
         return self._transport.each(
-            lambda cursor: calls.by_similarity(image_id, threshold, page_size, exact, cursor, percentiles, filters)
+            lambda cursor: calls.by_similarity(image_id, box, Cut(threshold, page_size, exact, cursor), filters)
         )
 
     @filtered(DatasetFilters)
@@ -289,15 +335,14 @@ class AsyncSearch:
         self,
         text: str,
         *,
-        threshold: Threshold = DEFAULT_TEXT_THRESHOLD,
+        threshold: float = DEFAULT_TEXT_THRESHOLD,
         exact: bool = False,
-        percentiles: bool = False,
         page_size: int = MAX_LIMIT,
         **filters: Unpack[DatasetFilters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Yields every image that `by_text` finds, however many, page by page; none comes twice."""
         return self._transport.each(
-            lambda cursor: calls.by_text(text, threshold, page_size, exact, cursor, percentiles, filters)
+            lambda cursor: calls.by_text(text, Cut(threshold, page_size, exact, cursor), filters)
         )
 
     @filtered(DatasetFilters)
@@ -306,7 +351,7 @@ class AsyncSearch:
         *,
         image_id: str | None = None,
         text: str | None = None,
-        threshold: Threshold | None = None,
+        threshold: float | None = None,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         **filters: Unpack[DatasetFilters],
@@ -316,7 +361,7 @@ class AsyncSearch:
         It answers the question in each of them, so it costs all together. threshold: None is the search's own default.
         Raises ValidationError unless exactly one of image_id and text is given, and what the search itself raises.
         """
-        return await self._transport.send(calls.explain_search(image_id, text, threshold, limit, exact, filters))
+        return await self._transport.send(calls.explain_search(image_id, text, Cut(threshold, limit, exact), filters))
 
     @filtered(DatasetFilters)
     async def by_tag(
@@ -768,6 +813,73 @@ async def ensure_dataset(transport: AsyncTransport, name: str) -> None:
         await transport.send(calls.get_dataset(name))
     except NotFoundError:
         await transport.send(calls.create_dataset(name, None))
+
+
+class AsyncCollections:
+    """Sets of images by name, across the datasets of your organization.
+
+    An image is in a collection until it is taken out or deleted for good; an archived one is left out until restored.
+    """
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def create(self, name: str) -> wire.Collection:
+        """Makes an empty collection. Raises ConflictError if the name is taken."""
+        return await self._transport.send(calls.create_collection(name))
+
+    async def list(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Collection]:
+        """Lists your collections, newest first. limit: 1 to 1000. cursor: `next_cursor` of the page before."""
+        return await self._transport.send(calls.list_collections(limit, cursor))
+
+    def iterate(self) -> AsyncIterator[wire.Collection]:
+        """Yields every collection, newest first, page by page."""
+        return self._transport.each(lambda cursor: calls.list_collections(1000, cursor))
+
+    async def get(self, collection: str) -> wire.Collection:
+        """Returns one, by name or id. Raises NotFoundError."""
+        return await self._transport.send(calls.get_collection(collection))
+
+    async def rename(self, collection: str, new_name: str) -> wire.Collection:
+        """Gives it another name. Raises NotFoundError, ConflictError if the name is taken."""
+        return await self._transport.send(calls.rename_collection(collection, new_name))
+
+    async def delete(self, collection: str) -> wire.Collection:
+        """Removes the collection, not its images, and returns what it was. Raises NotFoundError."""
+        return await self._transport.send(calls.delete_collection(collection))
+
+    async def add(self, collection: str, images: calls.Pictured | Iterable[calls.Pictured]) -> wire.CollectionChange:
+        """Adds images by id or by row, of any dataset; those that are in it stay.
+
+        found = client.search.by_text("a dog on a beach")
+        client.collections.add("dogs", found)
+
+        In requests of a thousand images. Raises NotFoundError if an image does not exist: none of its request is added.
+        """
+        return await self._change(images, lambda ids: calls.add_to_collection(collection, ids))
+
+    async def remove(self, collection: str, images: calls.Pictured | Iterable[calls.Pictured]) -> wire.CollectionChange:
+        """Takes images out, by id or by row; they stay in their datasets."""
+        return await self._change(images, lambda ids: calls.remove_from_collection(collection, ids))
+
+    async def images(self, collection: str, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.Image]:
+        """Lists its images, the last added first. limit: 1 to 1000. cursor: `next_cursor` of the page before."""
+        return await self._transport.send(calls.collection_images(collection, limit, cursor))
+
+    def iterate_images(self, collection: str) -> AsyncIterator[wire.Image]:
+        """Yields every image of it, the last added first, page by page."""
+        return self._transport.each(lambda cursor: calls.collection_images(collection, 1000, cursor))
+
+    async def _change(
+        self,
+        images: calls.Pictured | Iterable[calls.Pictured],
+        call_of: Callable[[Sequence[str]], calls.Call[wire.CollectionChange]],
+    ) -> wire.CollectionChange:
+        ids, changed, unchanged = calls.ids_of(images), 0, 0
+        for start in range(0, len(ids), MAX_MEMBERS_SENT):
+            done = await self._transport.send(call_of(ids[start : start + MAX_MEMBERS_SENT]))
+            changed, unchanged = changed + done.changed, unchanged + done.unchanged
+        return wire.CollectionChange(changed=changed, unchanged=unchanged)
 
 
 class AsyncKeys:

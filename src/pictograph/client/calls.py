@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -15,6 +15,7 @@ import pydantic
 
 from pictograph import wire
 from pictograph.client.filters import DatasetFilters, Filters, filter_query
+from pictograph.client.pictures import BoxLike, box_query
 from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.retry import parse_retry_after
 from pictograph.client.vectors import VectorBatch, VectorPage, page_of
@@ -30,13 +31,15 @@ from pictograph.errors import (
     wrong_value,
 )
 from pictograph.network import Route
-from pictograph.types import AUTO, ImageState, Role, TagCategory, Threshold
+from pictograph.types import ImageState, Role, TagCategory
 from pictograph.wire.vectors import ARROW_STREAM
 
 Result_co = TypeVar("Result_co", covariant=True)
 Row_co = TypeVar("Row_co", covariant=True)
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 Query = Sequence[tuple[str, str]]
+Pictured: TypeAlias = str | uuid.UUID | wire.SearchRow | wire.Image
+"""An image: its id, or a row of a list or a search."""
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -85,44 +88,54 @@ class Call(Generic[Result_co]):
         return arguments
 
 
-def by_similarity(
-    image_id: str,
-    threshold: Threshold,
-    limit: int,
-    exact: bool,
-    cursor: str | None,
-    percentiles: bool,
-    filters: Filters,
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which of the ordered images are wanted, and whether only an exact answer will do."""
+
+    threshold: float | None
+    limit: int
+    exact: bool
+    cursor: str | None = None
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """As the service takes it."""
+        least = None if self.threshold is None else repr(float(self.threshold))
+        whole = "true" if self.exact else None
+        return given(("threshold", least), ("limit", str(self.limit)), ("exact", whole), ("cursor", self.cursor))
+
+
+def by_image(
+    data: bytes, box: BoxLike | None, part: Cut, filters: DatasetFilters
 ) -> Call[SearchResults[wire.SimilarImage]]:
-    query = [("image_id", str(image_id)), *cut(threshold, limit, exact, cursor, percentiles)]
-    query += filter_query(filters, Filters)
+    query = [*box_query(box), *part.query, *filter_query(filters, DatasetFilters)]
+    return Call(
+        "POST",
+        api("search", "by-image"),
+        lambda r: results(parse(wire.PictureAnswer, r)),
+        query,
+        headers={"Content-Type": "application/octet-stream"},
+        content=data,
+    )
+
+
+def by_similarity(
+    image_id: str, box: BoxLike | None, part: Cut, filters: Filters
+) -> Call[SearchResults[wire.SimilarImage]]:
+    query = [("image_id", str(image_id)), *box_query(box), *part.query, *filter_query(filters, Filters)]
     return Call("GET", api("search", "similar"), lambda r: results(parse(wire.SimilarAnswer, r)), query)
 
 
-def by_text(
-    text: str,
-    threshold: Threshold,
-    limit: int,
-    exact: bool,
-    cursor: str | None,
-    percentiles: bool,
-    filters: DatasetFilters,
-) -> Call[SearchResults[wire.SimilarImage]]:
-    query = [("text", text), *cut(threshold, limit, exact, cursor, percentiles)]
-    query += filter_query(filters, DatasetFilters)
+def by_text(text: str, part: Cut, filters: DatasetFilters) -> Call[SearchResults[wire.SimilarImage]]:
+    query = [("text", text), *part.query, *filter_query(filters, DatasetFilters)]
     return Call("GET", api("search", "by-text"), lambda r: results(parse(wire.TextAnswer, r)), query)
 
 
 def explain_search(
-    image_id: str | None,
-    text: str | None,
-    threshold: Threshold | None,
-    limit: int,
-    exact: bool,
-    filters: DatasetFilters,
+    image_id: str | None, text: str | None, part: Cut, filters: DatasetFilters
 ) -> Call[wire.SearchExplanation]:
     query = given(("image_id", None if image_id is None else str(image_id)), ("text", text))
-    query += cut(threshold, limit, exact, None) + filter_query(filters, DatasetFilters)
+    query += part.query + filter_query(filters, DatasetFilters)
     return Call("GET", api("search", "explain"), lambda r: parse(wire.SearchExplanation, r), query)
 
 
@@ -134,17 +147,6 @@ def by_tag(filters: DatasetFilters, limit: int, offset: int = 0, cursor: str | N
 def count_tags(filters: DatasetFilters) -> Call[wire.TagCounts]:
     query = filter_query(filters, DatasetFilters)
     return Call("GET", api("search", "tags"), lambda r: parse(wire.TagCounts, r), query)
-
-
-def cut(
-    threshold: Threshold | None, limit: int, exact: bool, cursor: str | None, percentiles: bool = False
-) -> list[tuple[str, str]]:
-    """Which of the ordered images are wanted, whether only an exact answer will do, and what is said of the scores."""
-    least = threshold if threshold in (None, AUTO) else repr(float(threshold))
-    whole, placed = ("true" if wanted else None for wanted in (exact, percentiles))
-    return given(
-        ("threshold", least), ("limit", str(limit)), ("exact", whole), ("cursor", cursor), ("percentiles", placed)
-    )
 
 
 def get_taxonomy() -> Call[wire.Taxonomy]:
@@ -183,7 +185,7 @@ def update_tags(cursor: str | None) -> Call[wire.TagUpdate]:
     return Call("POST", api("tags", "update"), lambda r: parse(wire.TagUpdate, r), query)
 
 
-def results(answer: wire.SimilarAnswer | wire.TextAnswer) -> SearchResults[wire.SimilarImage]:
+def results(answer: wire.SimilarAnswer | wire.TextAnswer | wire.PictureAnswer) -> SearchResults[wire.SimilarImage]:
     return SearchResults(answer.results, answer)
 
 
@@ -327,6 +329,61 @@ def history_of_image(image_id: str, limit: int, cursor: str | None) -> Call[List
 def history_of_dataset(dataset: str, limit: int, cursor: str | None) -> Call[ListPage[wire.Write]]:
     query = [("limit", str(limit)), *given(("cursor", cursor))]
     return Call("GET", dataset_path(dataset, "history"), lambda r: listed(parse(wire.Page[wire.Write], r)), query)
+
+
+def list_collections(limit: int, cursor: str | None) -> Call[ListPage[wire.Collection]]:
+    query = [("limit", str(limit)), *given(("cursor", cursor))]
+    return Call("GET", api("collections", ""), lambda r: listed(parse(wire.Page[wire.Collection], r)), query)
+
+
+def create_collection(name: str) -> Call[wire.Collection]:
+    return Call("POST", api("collections", ""), one_collection, json={"name": name})
+
+
+def get_collection(collection: str) -> Call[wire.Collection]:
+    return Call("GET", collection_path(collection), one_collection)
+
+
+def rename_collection(collection: str, new_name: str) -> Call[wire.Collection]:
+    return Call("PATCH", collection_path(collection), one_collection, json={"new_name": new_name})
+
+
+def delete_collection(collection: str) -> Call[wire.Collection]:
+    return Call("DELETE", collection_path(collection), one_collection)
+
+
+def collection_images(collection: str, limit: int, cursor: str | None) -> Call[ListPage[wire.Image]]:
+    query = [("limit", str(limit)), *given(("cursor", cursor))]
+    path = collection_path(collection, "images")
+    return Call("GET", path, lambda r: listed(parse(wire.Page[wire.Image], r)), query)
+
+
+def add_to_collection(collection: str, image_ids: Sequence[str]) -> Call[wire.CollectionChange]:
+    path = collection_path(collection, "images")
+    return Call("POST", path, lambda r: parse(wire.CollectionChange, r), json={"image_ids": list(image_ids)})
+
+
+def remove_from_collection(collection: str, image_ids: Sequence[str]) -> Call[wire.CollectionChange]:
+    path = collection_path(collection, "images", "remove")
+    return Call("POST", path, lambda r: parse(wire.CollectionChange, r), json={"image_ids": list(image_ids)})
+
+
+def one_collection(response: httpx.Response) -> wire.Collection:
+    return parse(wire.Data[wire.Collection], response).data
+
+
+def collection_path(collection: str, *rest: str) -> str:
+    """Path of one collection, by name or UUID. Raises NotFoundError for names that a path would lose."""
+    if str(collection) in ("", ".", ".."):
+        raise NotFoundError(f"There is no collection {collection!r}.")
+    return api("collections", str(collection), *rest)
+
+
+def ids_of(images: Pictured | Iterable[Pictured]) -> list[str]:
+    """Ids of images given by id or by row, each once. Raises ValidationError for what cannot be one."""
+    several = [images] if isinstance(images, str | uuid.UUID | wire.SearchRow | wire.Image) else images
+    named = [image.image_id if isinstance(image, wire.SearchRow | wire.Image) else image for image in several]
+    return list(dict.fromkeys(uuid_in("image_id", str(image)) for image in named))
 
 
 def list_keys(limit: int, cursor: str | None) -> Call[ListPage[wire.ApiKey]]:

@@ -53,11 +53,6 @@ class SearchResults(list[Row]):
         """True if every image of the scope was considered."""
         self.took_ms = facts.took_ms
         """Milliseconds in the service, without HTTP."""
-        self.relevance = facts.relevance
-        """What the scores are worth: the best one, how many are just below the threshold, whether nothing fits words;
-        with `percentiles=True` also the scale of the scope. None from a service older than this client."""
-        self.nothing_fits = facts.relevance.nothing_fits if facts.relevance else None
-        """Of words: whether no image shows what they say, whatever the rows; None if that is not known."""
         self.unknown_tags = facts.unknown_tags
         """Tags in the question that are not in the taxonomy: no image can carry them."""
         self.unjudged_tags = facts.unjudged_tags
@@ -73,7 +68,6 @@ class SearchResults(list[Row]):
 
     def __repr__(self) -> str:
         found = f"{len(self)} rows, {self.plan}, {self.scope_size} images, {self.took_ms:.1f} ms"
-        found += ", but nothing fits the words" if self.nothing_fits else ""
         return brief_list("SearchResults", self, found)
 
 

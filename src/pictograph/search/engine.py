@@ -19,14 +19,15 @@ from pictograph.search.explain import Explanation, explain
 from pictograph.search.filter import NO_CONDITIONS, Conditions, Filter, Place
 from pictograph.search.found import Facets, Found, Hit, Likeness, Neighbour, Steps, Window
 from pictograph.search.ground import Ground, Index
+from pictograph.search.pictures import PictureVectors, Source
 from pictograph.search.pipeline import Pipeline
-from pictograph.search.query import SimilarQuery, TagQuery, TextQuery
+from pictograph.search.query import PictureQuery, SimilarQuery, TagQuery, TextQuery
 from pictograph.search.reference import Reference, find_reference
-from pictograph.search.relevance import CalibrationOf, Cut, Fit, Relevance, Scales, relevance_of
 from pictograph.search.words import WordReaders
 from pictograph.spaces.registry import Space, Spaces
 from pictograph.store.datasets import datasets_of, resolve_dataset
 from pictograph.store.folders import require_folder
+from pictograph.store.images import fetch_image, require_bytes
 from pictograph.store.names import canonical_folder
 from pictograph.store.pages import (
     After,
@@ -38,8 +39,8 @@ from pictograph.store.pages import (
     read_after,
     read_beyond,
 )
-from pictograph.tagging.calibration import Calibration
-from pictograph.types import AUTO, TAG_CATEGORIES, DatasetId, OrganizationId, TagCategory, Tags
+from pictograph.types import TAG_CATEGORIES, DatasetId, OrganizationId, TagCategory, Tags
+from pictograph.upload.box import Box
 
 PENDING_WAIT_S: Final = 10.0
 """How long a search waits for its reference image to be embedded."""
@@ -58,9 +59,6 @@ class SimilarAnswer:
     """On the tags that were asked for besides."""
     next_cursor: str | None
     """Where the next page begins; None on the last one."""
-    threshold: float
-    """The lowest score of a row: what `auto` has become."""
-    relevance: Relevance
 
     @property
     def total(self) -> int | None:
@@ -83,9 +81,28 @@ class TextAnswer:
     """On the tags that were asked for besides."""
     next_cursor: str | None
     """Where the next page begins; None on the last one."""
-    threshold: float
-    """The lowest score of a row: what `auto` has become."""
-    relevance: Relevance
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are in all, where this one page has them; else they are not counted."""
+        return len(self.rows) if self.next_cursor is None and self.query.cursor is None else None
+
+    @property
+    def rows(self) -> list[Neighbour]:
+        """What was found."""
+        return self.found.rows
+
+
+@dataclass(frozen=True, slots=True)
+class PictureAnswer:
+    """Images by falling similarity to a picture that is not stored."""
+
+    query: PictureQuery
+    found: Found
+    notes: TagNotes
+    """On the tags that were asked for besides."""
+    next_cursor: str | None
+    """Where the next page begins; None on the last one."""
 
     @property
     def total(self) -> int | None:
@@ -121,19 +138,6 @@ class FacetAnswer:
     """On the tags that were asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question by likeness or words, ready to be answered, and what is known of it besides."""
-
-    ask: Likeness
-    ground: Ground | None = None
-    """If it was read together with the vector."""
-    space: Space | None = None
-    """Of words."""
-    fit: Fit | None = None
-    cut: Cut | None = None
-
-
 class SearchEngine:
     """Every search mode."""
 
@@ -147,13 +151,11 @@ class SearchEngine:
         *,
         index: Index | None = None,
         judged: JudgedTags | None = None,
-        calibration_of: CalibrationOf | None = None,
-        ordinary_words: Sequence[str] = (),
+        pictures: PictureVectors | None = None,
     ) -> None:
         """is_label: whether the taxonomy has a label. index: what is kept in memory; None asks the database alone.
 
-        judged: which tags the running encoder can judge. calibration_of: what is stored of a space. ordinary_words:
-        those that scores of words are compared with.
+        judged: which tags the running encoder can judge. pictures: encodes pictures that are not stored, and parts.
         """
         self._database = database
         self._backlog = backlog
@@ -161,10 +163,9 @@ class SearchEngine:
         self._words = words
         self._is_label = is_label
         self._judged = judged
+        self._pictures = pictures or PictureVectors(None)
         self.pipeline = Pipeline(database, index)
         """Answers what has its place and its vector."""
-        self.scales = Scales(self.pipeline, words, calibration_of or no_calibration, ordinary_words)
-        """What the scores of a scope are worth."""
         self._watchers: list[Callable[[Likeness, Found], None]] = []
 
     def watch(self, watcher: Callable[[Likeness, Found], None]) -> None:
@@ -181,12 +182,10 @@ class SearchEngine:
         Raises NotFoundError, EmbeddingFailed, or EmbeddingPending after ten seconds of waiting.
         """
         steps = Steps()
-        asked = await self._ask_likeness(organization, query, steps)
-        found, more = await self._page(asked, query, steps)
+        ask, ground = await self._ask_likeness(organization, query, steps)
+        found, more = await self._page(ask, query, steps, ground)
         notes = await self._notes(query.conditions.tags.labels, found.rows)
-        relevance = await self._relevance(asked, query, found, more)
-        folder_path, threshold = asked.ask.wanted.place.folder_path, asked.ask.threshold
-        return SimilarAnswer(query, folder_path, found, notes, more, threshold, relevance)
+        return SimilarAnswer(query, ask.wanted.place.folder_path, found, notes, more)
 
     async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
         """Images that show what the words say. Raises NotFoundError if `query.dataset` is unknown.
@@ -194,31 +193,36 @@ class SearchEngine:
         Raises ValidationError if the encoder has no text side.
         """
         steps = Steps()
-        asked = await self._ask_words(organization, query, steps)
-        found, more = await self._page(asked, query, steps)
-        notes = await self._notes(query.conditions.tags.labels, found.rows)
-        relevance = await self._relevance(asked, query, found, more)
-        return TextAnswer(query, found, notes, more, asked.ask.threshold, relevance)
+        ask = await self._ask_words(organization, query, steps)
+        found, more = await self._page(ask, query, steps)
+        return TextAnswer(query, found, await self._notes(query.conditions.tags.labels, found.rows), more)
 
-    async def _relevance(
-        self, asked: Asked, query: SimilarQuery | TextQuery, found: Found, next_cursor: str | None
-    ) -> Relevance:
-        scale = None
-        if query.percentiles:
-            with found.steps.step("scale"):
-                scale = await self.scales.scale(asked.ask, asked.space, found.scope_size)
-        return relevance_of(
-            asked.ask, found, first=query.cursor is None, more=next_cursor is not None,
-            fit=asked.fit, cut=asked.cut, scale=scale,
+    async def by_image(self, organization: OrganizationId, source: Source, query: PictureQuery) -> PictureAnswer:
+        """Images like a picture that is not stored, and of which nothing is kept. source: gives its bytes.
+
+        Raises what `PictureVectors.vector_of` raises, and NotFoundError if `query.dataset` is unknown.
+        """
+        steps = Steps()
+        with steps.step("datasets"):  # a question that names none is answered before a picture is read
+            place = await self._place(organization, query.dataset, query.folder_path)
+        with steps.step("picture"):
+            space = await self._active_space()
+            vector = as_stored(await self._pictures.vector_of(space, source, query.box))
+        ask = Likeness(
+            Filter(place, query.conditions), space.id, vector, query.threshold, query.limit,
+            stretch=space.stretch, exact=query.exact,
         )  # fmt: skip
+        found, more = await self._page(ask, query, steps)
+        return PictureAnswer(query, found, await self._notes(query.conditions.tags.labels, found.rows), more)
 
-    async def _page(self, asked: Asked, query: SimilarQuery | TextQuery, steps: Steps) -> tuple[Found, str | None]:
+    async def _page(
+        self, ask: Likeness, query: SimilarQuery | TextQuery | PictureQuery, steps: Steps, ground: Ground | None = None
+    ) -> tuple[Found, str | None]:
         """One page, and the cursor of the next. Raises ValidationError for a cursor of another question."""
-        ask = asked.ask
         one_more = replace(ask, limit=ask.limit + 1)  # it tells whether others follow
         if query.cursor is not None:
             one_more = replace(one_more, beyond=read_beyond(query.cursor, key_of(ask, query)))
-        found = await self.pipeline.nearest(one_more, steps, asked.ground)
+        found = await self.pipeline.nearest(one_more, steps, ground)
         for watcher in self._watchers:
             watcher(one_more, found)
         rows, last = page_of(found.rows, ask.limit)
@@ -229,42 +233,52 @@ class SearchEngine:
         """How the query is answered, and what every other way would have given. Raises as the search itself does."""
         steps = Steps()
         if isinstance(query, SimilarQuery):
-            asked = await self._ask_likeness(organization, query, steps)
+            ask, _ = await self._ask_likeness(organization, query, steps)
         else:
-            asked = await self._ask_words(organization, query, steps)
+            ask = await self._ask_words(organization, query, steps)
         notes = await notes_on(query.conditions.tags.labels, self._is_label, self._judged)
-        return replace(await explain(self.pipeline, asked.ask, steps), notes=notes)
+        return replace(await explain(self.pipeline, ask, steps), notes=notes)
 
-    async def _ask_likeness(self, organization: OrganizationId, query: SimilarQuery, steps: Steps) -> Asked:
+    async def _ask_likeness(
+        self, organization: OrganizationId, query: SimilarQuery, steps: Steps
+    ) -> tuple[Likeness, Ground]:
         with steps.step("reference"):
             reference = await self._embedded_reference(organization, query)
+        vector = reference.vector
+        if query.box is not None:
+            with steps.step("picture"):
+                vector = await self._vector_of_part(organization, reference, query.box)
         place = Place([reference.dataset_id], reference.folder_path)
         ask = Likeness(
-            Filter(place, query.conditions), reference.space, reference.vector, 0.0, query.limit,
+            Filter(place, query.conditions), reference.space, vector, query.threshold, query.limit,
             stretch=reference.stretch, exact=query.exact, left_out=reference.id,
         )  # fmt: skip
-        return await self._with_threshold(Asked(ask, reference.ground), query, steps)
+        return ask, reference.ground
 
-    async def _ask_words(self, organization: OrganizationId, query: TextQuery, steps: Steps) -> Asked:
+    async def _ask_words(self, organization: OrganizationId, query: TextQuery, steps: Steps) -> Likeness:
         with steps.step("words"):
-            space = await self._spaces.active()
-            if space is None:
-                raise NotFoundError("There is no library here yet.")
+            space = await self._active_space()
             vector = as_stored(await self._words.of(space).vector_of(query.text))
-            fit = await self.scales.fit(space, query.text, vector)
         with steps.step("datasets"):
             place = await self._place(organization, query.dataset, query.folder_path)
         wanted = Filter(place, query.conditions)
-        ask = Likeness(wanted, space.id, vector, 0.0, query.limit, kind="text", exact=query.exact)
-        return await self._with_threshold(Asked(ask, space=space, fit=fit), query, steps)
+        return Likeness(wanted, space.id, vector, query.threshold, query.limit, kind="text", exact=query.exact)
 
-    async def _with_threshold(self, asked: Asked, query: SimilarQuery | TextQuery, steps: Steps) -> Asked:
-        """The question with the threshold that was asked for, or, for `auto`, with that of the scope."""
-        if query.threshold != AUTO:
-            return replace(asked, ask=replace(asked.ask, threshold=query.threshold))
-        with steps.step("scale"):
-            cut = await self.scales.cut(asked.ask, asked.space, asked.fit)
-        return replace(asked, ask=replace(asked.ask, threshold=cut.score), cut=cut)
+    async def _active_space(self) -> Space:
+        """Raises NotFoundError before the first start."""
+        space = await self._spaces.active()
+        if space is None:
+            raise NotFoundError("There is no library here yet.")
+        return space
+
+    async def _vector_of_part(self, organization: OrganizationId, reference: Reference, box: Box) -> FloatArray:
+        """float32 (1152,), as the tables would hold it. Raises NoBytes for an image that was imported as a vector."""
+        async with self._database.connection() as connection:
+            image = require_bytes(await fetch_image(connection, organization, reference.id))
+        space = await self._spaces.get(reference.space)
+        if space is None:
+            raise EmbeddingPending("The library has just moved to another encoder. Ask again.", retry_after_s=1)
+        return as_stored(await self._pictures.vector_of_stored(space, image.sha256, box))
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown.
@@ -337,21 +351,17 @@ def as_stored(vector: FloatArray) -> FloatArray:
     return vector.astype(np.float16).astype(np.float32)
 
 
-def key_of(ask: Likeness, query: SimilarQuery | TextQuery) -> str:
+def key_of(ask: Likeness, query: SimilarQuery | TextQuery | PictureQuery) -> str:
     """The question without its page, by what is compared: the vector itself, so that distances stay what they were."""
     place = ask.wanted.place
-    everywhere = isinstance(query, TextQuery) and query.dataset is None  # a dataset made meanwhile changes nothing
+    # where none is named, a dataset made meanwhile changes nothing
+    everywhere = not isinstance(query, SimilarQuery) and query.dataset is None
     vector = hashlib.sha256(ask.vector.tobytes()).hexdigest()
     datasets = None if everywhere else place.datasets
     return question_key(
-        "likeness", ask.space, datasets, place.folder_path, ask.left_out, vector, query.threshold, ask.exact,
+        "likeness", ask.space, datasets, place.folder_path, ask.left_out, vector, ask.threshold, ask.exact,
         asdict(ask.wanted.conditions),
     )  # fmt: skip
-
-
-async def no_calibration(_space: Space) -> Calibration | None:
-    """For an engine that nobody gave any."""
-    return None
 
 
 async def datasets_in(connection: Connection, organization: OrganizationId, reference: str | None) -> list[DatasetId]:

@@ -135,10 +135,6 @@ class Found:
     complete: bool
     """Whether every image of the place was considered."""
     steps: Steps
-    missed: Sequence[float] = ()
-    """Similarities of the best images below the threshold, falling: those that were fetched and are no rows."""
-    missed_are_all: bool = True
-    """Whether no other image lies between the last of these and those that were never fetched: none are left."""
 
     @property
     def exact(self) -> bool:

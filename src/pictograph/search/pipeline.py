@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -31,24 +31,19 @@ from pictograph.search.table import (
     Columns,
     Compared,
     FreshImage,
-    Sample,
     facets_in_table,
     fetch_rows,
     fresh_images,
     fresh_vectors,
     nearest_in_table,
     newest_in_table,
-    sample_in_table,
 )
 from pictograph.settings import available_cores
-from pictograph.types import SpaceId
 
 if TYPE_CHECKING:
     from pictograph.search.memory.view import View  # faiss comes with it: only where there is an index
 
 Answer = TypeVar("Answer")
-MOST_NEW: Final = 10
-"""The index samples a place alone, if so many times as many images as are new to it lie there."""
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 """Gives a connection: every time the same snapshot, or every time the newest state."""
 
@@ -66,10 +61,6 @@ class Proposed:
     plan: Plan
     scope_size: int
     scanned: int
-    missed: Distances
-    """Of the best images below the threshold, rising."""
-    missed_are_all: bool
-    """Whether there are no others."""
 
 
 class Pipeline:
@@ -106,11 +97,7 @@ class Pipeline:
                 rows = await self._rows(connect, known, proposed.ids)
             likeness = similarities(proposed.distances, ask.stretch).tolist(), proposed.distances.tolist()
             neighbours = [Neighbour(*row, *scores) for row, *scores in zip(rows, *likeness, strict=True)]
-            missed = similarities(proposed.missed, ask.stretch).tolist()
-            return Found(
-                neighbours, proposed.plan, proposed.scope_size, proposed.scanned, True, steps,
-                missed, proposed.missed_are_all,
-            )  # fmt: skip
+            return Found(neighbours, proposed.plan, proposed.scope_size, proposed.scanned, True, steps)
 
         return await self._twice(ask.wanted.place, answer, steps, ground)
 
@@ -123,7 +110,7 @@ class Pipeline:
                 async with connect() as connection:
                     compared = await nearest_in_table(connection, ask, ground.folders)
             plan = plan_of(ask, 0, ground.without_index(ask.space))
-            return proposed_of(ask, compared, plan)
+            return Proposed(*kept(ask, compared), plan, compared.scope_size, compared.scanned)
         fresh = Compared.nothing()
         if len(ground.fresh):
             with steps.step("fresh"):
@@ -143,27 +130,8 @@ class Pipeline:
             plan=plan.name, kind=ask.kind, beyond=ask.beyond, helpers=self._helpers,
         )  # fmt: skip
         ids, distances = np.concatenate([found.ids, fresh.ids]), np.concatenate([found.distances, fresh.distances])
-        nearest = nearest_first(ids, distances, ask.limit + 1, ask.beyond)
-        return proposed_of(ask, Compared(*nearest, count_of(place) + fresh.scope_size, meant), plan)
-
-    async def sample(self, place: Place, space: SpaceId, count: int) -> Sample:
-        """Vectors of `count` images of a place at random, or of all that it has; always the same of the same images.
-
-        What the index has not seen yet is left out where it has enough without: one image in ten is new, at most.
-        """
-        connect: Connect = lambda: self._database.connection("generic")  # noqa: E731
-        ground = await self._resolve(connect, place, Steps())
-        view = ground.view_of(space)
-        if view is not None:
-            taken = await self._in_thread(lambda: sample_of(view, place, ground, space, count))
-            if len(ground.fresh) * MOST_NEW <= taken.of:
-                return taken
-        async with connect() as connection:
-            return await sample_in_table(connection, Filter(place), ground.folders, space, count)
-
-    async def in_thread(self, call: Callable[[], Answer]) -> Answer:
-        """What `call` gives; it may compute for a while, and other questions go on."""
-        return await self._in_thread(call)
+        merged = Compared(*nearest_first(ids, distances, ask.limit + 1, ask.beyond), 0, 0)
+        return Proposed(*kept(ask, merged), plan, count_of(place) + fresh.scope_size, meant)
 
     # --- by tag, or whatever else the filter says: the newest first
 
@@ -260,28 +228,17 @@ async def always(connection: Connection) -> AsyncIterator[Connection]:
     yield connection
 
 
-def proposed_of(ask: Likeness, compared: Compared, plan: Plan) -> Proposed:
+def kept(ask: Likeness, compared: Compared) -> tuple[Bytes, Distances]:
     """Of the `limit + 1` nearest those that are rows: not the reference, at or above the threshold, `limit` at most."""
-    ids, distances = compared.ids, compared.distances
+    keep = similarities(compared.distances, ask.stretch) >= ask.threshold
     if ask.left_out is not None:
-        others = (ids != np.frombuffer(ask.left_out.bytes, np.uint8)).any(axis=1)
-        ids, distances = ids[others], distances[others]
-    keep = similarities(distances, ask.stretch) >= ask.threshold
-    return Proposed(
-        ids[keep][: ask.limit], distances[keep][: ask.limit], plan, compared.scope_size, compared.scanned,
-        distances[~keep], len(compared.ids) <= ask.limit,
-    )  # fmt: skip
+        keep &= (compared.ids != np.frombuffer(ask.left_out.bytes, np.uint8)).any(axis=1)
+    return compared.ids[keep][: ask.limit], compared.distances[keep][: ask.limit]
 
 
 def similarities(distances: Distances, stretch: float) -> Distances:
     """On the space's scale, clamped to [0, 1]."""
     return np.clip(1 - stretch * distances, 0, 1)
-
-
-def sample_of(view: View, place: Place, ground: Ground, space: SpaceId, count: int) -> Sample:
-    """In a thread: of the index's rows of a place."""
-    mask = view.with_vectors(view.place(place, ground.folders, ground.fresh), space)
-    return Sample(view.sample(mask, space, count), count_of(mask))
 
 
 def newest_of(

@@ -13,7 +13,6 @@ from pictograph.search.filter import NO_CONDITIONS, Conditions, TagFilter
 from pictograph.store.names import canonical_folder
 from pictograph.store.pages import After
 from pictograph.types import (
-    AUTO,
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
@@ -24,8 +23,8 @@ from pictograph.types import (
     ImageId,
     TagCategory,
     TagMatch,
-    Threshold,
 )
+from pictograph.upload.box import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class SimilarQuery:
     """Which images look like this one?"""
 
     image_id: ImageId
-    threshold: Threshold = DEFAULT_THRESHOLD
+    threshold: float = DEFAULT_THRESHOLD
     limit: int = DEFAULT_LIMIT
     folder_path: str | None = None
     """None inherits the reference image's folder; `/` is the whole dataset. Folders below are included."""
@@ -43,8 +42,34 @@ class SimilarQuery:
     """What the images must be besides."""
     cursor: str | None = None
     """`next_cursor` of the answer before."""
-    percentiles: bool = False
-    """Whether the answer places its scores among those of random pairs of the scope."""
+    box: Box | None = None
+    """Only this part of the reference image is what others must look like; it is read from the image's bytes."""
+
+    def __post_init__(self) -> None:
+        check_limit(self.limit)
+        check_threshold(self.threshold)
+        if self.folder_path is not None:
+            object.__setattr__(self, "folder_path", canonical_folder(self.folder_path))
+
+
+@dataclass(frozen=True, slots=True)
+class PictureQuery:
+    """Which images look like this picture, which is not stored? Its bytes come beside the question."""
+
+    box: Box | None = None
+    """Only this part of the picture counts."""
+    dataset: str | None = None
+    """Name or id; None asks the whole organization."""
+    folder_path: str | None = None
+    """Only this folder of each dataset, with everything below it; None is all of it."""
+    threshold: float = DEFAULT_THRESHOLD
+    limit: int = DEFAULT_LIMIT
+    exact: bool = False
+    """Only an exact answer will do, whatever it takes."""
+    conditions: Conditions = NO_CONDITIONS
+    """What the images must be besides."""
+    cursor: str | None = None
+    """`next_cursor` of the answer before."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -62,7 +87,7 @@ class TextQuery:
     """Name or id; None asks the whole organization."""
     folder_path: str | None = None
     """Only this folder of each dataset, with everything below it; None is all of it."""
-    threshold: Threshold = DEFAULT_TEXT_THRESHOLD
+    threshold: float = DEFAULT_TEXT_THRESHOLD
     limit: int = DEFAULT_LIMIT
     exact: bool = False
     """Only an exact answer will do, whatever it takes."""
@@ -70,8 +95,6 @@ class TextQuery:
     """What the images must be besides."""
     cursor: str | None = None
     """`next_cursor` of the answer before."""
-    percentiles: bool = False
-    """Whether the answer places its scores among those of random pairs of the scope."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -164,11 +187,9 @@ def normalized(labels: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(label.strip().lower() for label in labels))
 
 
-def check_threshold(threshold: Threshold) -> None:
-    if threshold == AUTO:
-        return
+def check_threshold(threshold: float) -> None:
     if math.isnan(threshold) or not 0 <= threshold <= 1:
-        raise wrong_value("threshold", f"threshold must be between 0 and 1, or 'auto', not {threshold!r}.")
+        raise wrong_value("threshold", f"threshold must be between 0 and 1, not {threshold}.")
 
 
 def check_match(match: str) -> None:

@@ -39,6 +39,14 @@ SPOOL_BYTES: Final = 1_000_000
 MOST_IN_LINE: Final = 1_000
 """Uploads that wait for a place; none of their bytes are read."""
 
+PICTURE_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "The file; the setting `max_bytes` says how large it may be.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
 
 class Owner(NamedTuple):
     """Whose upload it is."""
@@ -218,6 +226,18 @@ def pace_of(request: Request) -> Pace:
     """How the body of this request comes; put there by `BodyLimit`."""
     pace: Pace = request.state.pace
     return pace
+
+
+@asynccontextmanager
+async def spooled_body(request: Request, owner: Owner) -> AsyncIterator[UploadFile]:
+    """The body in a file, once a place is free: before a turn is taken, since a slow sender must not hold one."""
+    async with admission_of(request).place(owner, pace_of(request)):
+        with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
+            spooled = UploadFile(cast(BinaryIO, file))
+            async for chunk in request.stream():
+                await spooled.write(chunk)
+            await spooled.seek(0)
+            yield spooled
 
 
 class UploadForm(KeyFirst):

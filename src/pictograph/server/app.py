@@ -23,9 +23,11 @@ from pictograph.server.hosts import HostNames, KnownHosts
 from pictograph.server.indexing import IndexProcess
 from pictograph.server.metrics import CountRequests, Metrics
 from pictograph.server.middleware import BodyLimit, HeadAsGet, RequestMarks
+from pictograph.server.picture_process import PictureProcess
 from pictograph.server.reference import add_reference
 from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import (
+    collections,
     datasets,
     health,
     history,
@@ -65,6 +67,7 @@ ROUTERS: Final = (
     reindex.router,
     history.router,
     health.router,
+    collections.router,
     images.forms,
     images.uploads,
     pictures.router,
@@ -89,6 +92,7 @@ class Part:
     """How the workers do."""
     key_versions: Callable[[Database], KeyVersions]
     picture_turn: Path
+    picture_door: Path
 
 
 def create_app(
@@ -153,7 +157,8 @@ def add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
 async def whole_service(settings: Settings, conninfo: str) -> AsyncIterator[tuple[Services, Callable[[], Crew]]]:
     """The objects of a process that is the whole service but for its workers, which it runs; and how those do."""
     async with (
-        open_services(settings, conninfo) as services,
+        PictureProcess(settings).running() as picture_door,
+        open_services(settings, conninfo, picture_door=picture_door) as services,
         WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
         IndexProcess(settings, conninfo, services.image_counts).running(),
         housekeeping(services),
@@ -166,7 +171,13 @@ async def part_of_service(
     settings: Settings, conninfo: str, part: Part
 ) -> AsyncIterator[tuple[Services, Callable[[], Crew]]]:
     """The objects of a process that answers beside others; and how the workers do."""
-    opening = open_services(settings, conninfo, key_versions=part.key_versions, picture_turn=part.picture_turn)
+    opening = open_services(
+        settings,
+        conninfo,
+        key_versions=part.key_versions,
+        picture_turn=part.picture_turn,
+        picture_door=part.picture_door,
+    )
     async with opening as services:
         yield services, part.crew
 

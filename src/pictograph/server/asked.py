@@ -5,22 +5,21 @@ A new filter is a field of `Filters`: every route takes it then, and the OpenAPI
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pictograph.errors import wrong_value
 from pictograph.search.filter import Conditions
-from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
+from pictograph.search.query import PictureQuery, SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
 from pictograph.server.inputs import MAX_ID_SENT
 from pictograph.types import (
-    AUTO,
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
+    MAX_BOX,
     MAX_CURSOR,
     MAX_FOLDER_SENT,
     MAX_LABEL,
@@ -30,6 +29,7 @@ from pictograph.types import (
     MAX_TEXT,
     TagMatch,
 )
+from pictograph.upload.box import Box, BoxUnit
 from pictograph.wire.vectors import MAX_EXPORTED
 
 Label = Annotated[str, Field(max_length=MAX_LABEL)]
@@ -38,9 +38,7 @@ ImageId = Annotated[str, Field(max_length=MAX_ID_SENT)]
 Words = Annotated[str, Field(max_length=MAX_TEXT)]
 DatasetName = Annotated[str, Field(max_length=MAX_NAMED)]
 Folder = Annotated[str, Field(max_length=MAX_FOLDER_SENT)]
-Percentiles = Annotated[
-    bool, Field(description="Say of each score, and of the threshold, where it lies among random pairs of the scope.")
-]
+Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="The largest number of rows to return, at most 500.")]
 Exact = Annotated[bool, Field(description="Compare every vector, however long that takes.")]
 
@@ -50,26 +48,6 @@ def written_as_iso(text: Any) -> Any:
     if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])", str(text)):
         raise ValueError("write a time as ISO 8601 has it: 2026-11-01 or 2026-11-01T12:00:00Z")
     return text
-
-
-def number_or_auto(value: Any) -> Any:
-    """As a union would take it, but with one place and one message for what is neither."""
-    if value == AUTO:
-        return AUTO
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number <= 1:
-        raise ValueError("give a number from 0 to 1, or auto")
-    return number
-
-
-Threshold = Annotated[
-    float | Literal["auto"],
-    PlainValidator(number_or_auto),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "const": AUTO}]}),
-]
 
 
 def in_utc_without_zone(moment: datetime) -> datetime:
@@ -112,28 +90,62 @@ class TagCountsAsked(Filters):
     """Name or UUID; absent: the whole organization."""
 
 
-class SimilarAsked(Filters):
+class BoxAsked(BaseModel):
+    """Which part of a picture counts?"""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    box: Annotated[str | None, Field(max_length=MAX_BOX)] = None
+    """Only this part of the picture: `x,y,width,height`, from the top left corner of the upright picture."""
+    box_unit: BoxUnit = "px"
+    """What the numbers of `box` count: pixels of the file, or `fraction`: each side of the picture is 1."""
+
+    @property
+    def part(self) -> Box | None:
+        """The box. Raises ValidationError for what is none."""
+        if self.box is None:
+            return None
+        try:
+            x, y, width, height = (float(number) for number in self.box.split(","))
+        except ValueError as error:
+            message = f"box must be four numbers, x,y,width,height, such as 10,20,300,200, not {self.box!r}."
+            raise wrong_value("box", message) from error
+        return Box(x, y, width, height, self.box_unit)
+
+
+class SimilarAsked(Filters, BoxAsked):
     """Which images look like this one?"""
 
     image_id: ImageId
     """UUID of the reference image."""
     threshold: Threshold = DEFAULT_THRESHOLD
-    """The lowest cosine similarity of a row; 0.6 is about visually related. `auto` takes what the scope gives."""
+    """The lowest cosine similarity of a row; 0.6 is about visually related."""
     directory_path: Folder | None = None
     """The folder to search, with the folders below it. Absent: the reference's own; `/`: the dataset."""
     limit: Limit = DEFAULT_LIMIT
     exact: Exact = False
     cursor: Cursor = None
-    percentiles: Percentiles = False
 
     def query(self) -> SimilarQuery:
         """The question, checked. Raises NotFoundError, ValidationError."""
         return SimilarQuery(
-            parse_image_id(self.image_id),
-            self.threshold,
-            cursor=self.cursor,
-            percentiles=self.percentiles,
-            **scope_of(self),
+            parse_image_id(self.image_id), self.threshold, cursor=self.cursor, box=self.part, **scope_of(self)
+        )
+
+
+class PictureAsked(TagCountsAsked, BoxAsked):
+    """Which images look like this picture? The picture is the body."""
+
+    threshold: Threshold = DEFAULT_THRESHOLD
+    """The lowest cosine similarity of a row; 0.6 is about visually related."""
+    limit: Limit = DEFAULT_LIMIT
+    exact: Exact = False
+    cursor: Cursor = None
+
+    def query(self) -> PictureQuery:
+        """The question, checked. Raises ValidationError."""
+        return PictureQuery(
+            self.part, self.dataset_name, threshold=self.threshold, cursor=self.cursor, **scope_of(self)
         )
 
 
@@ -143,22 +155,14 @@ class TextAsked(TagCountsAsked):
     text: Words
     """Words that say what the images show."""
     threshold: Threshold = DEFAULT_TEXT_THRESHOLD
-    """The lowest cosine of a row, on the encoder's own scale. `auto` takes what the words give: see `fits_from`."""
+    """The lowest cosine of a row, on the encoder's own scale."""
     limit: Limit = DEFAULT_LIMIT
     exact: Exact = False
     cursor: Cursor = None
-    percentiles: Percentiles = False
 
     def query(self) -> TextQuery:
         """The question, checked. Raises ValidationError."""
-        return TextQuery(
-            self.text,
-            self.dataset_name,
-            threshold=self.threshold,
-            cursor=self.cursor,
-            percentiles=self.percentiles,
-            **scope_of(self),
-        )
+        return TextQuery(self.text, self.dataset_name, threshold=self.threshold, cursor=self.cursor, **scope_of(self))
 
 
 class ExplainAsked(Filters):
@@ -220,8 +224,8 @@ class VectorsAsked(Filters):
     cursor: Cursor = None
 
 
-def scope_of(asked: SimilarAsked | TextAsked) -> dict[str, Any]:
-    """What searches by likeness and by words have in common."""
+def scope_of(asked: SimilarAsked | TextAsked | PictureAsked) -> dict[str, Any]:
+    """What searches by likeness, by words and by a picture have in common."""
     return {
         "limit": asked.limit,
         "folder_path": asked.directory_path,

@@ -16,12 +16,11 @@ from pictograph.search.asked_tags import TagNotes
 from pictograph.search.engine import FacetAnswer
 from pictograph.search.explain import Explanation
 from pictograph.search.found import Found, Hit, Neighbour
-from pictograph.search.relevance import Scale
 from pictograph.server.hosts import url_of
-from pictograph.server.present_relevance import percentiles
 from pictograph.services import Services
 from pictograph.spaces.registry import Space
 from pictograph.spaces.reindex import Progress
+from pictograph.store.collections import Collection
 from pictograph.store.datasets import Dataset, DeletedDataset
 from pictograph.store.history import Write
 from pictograph.store.images import Image, KnownImage, Replacement, Tagging
@@ -74,13 +73,9 @@ async def urls_for(request: Request, services: Services, caller: Caller) -> Pict
     return await services.signing.urls(caller, base)
 
 
-def similar_rows(rows: Sequence[Neighbour], urls: PictureUrls, scale: Scale | None = None) -> list[JsonRow]:
-    """`wire.SimilarImage` of each, for `with_rows`. scale: what their scores are placed in."""
-    places = percentiles(scale, [row.similarity for row in rows])
-    return [
-        {**search_row(row, urls), "similarity": row.similarity, "percentile": place}
-        for row, place in zip(rows, places, strict=True)
-    ]
+def similar_rows(rows: Sequence[Neighbour], urls: PictureUrls) -> list[JsonRow]:
+    """`wire.SimilarImage` of each, for `with_rows`."""
+    return [{**search_row(row, urls), "similarity": row.similarity} for row in rows]
 
 
 def tagged_rows(rows: Sequence[Hit], urls: PictureUrls) -> list[JsonRow]:
@@ -109,7 +104,9 @@ def search_row(row: Hit, urls: PictureUrls) -> JsonRow:
     }
 
 
-def with_rows(answer: wire.SimilarAnswer | wire.TextAnswer | wire.TagAnswer, rows: Sequence[JsonRow]) -> Response:
+def with_rows(
+    answer: wire.SimilarAnswer | wire.TextAnswer | wire.PictureAnswer | wire.TagAnswer, rows: Sequence[JsonRow]
+) -> Response:
     """The answer, which was made without rows, with these."""
     return Response(orjson.dumps({**answer.model_dump(), "results": rows}), media_type="application/json")
 
@@ -209,6 +206,16 @@ def dataset(row: Dataset) -> wire.Dataset:
         image_count=row.image_count,
         archived_image_count=row.archived_image_count,
         total_size=row.total_size,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def collection(row: Collection) -> wire.Collection:
+    return wire.Collection(
+        id=str(row.id),
+        name=row.name,
+        image_count=row.image_count,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

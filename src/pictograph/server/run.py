@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -24,6 +24,7 @@ from pictograph.server.app import create_app
 from pictograph.server.beats import Life
 from pictograph.server.connections import raise_file_limit
 from pictograph.server.encoder_choice import Fetch, settle_encoder
+from pictograph.server.ending import stopping, when_parent_ends
 from pictograph.server.listening import Server, address_of, bind, keep_what_is_loaded, uvicorn_config
 from pictograph.server.serving import serve_with_several
 from pictograph.services import open_blobs, open_space, running_database
@@ -168,17 +169,6 @@ def names_this_service(known: LocalConfig, settings: Settings) -> bool:
     return known.data_dir == str(settings.data_folder) or not os.path.isdir(known.data_dir)
 
 
-def when_parent_ends(stop: Callable[[], object]) -> None:
-    """Calls `stop` when standard input closes, which the kernel does for us however the parent ends."""
-
-    def wait() -> None:
-        while os.read(sys.stdin.fileno(), 4096):  # not through sys.stdin, whose lock would be held as Python ends
-            pass
-        stop()
-
-    threading.Thread(target=wait, daemon=True, name="parent").start()
-
-
 def work(
     settings: Settings, *, adopt: Report | None = None, exit_with_parent: bool = False, beat_to: int | None = None
 ) -> None:
@@ -238,22 +228,6 @@ async def unless_stopped(stop: asyncio.Event, opening: Coroutine[Any, Any, Opene
     with contextlib.suppress(asyncio.CancelledError):
         await task
     return None
-
-
-@asynccontextmanager
-async def stopping(*, exit_with_parent: bool) -> AsyncIterator[asyncio.Event]:
-    """An event that SIGINT, SIGTERM and, if asked for, the parent's end set."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if exit_with_parent:
-        when_parent_ends(lambda: loop.call_soon_threadsafe(stop.set))
-    try:
-        yield stop
-    finally:
-        with contextlib.suppress(RuntimeError):
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
 
 def build_index(settings: Settings, *, exit_with_parent: bool = False) -> None:

@@ -23,6 +23,7 @@ from pictograph.server.background import every
 from pictograph.server.children import Child, keep_alive, running_child
 from pictograph.server.indexing import IndexProcess
 from pictograph.server.metrics import METRICS_FOLDER
+from pictograph.server.picture_process import PictureProcess
 from pictograph.server.sharing import ABSENT, Board, board_file
 from pictograph.server.told import READY, WISH_FOR_KEYS, Crew, line_of, told_reading
 from pictograph.server.workers import WorkerProcesses
@@ -47,6 +48,8 @@ class First:
     """From 0 on."""
     folder: str
     """For what the processes share in files, as long as the service runs."""
+    picture_door: str
+    """Where all of them have pictures encoded that are sent as questions."""
     crew: Crew
 
     @classmethod
@@ -59,14 +62,21 @@ class ServingProcesses:
     """Keeps `settings.http_workers` processes alive that answer on the listening socket."""
 
     def __init__(
-        self, settings: Settings, conninfo: str, listener: socket.socket, workers: WorkerProcesses, folder: Path
+        self,
+        settings: Settings,
+        conninfo: str,
+        listener: socket.socket,
+        workers: WorkerProcesses,
+        folder: Path,
+        *,
+        door: Path,
     ) -> None:
-        """folder: empty, and there as long as this is used."""
+        """folder: empty, and there as long as this is used. door: where pictures are encoded."""
         self._wanted = settings.http_workers
         self._conninfo = conninfo
         self._listener = listener
         self._workers = workers
-        self._folder = folder
+        self._folder, self._door = folder, door
         # A process that starts later finds the library with whatever encoder it has then.
         passed = replace(settings, encoder=AUTO).environment()
         self._environment = {**os.environ, **passed, METRICS_FOLDER: str(folder)}
@@ -110,7 +120,7 @@ class ServingProcesses:
             command += [option, str(descriptor)]
         heard = partial(self._heard, number)
         async with running_child(command, self._environment, files=tuple(shared.values()), heard=heard) as process:
-            first = First(self._conninfo, number, str(self._folder), self._crew())
+            first = First(self._conninfo, number, str(self._folder), str(self._door), self._crew())
             self._processes[number] = process
             self._tell(process, asdict(first))
             try:
@@ -179,7 +189,8 @@ async def serve_with_several(
         workers = await opened.enter_async_context(crew.running())
         await opened.enter_async_context(IndexProcess(settings, conninfo, services.image_counts).running())
         await opened.enter_async_context(housekeeping(services))
-        serving = ServingProcesses(settings, conninfo, listener, workers, Path(folder))
+        door = await opened.enter_async_context(PictureProcess(settings).running())
+        serving = ServingProcesses(settings, conninfo, listener, workers, Path(folder), door=door)
         await opened.enter_async_context(serving.running())
         ready = asyncio.create_task(serving.wait_until_ready())
         stopped = asyncio.create_task(stop.wait())

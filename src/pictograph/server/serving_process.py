@@ -47,7 +47,7 @@ def serve_part(settings: Settings, given: Given) -> None:
     starter = os.getppid()
     first = First.of(json.loads(line))
     settings, told = settings.share(first.number), Told(first.crew, given.signs)
-    part = Part(lambda: told.crew, told.key_versions, Path(first.folder) / PICTURE_TURN)
+    part = Part(lambda: told.crew, told.key_versions, Path(first.folder) / PICTURE_TURN, Path(first.picture_door))
     board = Board(given.board, settings.http_workers)
 
     def be_open(_: object) -> None:

@@ -19,6 +19,13 @@ from pictograph.wire.base import (
     Wire,
     WorkflowStatus,
 )
+from pictograph.wire.collections import (
+    Collection,
+    CollectionChange,
+    CollectionCreate,
+    CollectionImages,
+    CollectionRename,
+)
 from pictograph.wire.datasets import Dataset, DatasetCreate, DatasetUpdate, DeletedDataset, Progress, Retried
 from pictograph.wire.history import NameChange, Write
 from pictograph.wire.images import (
@@ -37,8 +44,7 @@ from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey, R
 from pictograph.wire.reindex import FailedImage, ForgottenSpaces, Reindex, ReindexStart, Space
 from pictograph.wire.search import (
     OfTags,
-    Relevance,
-    ScoreScale,
+    PictureAnswer,
     SearchExplanation,
     SearchFacts,
     SearchRow,

@@ -16,7 +16,7 @@ LEFT JOIN (
         WHERE r.space_id = %(space)s AND {place} AND {facts}
         OFFSET 0
     ) scored
-    WHERE distance >= %(floor)s
+    WHERE distance >= %(floor)s AND distance <= %(ceiling)s
     ORDER BY distance, image_id
     LIMIT %(limit)s
 ) nearest ON true

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tempfile import SpooledTemporaryFile
-from typing import Annotated, BinaryIO, Final, Literal, cast
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
@@ -12,7 +11,7 @@ from pictograph import wire
 from pictograph.errors import ValidationError
 from pictograph.server import pictures, present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer, organization_of_ticket
-from pictograph.server.admission import SPOOL_BYTES, Owner, UploadForm, admission_of, owner_of, pace_of
+from pictograph.server.admission import PICTURE_BODY, Owner, UploadForm, admission_of, owner_of, spooled_body
 from pictograph.server.answers import answer_of
 from pictograph.server.idempotency import only_reads, tell_of
 from pictograph.server.inputs import Cursor
@@ -30,13 +29,6 @@ uploads = APIRouter(prefix=wire.UPLOADS_PREFIX, tags=["images"], route_class=Str
 OneImage = wire.Data[wire.Image]
 ImagePage = wire.Page[wire.Image]
 KnownImages = wire.Data[list[wire.KnownImage]]
-PICTURE_BODY: Final = {
-    "requestBody": {
-        "required": True,
-        "description": "The file; the setting `max_bytes` says how large it may be.",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 async def place_of(services: Services, caller: Caller, dataset: str, folder_path: str, filename: str) -> Place:
@@ -103,14 +95,8 @@ async def put_bytes(request: Request, services: ServicesDep, token: str) -> wire
     and with the key that asked for it.
     """
     owner = Owner(await organization_of_ticket(request, token))
-    async with admission_of(request).place(owner, pace_of(request)):
-        with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
-            spooled = UploadFile(cast(BinaryIO, file))
-            async for chunk in request.stream():  # before a turn is taken: a slow sender must not hold one
-                await spooled.write(chunk)
-            await spooled.seek(0)
-            async with admission_of(request).turn():
-                await services.intake.stage(token, await spooled.read())
+    async with spooled_body(request, owner) as spooled, admission_of(request).turn():
+        await services.intake.stage(token, await spooled.read())
     return wire.StoredBytes()
 
 

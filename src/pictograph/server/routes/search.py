@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, ServicesDep, Viewer
-from pictograph.server.asked import ByTagsAsked, ExplainAsked, SimilarAsked, TagCountsAsked, TextAsked
-from pictograph.server.present_relevance import relevance
+from pictograph.server.admission import PICTURE_BODY, owner_of, spooled_body
+from pictograph.server.asked import ByTagsAsked, ExplainAsked, PictureAsked, SimilarAsked, TagCountsAsked, TextAsked
+from pictograph.server.idempotency import only_reads
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_class=KeyFirst)
 
@@ -28,16 +29,16 @@ async def similar(
     answer = wire.SimilarAnswer(
         results=[],
         count=len(found.rows),
-        threshold=found.threshold,
+        threshold=asked.threshold,
         query_image_id=str(query.image_id),
         folder_path=found.folder_path,
         pagination=present.pagination(found.total, found.next_cursor, limit=asked.limit),
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
-        relevance=relevance(found.relevance, found.threshold),
     )
-    urls = await present.urls_for(request, services, caller)
-    return present.with_rows(answer, present.similar_rows(found.rows, urls, found.relevance.scale))
+    return present.with_rows(
+        answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
+    )
 
 
 @router.get("/by-text", response_model=wire.TextAnswer)
@@ -53,14 +54,45 @@ async def by_text(
         results=[],
         count=len(found.rows),
         text=asked.text,
-        threshold=found.threshold,
+        threshold=asked.threshold,
         pagination=present.pagination(found.total, found.next_cursor, limit=asked.limit),
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
-        relevance=relevance(found.relevance, found.threshold),
     )
-    urls = await present.urls_for(request, services, caller)
-    return present.with_rows(answer, present.similar_rows(found.rows, urls, found.relevance.scale))
+    return present.with_rows(
+        answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
+    )
+
+
+@router.post("/by-image", response_model=wire.PictureAnswer, openapi_extra=PICTURE_BODY)
+@only_reads
+async def by_image(
+    request: Request, services: ServicesDep, caller: Viewer, asked: Annotated[PictureAsked, Query()]
+) -> Response:
+    """Finds images that look like a picture that is not stored: the body, a file in any format that uploads take.
+
+    It is decoded and encoded like an upload, and nothing of it is kept. With tags, only images that carry them. With
+    a `cursor`, the same picture is sent again.
+    """
+    query = asked.query()
+    async with spooled_body(request, owner_of(caller)) as spooled:
+
+        async def source() -> bytes:
+            await spooled.seek(0)
+            return await spooled.read()
+
+        found = await services.search.by_image(caller.organization_id, source, query)
+    answer = wire.PictureAnswer(
+        results=[],
+        count=len(found.rows),
+        threshold=asked.threshold,
+        pagination=present.pagination(found.total, found.next_cursor, limit=asked.limit),
+        **present.tag_notes(found.notes),
+        **present.search_facts(found.found),
+    )
+    return present.with_rows(
+        answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
+    )
 
 
 @router.get("/explain")

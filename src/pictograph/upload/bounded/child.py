@@ -7,7 +7,6 @@ the process that started it is killed.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -22,11 +21,10 @@ from PIL import AvifImagePlugin
 
 from pictograph.errors import ApiError
 from pictograph.upload.bounded.making import make
+from pictograph.upload.bounded.victim import be_first_to_go
 from pictograph.upload.bounded.wanted import OUT_OF_MEMORY, UNEXPECTED, Made, Wanted
+from pictograph.upload.box import Box
 from pictograph.upload.limits import PictureLimits
-
-VICTIM_SCORE = 600
-"""Where memory runs out on the machine, the kernel takes this process before a database."""
 
 
 def main() -> None:
@@ -41,11 +39,9 @@ def main() -> None:
 
 def be_modest() -> None:
     """One thread for each codec, since memory grows with threads, and first to go where the machine has none left."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    be_first_to_go()
     pillow_heif.options.DECODE_THREADS = 1
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(VICTIM_SCORE))
 
 
 def answer(request: dict[str, Any], exchange: int, answers: BinaryIO) -> None:
@@ -66,7 +62,8 @@ def answer(request: dict[str, Any], exchange: int, answers: BinaryIO) -> None:
 
 def made(request: dict[str, Any], exchange: int) -> Made:
     source = os.pread(exchange, request["size_bytes"], 0)
-    wanted = Wanted(request["short_side_px"], tuple(request["thumbnails_px"]), request["as_webp"])
+    box = Box(**request["box"]) if request["box"] else None
+    wanted = Wanted(request["short_side_px"], tuple(request["thumbnails_px"]), request["as_webp"], box)
     return make(source, wanted, PictureLimits(**request["limits"]))
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from pictograph.errors import ApiError, BadImage, TooCostly, TooLarge, Unavailable, UnsupportedFormat
+from pictograph.errors import ApiError, BadImage, TooCostly, TooLarge, Unavailable, UnsupportedFormat, ValidationError
 from pictograph.upload.bounded.wanted import OUT_OF_MEMORY, UNEXPECTED, WALL_FACTOR, DecodeBudget, Made, Wanted
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.picture import Picture, PictureFacts
@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 START_S: Final = 60.0
 """Added to the time of a process's first picture: it may still be loading the decoders."""
-_REFUSALS: Final[dict[str, type[ApiError]]] = {kind.code: kind for kind in (BadImage, UnsupportedFormat, TooLarge)}
+_REFUSALS: Final[dict[str, type[ApiError]]] = {
+    kind.code: kind for kind in (BadImage, UnsupportedFormat, TooLarge, ValidationError)
+}
 _KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT")
 _KEPT_PREFIXES: Final = ("PYTHON", "LANG", "LC_", "DYLD_")
 _MODEST: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
@@ -60,7 +62,8 @@ class Reader:
     def read(self, source: bytes, wanted: Wanted, limits: PictureLimits, budget: DecodeBudget) -> Made:
         """Returns what is wanted of the file. After TooCostly and Unavailable, close it and use another.
 
-        Raises TooCostly, BadImage, UnsupportedFormat, TooLarge; Unavailable if the process was ended by others.
+        Raises TooCostly, BadImage, UnsupportedFormat, TooLarge, ValidationError for a box outside; Unavailable if the
+        process was ended by others.
         """
         try:
             self._ask(source, wanted, limits, budget)

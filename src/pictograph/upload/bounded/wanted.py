@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pictograph.upload.box import Box
 from pictograph.upload.picture import Picture, PictureFacts
 
 OUT_OF_MEMORY = "out_of_memory"
@@ -24,6 +25,8 @@ class Wanted:
     """The longer side of each thumbnail."""
     as_webp: bool = False
     """Thumbnails are WebP, else JPEG."""
+    box: Box | None = None
+    """Only this part of the upright picture, as if it had been cut out of the file before."""
 
 
 @dataclass(frozen=True, slots=True)
