@@ -34,8 +34,10 @@ from pictograph.client.directory import (
 )
 from pictograph.client.filters import DatasetFilters, Filters, filtered
 from pictograph.client.local_service import LocalService
+from pictograph.client.origin import remembered
 from pictograph.client.patience import LONGEST_BUSY_S, POLL_S, Patience, pause_after
 from pictograph.client.pictures import BoxLike, PictureLike, picture_bytes
+from pictograph.client.progress import told
 from pictograph.client.results import ExportReport, ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.tasks import pause, run_blocking, side_by_side
 from pictograph.client.vectors import (
@@ -176,7 +178,7 @@ class AsyncTransport:
             if isinstance(outcome, httpx.Response) and outcome.is_success:
                 if patience:
                     patience.answered()
-                return call.read(outcome)
+                return remembered(call.read(outcome), self)
             waited_s = time.monotonic() - started
             pause_s = pause_after(outcome, attempt, self.config.max_retries, waited_s, patience)
             if pause_s is None or await pause(pause_s, patience):
@@ -460,19 +462,20 @@ class AsyncTags:
         """As `apply`, with the taxonomy's own threshold."""
         return await self._transport.send(calls.reset_threshold(label, category))
 
-    async def update(self, *, progress: Callable[[wire.TagUpdate], None] | None = None) -> wire.TagUpdate:
+    async def update(self, *, progress: Callable[[wire.TagUpdate], None] | bool | None = None) -> wire.TagUpdate:
         """Updates tags that another version gave, without reading a picture again.
 
         Goes on where it stopped if it is called again. progress: called after each step, with `updated` counted from
-        the beginning. Raises ConflictError (the encoder brings no tagger), ForbiddenError.
+        the beginning; True shows a bar. Raises ConflictError (the encoder brings no tagger), ForbiddenError.
         """
+        tell_step = told(progress, "Updating tags")
         updated, cursor = 0, None
         while True:
             step = await self._transport.send(calls.update_tags(cursor))
             updated, cursor = updated + step.updated, step.next_cursor
             so_far = step.model_copy(update={"updated": updated})
-            if progress:
-                progress(so_far)
+            if tell_step:
+                tell_step(so_far)
             if cursor is None:
                 return so_far
 
@@ -545,7 +548,7 @@ class AsyncDatasets:
         replace: bool = False,
         create_if_missing: bool = True,
         workers: int = 2,
-        progress: Callable[[ImportReport], None] | None = None,
+        progress: Callable[[ImportReport], None] | bool | None = None,
         report: ImportReport | None = None,
     ) -> ImportReport:
         """Stores vectors that the service's encoder made elsewhere; run it again to go on where it stopped.
@@ -556,9 +559,9 @@ class AsyncDatasets:
         the vectors, as `ready().fingerprint` names it; None takes what the file says. Images that come so are found at
         once; they have no bytes. What is there already is skipped, what differs is in the report's `different`, unless
         replace=True: then images without bytes get the vectors, tags and facts of their rows. Rows go in requests of
-        some thousands, each stored as a whole or not at all, `workers` at a time. progress: called after each. A
-        service that is busy or starts again is waited for, up to ten minutes. report: an empty one of yours, to read
-        what has arrived when the call is interrupted. Needs pyarrow (the extra `vectors`).
+        some thousands, each stored as a whole or not at all, `workers` at a time. progress: called after each; True
+        shows a bar. A service that is busy or starts again is waited for, up to ten minutes. report: an empty one of
+        yours, to read what has arrived when the call is interrupted. Needs pyarrow (the extra `vectors`).
         Raises ValidationError (another encoder, unknown tags, a wrong row, which it names with its column),
         ConfigurationError (no pyarrow), NotFoundError, ...
         """
@@ -566,7 +569,7 @@ class AsyncDatasets:
         if create_if_missing:
             await ensure_dataset(self._transport, dataset)
         report = begun_import(report, dataset, files)
-        patience = Patience()
+        tell_batch, patience = told(progress, "Importing"), Patience()
 
         async def send(batch: VectorBatch) -> wire.ImportedVectors:
             return await self._transport.send(calls.import_vectors(dataset, batch, replace), patience=patience)
@@ -574,7 +577,7 @@ class AsyncDatasets:
         parts = chain.from_iterable(map(batches_of, files))
         async with aclosing(side_by_side(send, parts, workers, patience.stopped)) as outcomes:
             async for batch, outcome in outcomes:
-                note(report, batch, outcome, progress)
+                note(report, batch, outcome, tell_batch)
         return report
 
     @filtered(Filters)
@@ -584,26 +587,26 @@ class AsyncDatasets:
         path: str | PathLike[str],
         *,
         file_format: FileFormat | None = None,
-        progress: Callable[[int, int | None], None] | None = None,
+        progress: Callable[[int, int | None], None] | bool | None = None,
         **filters: Unpack[Filters],
     ) -> ExportReport:
         """Writes images with vectors, names, tags and facts into a file that `import_vectors` takes again.
 
         The newest come first. folder_path: only this folder, with everything below it. objects, scenes, attributes,
         match: only images with these tags, as in `by_tag`. file_format: None goes by the name, Arrow's file format for
-        `.arrow`, else Parquet. progress: called after each page with how many rows are written, and how many there are.
-        The file gets its name when it is whole. Needs pyarrow (the extra `vectors`).
+        `.arrow`, else Parquet. progress: called after each page with how many rows are written, and how many there are;
+        True shows a bar. The file gets its name when it is whole. Needs pyarrow (the extra `vectors`).
         Raises NotFoundError (no such dataset or folder), ValidationError (an unknown tag; a reindex in between),
         ConfigurationError (no pyarrow), OSError.
         """
-        cursor, patience = None, Patience()
+        tell_page, cursor, patience = told(progress, "Exporting"), None, Patience()
         writer = await run_blocking(VectorWriter, given_path(path), file_format)
         try:
             while True:
                 page = await self._transport.send(calls.export_vectors(dataset, filters, cursor), patience=patience)
                 await run_blocking(writer.add, page)
-                if progress:
-                    progress(writer.rows, writer.total)
+                if tell_page:
+                    tell_page(writer.rows, writer.total)
                 cursor = page.next_cursor
                 if cursor is None:
                     return await run_blocking(writer.finish)
@@ -611,20 +614,25 @@ class AsyncDatasets:
             writer.give_up()
 
     async def wait_until_processed(
-        self, dataset: str, *, timeout: float | None = None, progress: Callable[[wire.Progress], None] | None = None
+        self,
+        dataset: str,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[wire.Progress], None] | bool | None = None,
     ) -> wire.Progress:
         """Returns when no image of the dataset waits any more.
 
-        timeout: seconds; None waits forever. progress: called with each count, four times a second. A service that
-        starts again meanwhile is waited for, up to ten minutes.
+        timeout: seconds; None waits forever. progress: called with each count, four times a second; True shows a bar.
+        A service that starts again meanwhile is waited for, up to ten minutes.
         Raises TimeoutError, NotFoundError.
         """
+        tell_counts = told(progress, "Processing")
         deadline = time.monotonic() + timeout if timeout is not None else float("inf")
         patience = Patience(LONGEST_BUSY_S if timeout is None else min(timeout, LONGEST_BUSY_S))
         while True:
             counts = await self._transport.send(calls.dataset_progress(dataset), patience=patience)
-            if progress:
-                progress(counts)
+            if tell_counts:
+                tell_counts(counts)
             if counts.done:
                 return counts
             if time.monotonic() > deadline:
@@ -668,7 +676,7 @@ class AsyncImages:
         skip_existing: bool = True,
         replace: bool = False,
         workers: int = 8,
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
         report: UploadReport | None = None,
     ) -> UploadReport:
         """Uploads every picture below a directory; run it again to go on where it stopped.
@@ -679,7 +687,7 @@ class AsyncImages:
         taken, those with the same bytes are `skipped`, or `restored` if that image is archived; the others are
         `different`, and nothing is sent of them, unless replace=True: then those images keep their ids and get the
         files' bytes (`replaced`). workers: uploads at a time. progress: called after each file, in this thread, with
-        how many are done, how many there are, and the name. A file that is refused is in the report's
+        how many are done, how many there are, and the name; True shows a bar. A file that is refused is in the report's
         `failures` and stops nothing else. A service that is busy or starts again (429, 502, 503, no connection) is
         waited for, up to ten minutes for a file. report: an empty one of yours, to read what has arrived when the call
         is interrupted.
@@ -690,16 +698,16 @@ class AsyncImages:
         )
         if create_if_missing:
             await ensure_dataset(self._transport, dataset_name)
-        report = begun(report, dataset_name, found)
+        report, tell_file = begun(report, dataset_name, found), told(progress, "Uploading")
         for batch in batches(one_of_each_place(found.files, report)):
             patience = Patience()
             to_do = Verdicts(list(batch))
             if skip_existing or replace:
                 to_do = await self._sort_out(dataset_name, batch, report, replace=replace)
-            tell(report, batch[-1], progress)
+            tell(report, batch[-1], tell_file)
             for file, image in to_do.restore:
                 outcome = await self._try(calls.restore_image(image.id), patience)
-                settle(report, file, outcome, restored=True, progress=progress)
+                settle(report, file, outcome, restored=True, progress=tell_file)
             taken: list[tuple[LocalFile, ConflictError]] = []
             work = partial(self._try_upload, dataset_name, patience=patience)
             async with aclosing(side_by_side(work, to_do.send, workers, patience.stopped)) as outcomes:
@@ -707,12 +715,12 @@ class AsyncImages:
                     if isinstance(outcome, ConflictError) and skip_existing:
                         taken.append((file, outcome))  # by another upload, since the server was asked
                     else:
-                        settle(report, file, outcome, progress=progress)
+                        settle(report, file, outcome, progress=tell_file)
             others = [file for file, _ in taken]
             still = await self._sort_out(dataset_name, others, report) if taken else Verdicts()
             for file, conflict in taken:
                 if file in still.send:
-                    settle(report, file, conflict, progress=progress)
+                    settle(report, file, conflict, progress=tell_file)
         return report
 
     async def _sort_out(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from os import PathLike
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
-from pictograph.wire import Image, Pagination, SearchFacts, TagAnswer, TaggedImage
+from pictograph.client.tables import fiftyone_dataset_of, frame_of, hf_dataset_of, paths_of
+from pictograph.wire import Image, Pagination, SearchFacts, SimilarImage, TagAnswer, TaggedImage
+from pictograph.wire.base import Pictured, Wire
 
 Row = TypeVar("Row")
 SHOWN_ROWS: Final = 3
@@ -27,13 +30,58 @@ def of_all(rows: int, total: int | None) -> str:
     return f"{rows} rows" if total in (None, rows) else f"{rows} of {total} rows"
 
 
-class SearchResults(list[Row]):
+class Rows(Pictured, list[Row]):
+    """A list like any other, that a notebook shows as a grid of thumbnails and that other libraries take over."""
+
+    row_type: ClassVar[type[Wire] | None] = None
+    """What its rows are, where they are always the same: then a table has its columns also without rows."""
+
+    @property
+    def said(self) -> str:
+        """What is said of all rows together: `50 rows`."""
+        return of_all(len(self), None)
+
+    def __repr__(self) -> str:
+        return brief_list(type(self).__name__, self, self.said)
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each of these rows, and tags as lists in columns of their own.
+
+        Raises ConfigurationError without pandas.
+        """
+        return frame_of(self, self.row_type)
+
+    def to_paths(self, root: str | PathLike[str] | None = None) -> list[Path]:
+        """Folder and filename of each, as paths below `root`: the directory that was uploaded, or a download of it.
+
+        root: None gives paths relative to the dataset. Raises ValidationError for rows without a file.
+        """
+        return paths_of(self, root)
+
+    def to_hf(self, root: str | PathLike[str] | None = None) -> Any:
+        """A `datasets.Dataset` of Hugging Face: the columns of `to_pandas`, and `image` if `root` says where files lie.
+
+        Raises ConfigurationError without datasets.
+        """
+        return hf_dataset_of(self, self.row_type, root)
+
+    def to_fiftyone(self, root: str | PathLike[str]) -> Any:
+        """A `fiftyone.Dataset` of samples with their paths below `root`, tags as Classifications, and scores.
+
+        Raises ConfigurationError without fiftyone, ValidationError for rows without a file.
+        """
+        return fiftyone_dataset_of(self, root)
+
+
+class SearchResults(Rows[Row]):
     """The rows of a search: a list like any other, that also says how they were found and what they are worth.
 
     rows = client.search.by_text("a dog on a beach")
     if not rows.exact:
         print(f"{rows.scanned} of {rows.scope_size} images compared by {rows.plan}: {rows.plan_reason}")
     """
+
+    row_type = SimilarImage
 
     def __init__(self, rows: Iterable[Row], facts: SearchFacts) -> None:
         super().__init__(rows)
@@ -66,12 +114,13 @@ class SearchResults(list[Row]):
         self.next_cursor = facts.pagination.next_cursor
         """Where the next page begins: pass it as `cursor` with the same question; None on the last page."""
 
-    def __repr__(self) -> str:
-        found = f"{len(self)} rows, {self.plan}, {self.scope_size} images, {self.took_ms:.1f} ms"
-        return brief_list("SearchResults", self, found)
+    @property
+    def said(self) -> str:
+        """`50 rows, exact, 1000 images, 2.1 ms`."""
+        return f"{len(self)} rows, {self.plan}, {self.scope_size} images, {self.took_ms:.1f} ms"
 
 
-class ListPage(list[Row]):
+class ListPage(Rows[Row]):
     """One page of a list: a list like any other, that also says how many there are and where the next page begins.
 
     images = client.images.list("street")
@@ -91,16 +140,20 @@ class ListPage(list[Row]):
         self.next_cursor = pagination.next_cursor
         """Where the next page begins; None on the last one."""
 
-    def __repr__(self) -> str:
-        return brief_list("ListPage", self, of_all(len(self), self.total))
+    @property
+    def said(self) -> str:
+        """`50 of 1234 rows`."""
+        return of_all(len(self), self.total)
 
 
-class TaggedResults(list[TaggedImage]):
+class TaggedResults(Rows[TaggedImage]):
     """The rows of a search by tag: a list like any other, that also says how many there are in all.
 
     rows = client.search.by_tag(objects=["car"], limit=50)
     print(f"{len(rows)} of {rows.total}")
     """
+
+    row_type = TaggedImage
 
     def __init__(self, answer: TagAnswer) -> None:
         super().__init__(answer.results)
@@ -120,8 +173,10 @@ class TaggedResults(list[TaggedImage]):
         self.nearest_tags = answer.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
 
-    def __repr__(self) -> str:
-        return brief_list("TaggedResults", self, of_all(len(self), self.total))
+    @property
+    def said(self) -> str:
+        """`50 of 1234 rows`."""
+        return of_all(len(self), self.total)
 
 
 @dataclass(frozen=True, slots=True)

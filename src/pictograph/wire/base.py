@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -45,6 +45,17 @@ class Rest:
 
     def __repr__(self) -> str:
         return "..."
+
+
+class Pictured:
+    """Something with a picture, or a list of such: a notebook shows it, if the SDK is there to fetch thumbnails."""
+
+    drawn: ClassVar[Callable[[Any], str | None] | None] = None
+    """Makes the HTML; the SDK sets it, since nothing here speaks to a service."""
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows; None if it is to show the text."""
+        return Pictured.drawn(self) if Pictured.drawn is not None else None
 
 
 class Wire(BaseModel):

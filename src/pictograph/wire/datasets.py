@@ -9,11 +9,11 @@ from pydantic import Field
 
 from pictograph.types import MAX_DESCRIPTION
 from pictograph.wire import compat
-from pictograph.wire.base import Name, Wire
+from pictograph.wire.base import Name, Pictured, Wire
 from pictograph.wire.images import Image
 
 
-class Dataset(compat.DatasetNames):
+class Dataset(compat.DatasetNames, Pictured):
     """A named set of images."""
 
     brief: ClassVar[tuple[str, ...]] = ("name", "image_count", "total_size", "id")

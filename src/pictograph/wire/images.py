@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pictograph.types import MAX_FOLDER_SENT, MAX_NAMED, ImageState
 from pictograph.wire import compat
-from pictograph.wire.base import Body, DatasetReference, FolderPath, Name, TagObject, Wire
+from pictograph.wire.base import Body, DatasetReference, FolderPath, Name, Pictured, TagObject, Wire
 
 
 class Replacement(Wire):
@@ -25,7 +25,7 @@ class Replacement(Wire):
     """When they came, UTC."""
 
 
-class Image(compat.ImageNames):
+class Image(compat.ImageNames, Pictured):
     """One image, with everything but its bytes."""
 
     brief: ClassVar[tuple[str, ...]] = ("id", "filename", "folder_path", "state", "width", "height", "reason")

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from pictograph.types import TagMatch
 from pictograph.wire import compat
-from pictograph.wire.base import Pagination, TagObject, Wire
+from pictograph.wire.base import Pagination, Pictured, TagObject, Wire
 
 
-class SearchRow(compat.RowNames):
+class SearchRow(compat.RowNames, Pictured):
     """One found image."""
 
     brief: ClassVar[tuple[str, ...]] = ("image_id", "filename", "folder_path", "tags")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pictograph import SearchResults, TaggedResults, wire
-from pictograph.client import ListPage
+from pictograph import ExportReport, SearchResults, TaggedResults, wire
+from pictograph.client import ListPage, results
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PAGE = wire.Pagination(limit=500, total=1234, has_more=True, next_cursor="c")
@@ -85,3 +87,42 @@ def test_a_key_that_was_made_does_not_show_its_secret() -> None:
     assert "secret" not in repr(made)
     assert "ci" in repr(made)
     assert made.api_key == "pk_live_secret"
+
+
+LONG: dict[str, Any] = {
+    "str": "x" * 10_000, "int": 10**30, "float": 1e300, "bool": True, "None": None,
+    "list": ["y" * 500] * 500, "dict": {f"z{number}": "z" * 500 for number in range(500)}, "datetime": NOW,
+}  # fmt: skip
+
+
+def of_every_kind() -> list[type[wire.Wire]]:
+    """All models of answers, also those that nobody has written yet."""
+    found, waiting = [], [wire.Wire]
+    while waiting:
+        models = waiting.pop().__subclasses__()
+        waiting += models
+        found += [model for model in models if model.model_fields and model.__module__.startswith("pictograph.")]
+    return found
+
+
+def long_value(annotation: Any) -> Any:
+    """A value of about this type that is as long as it gets."""
+    name = str(annotation)
+    return next((value for kind, value in LONG.items() if kind in name), LONG["dict"])
+
+
+@pytest.mark.parametrize("model", of_every_kind(), ids=lambda model: model.__name__)
+def test_every_model_shows_itself_briefly_whatever_it_holds(model: type[wire.Wire]) -> None:
+    fields = {name: long_value(field.annotation) for name, field in model.model_fields.items()}
+    text = repr(model.model_construct(**fields))
+    assert len(text) < 4000, "name its few telling fields in `brief`"
+    assert text.startswith(f"{model.__name__}(")
+
+
+@pytest.mark.parametrize("report", [value for name, value in vars(results).items() if name.endswith("Report")])
+def test_every_report_shows_counts_not_lists(report: Any) -> None:
+    made = report("street") if report is not ExportReport else report(Path("x"), 1, 0)
+    lists = [item.name for item in dataclasses.fields(made) if isinstance(getattr(made, item.name), list)]
+    for name in lists:
+        setattr(made, name, ["y" * 500] * 500)
+    assert len(repr(made)) < 1000
