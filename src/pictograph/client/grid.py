@@ -183,7 +183,7 @@ def why_nothing(origin: Origin | None) -> str:
 def thumbnails_of(cells: Sequence[Cell], origin: Origin) -> Mapping[int, Thumbnail]:
     """Thumbnails by the cells' numbers, several at once; what has not come in time is absent."""
     found: dict[int, Thumbnail] = {}
-    patience = Patience(0.0)
+    patience, complete = Patience(0.0), threading.Event()
 
     def thumbnail(numbered: tuple[int, Cell]) -> Thumbnail:
         image_id: str | None = numbered[1].picture_of
@@ -198,10 +198,11 @@ def thumbnails_of(cells: Sequence[Cell], origin: Origin) -> Mapping[int, Thumbna
     def collect() -> None:
         for (number, _), outcome in side_by_side(thumbnail, enumerate(cells), AT_ONCE, patience.stopped):
             found[number] = reason_of(outcome) if isinstance(outcome, Exception) else outcome
+            if len(found) == len(cells):
+                complete.set()
 
-    collector = threading.Thread(target=collect, name="thumbnails", daemon=True)
-    collector.start()
-    collector.join(LONGEST_S)
+    threading.Thread(target=collect, name="thumbnails", daemon=True).start()
+    complete.wait(LONGEST_S)
     patience.stopped.set()
     return dict(found)
 

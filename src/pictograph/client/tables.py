@@ -14,8 +14,8 @@ from pictograph.types import TAG_CATEGORIES
 from pictograph.wire import Image
 from pictograph.wire.base import Wire
 
-FOR_OTHERS: Final = frozenset({"status", "annotation_count"})
-"""Fields that published clients read, which say nothing here."""
+LEFT_OUT: Final = frozenset({"status", "annotation_count", "thumbnail_url", "image_url"})
+"""What no table needs: fields of published clients that say nothing here, and signed addresses, which end in hours."""
 
 
 def needed(package: str, what: str) -> Any:
@@ -49,7 +49,7 @@ def columns_of(rows: Sequence[Any], row_type: type[Wire] | None = None) -> dict[
 
 def names_of(model: type[Wire]) -> list[str]:
     """The fields of a row that are its own."""
-    left_out = FOR_OTHERS | ({"tags"} if issubclass(model, Image) else frozenset())
+    left_out = LEFT_OUT | ({"tags"} if issubclass(model, Image) else frozenset())
     return [name for name in model.model_fields if name not in left_out]
 
 

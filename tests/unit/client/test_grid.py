@@ -25,6 +25,7 @@ from support.pictures import picture_bytes
 JPEG = picture_bytes(1)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>\u202egpj.exe"
+ADDRESSES = {"image_url": "http://elsewhere/x", "thumbnail_url": "http://elsewhere/y"}
 TAGS = {"objects": ["car", "dog", "tree", "house", "cat"], "scenes": [HOSTILE], "attributes": []}
 
 
@@ -34,14 +35,13 @@ def uuid(number: int) -> str:
 
 def row(number: int, filename: str = "a.jpg") -> dict[str, Any]:
     place = {"image_id": uuid(number), "dataset_id": uuid(0), "filename": filename, "folder_path": "/night"}
-    return {**place, "tags": TAGS, "similarity": 0.834}
+    return {**place, **ADDRESSES, "tags": TAGS, "similarity": 0.834}
 
 
 def image(number: int) -> dict[str, Any]:
     facts = {"width": 1, "height": 1, "sha256": "0" * 64, "file_size": 1, "content_type": "image/jpeg"}
-    addresses = {"image_url": "http://elsewhere/x", "thumbnail_url": "http://elsewhere/y"}
     place = {"id": uuid(number), "dataset_id": uuid(0), "filename": HOSTILE, "folder_path": "/"}
-    return {**place, **facts, **addresses, "state": "failed", "image_auto_tags": TAGS, "created_at": NOW.isoformat()}
+    return {**place, **facts, **ADDRESSES, "state": "failed", "image_auto_tags": TAGS, "created_at": NOW.isoformat()}
 
 
 class Server:

@@ -24,6 +24,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 def similar(number: int, **other: Any) -> wire.SimilarImage:
     tags: Any = {"objects": ["car"] if number else [], "scenes": [], "attributes": []}
     values = {"image_id": f"id-{number}", "filename": f"{number}.jpg", "folder_path": "/a/b", "dataset_id": "d"}
+    values |= {"thumbnail_url": "http://x/t", "image_url": "http://x/i"}
     return wire.SimilarImage(**{**values, "tags": tags, "similarity": 0.5 + number / 10, **other})
 
 
@@ -48,7 +49,7 @@ def test_pandas_gets_a_column_for_each_field_and_for_each_category_of_tags() -> 
     assert frame["similarity"].tolist() == [0.5, 0.6]
     assert frame["objects"].tolist() == [[], ["car"]]
     assert {"image_id", "filename", "folder_path", "dataset_id", "scenes", "attributes"} <= {*frame.columns}
-    assert not {"status", "annotation_count", "tags"} & {*frame.columns}
+    assert not {"status", "annotation_count", "tags", "thumbnail_url", "image_url"} & {*frame.columns}
     listed = ListPage([image()], PAGE).to_pandas()
     assert listed["created_at"].dt.year.tolist() == [2026]
     assert (listed["state"][0], listed["objects"][0]) == ("tagged", ["dog"])
