@@ -166,7 +166,7 @@ class Place:
             return None
 
     def processes(self) -> Iterator[tuple[int, str]]:
-        """Every living process of this place with what it is: guard, postgres, initdb, worker, serving, other."""
+        """Every living process of this place, and what: guard, postgres, initdb, worker, serving, pictures, other."""
         for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
             if pid != os.getpid() and (program := self._program(Path("/proc") / str(pid))):
                 yield pid, program
@@ -193,6 +193,8 @@ class Place:
             return "initdb"
         if b"serve-http" in arguments:
             return "serving"
+        if b"encode-pictures" in arguments:
+            return "pictures"
         return "worker" if b"worker" in arguments else "other"
 
     def kill_everything(self) -> None:

@@ -78,6 +78,7 @@ def test_two_processes_answer_as_one(place: Place) -> None:
         twins_at_once_are_done_once(first, second)
         image_of_one_is_found_by_the_other(first, second)
         counts_are_of_both(first, second)
+        pictures_are_encoded_by_one_process_for_both(place, first, second)
         for http in (first, second):
             ready = http.get("/ready").json()
             assert (ready["status"], ready["workers"], ready["warnings"]) == ("ok", 1, [])
@@ -131,6 +132,24 @@ def image_of_one_is_found_by_the_other(first: httpx.Client, second: httpx.Client
             "the other image is a row",
         )
     assert [row["filename"] for row in rows] == ["twin.jpg"]
+
+
+def pictures_are_encoded_by_one_process_for_both(place: Place, first: httpx.Client, second: httpx.Client) -> None:
+    def encoders() -> list[int]:
+        return [process for process, program in place.processes() if program == "pictures"]
+
+    def both_find_it() -> None:
+        for http in (first, second):
+            rows = http.post(f"{API_PREFIX}/search/by-image", content=picture_bytes(1)).json()["results"]
+            assert [row["filename"] for row in rows] == ["a.jpg"]
+
+    assert encoders() == []
+    both_find_it()
+    (one,) = encoders()
+    send(one, signal.SIGKILL)
+    both_find_it()
+    (another,) = encoders()
+    assert one != another
 
 
 def counts_are_of_both(first: httpx.Client, second: httpx.Client) -> None:

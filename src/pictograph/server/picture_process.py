@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from pictograph.upload.bounded.reader import few_variables
 logger = logging.getLogger(__name__)
 
 MOST_CONNECTING: Final = 128
+DOOR: Final = "pictograph-door-"
 LONGEST_PATH_BYTES: Final = 100
 """Of a Unix socket; the kernel takes 107."""
 SECRET: Final = ("database_url", "blob_url")
@@ -98,13 +100,27 @@ def door() -> Iterator[tuple[Path, socket.socket]]:
     """A listening Unix socket in a folder that only this account may enter."""
     usual = tempfile.gettempdir()
     parent = usual if len(os.fsencode(usual)) < LONGEST_PATH_BYTES - 40 else "/tmp"
-    with tempfile.TemporaryDirectory(prefix="pictograph-door-", dir=parent) as folder:
+    remove_deserted(Path(parent))
+    with tempfile.TemporaryDirectory(prefix=DOOR, dir=parent) as folder:
         path = Path(folder) / "pictures"
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
+            listener.bind(f"{path}.new")
             listener.listen(MOST_CONNECTING)
             listener.setblocking(False)
+            Path(f"{path}.new").rename(path)  # now that it listens: one that does not is taken for deserted
             yield path, listener
+
+
+def remove_deserted(parent: Path) -> None:
+    """Removes the sockets of services that were killed, on which nobody listens any more."""
+    for path in parent.glob(f"{DOOR}*/pictures"):
+        with socket.socket(socket.AF_UNIX) as visitor:
+            try:
+                visitor.connect(str(path))
+            except ConnectionRefusedError:
+                shutil.rmtree(path.parent, ignore_errors=True)
+            except OSError:  # another account's, or it has just gone
+                continue
 
 
 async def readable(listener: socket.socket) -> None:

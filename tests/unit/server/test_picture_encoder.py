@@ -183,6 +183,20 @@ async def test_it_ends_when_nobody_has_asked_for_long(monkeypatch: pytest.Monkey
             await answer_pictures(PictureEncoder(SETTINGS), listener, asyncio.Event())
 
 
+def test_sockets_of_services_that_were_killed_are_removed_and_others_stay() -> None:
+    with door() as (living, _):
+        parent = living.parent.parent
+        deserted = parent / f"{living.parent.name}-deserted" / "pictures"
+        deserted.parent.mkdir()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(deserted))
+        assert deserted.exists()
+        with door():
+            assert not deserted.parent.exists()
+            assert living.exists()
+    assert not living.parent.exists()
+
+
 async def test_without_a_process_a_question_says_so() -> None:
     with pytest.raises(Unavailable):
         await PictureVectors(None).vector_of(NOOP, source_of(b""))
