@@ -19,7 +19,7 @@ from pictograph.errors import ConfigurationError, PictographError, ValidationErr
 from pictograph.shown import shown
 from pictograph.sniff import SNIFF_BYTES, content_type_of, sniff_format
 from pictograph.types import TAG_CATEGORIES
-from pictograph.wire import Dataset, Image, SearchRow
+from pictograph.wire import Collection, Dataset, Image, SearchRow
 from pictograph.wire.base import Pictured
 
 MOST_CELLS: Final = 24
@@ -46,6 +46,7 @@ ONE_LINE: Final = "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
 FAINT: Final = "opacity:.7"
 """Colours are those of the page, so that the grid is read on a dark one as on a light one."""
 
+SetOfImages: TypeAlias = Dataset | Collection
 Thumbnail: TypeAlias = bytes | str
 """A picture, or why there is none."""
 
@@ -59,42 +60,44 @@ class Cell:
     facts: str
     """In front of the name: a score, a number of images."""
     tags: Sequence[str]
-    picture_of: str
-    """UUID of an image, or of a dataset whose newest image stands for it."""
-    is_dataset: bool = False
+    picture_of: str | SetOfImages
+    """UUID of an image, or a dataset or collection, for which its newest image stands."""
 
 
 def html_of(thing: Pictured) -> str | None:
     """What a notebook shows of rows, an image or a dataset; None for what has no pictures: then it shows the text."""
-    if isinstance(thing, Dataset):
-        return grid_of_dataset(thing)
+    if isinstance(thing, SetOfImages):
+        return grid_of_set(thing)
     things: Sequence[Any] = thing if isinstance(thing, Rows) else [thing]
-    if not things or not all(isinstance(item, SearchRow | Image | Dataset) for item in things):
+    if not things or not all(isinstance(item, SearchRow | Image | SetOfImages) for item in things):
         return None
     said = f"{type(thing).__name__}: {thing.said}" if isinstance(thing, Rows) else type(thing).__name__
     return grid(said, list(map(cell_of, things[:MOST_CELLS])), len(things), origin_of(thing, things))
 
 
-def grid_of_dataset(dataset: Dataset) -> str:
-    """The dataset, with its newest images."""
-    said = f"Dataset {dataset.name!r}: {dataset.image_count:,} images, {dataset.total_size:,} bytes"
-    origin = ORIGINS.of(dataset)
+def grid_of_set(things: SetOfImages) -> str:
+    """The dataset or collection, with its newest images."""
+    said = f"{type(things).__name__} {things.name!r}: {things.image_count:,} images"
+    origin = ORIGINS.of(things)
     try:
-        images = newest(dataset.id, MOST_CELLS // 2, origin)
+        images = newest(things, MOST_CELLS // 2, origin)
     except PictographError as error:
         return grid(said, [], 0, None, note=error.message)
     note = "" if images is not None else why_nothing(origin)
     cells = list(map(cell_of, images or []))
-    return grid(said, cells, dataset.image_count if cells else 0, origin, note=note)
+    return grid(said, cells, things.image_count if cells else 0, origin, note=note)
 
 
-def newest(dataset_id: str, most: int, origin: Origin | None) -> Sequence[Image] | None:
-    """The newest images of a dataset; None if nobody can be asked from here."""
+def newest(things: SetOfImages, most: int, origin: Origin | None) -> Sequence[Image] | None:
+    """The newest images of a dataset or collection; None if nobody can be asked from here."""
     if origin is None or why_nothing(origin):
         return None
-    images: Sequence[Image] = origin.send(
-        calls.list_images(dataset_id, None, None, None, False, most), patience=Patience(0.0)
+    call = (
+        calls.list_images(things.id, None, None, None, False, most)
+        if isinstance(things, Dataset)
+        else calls.collection_images(things.id, most, None)
     )
+    images: Sequence[Image] = origin.send(call, patience=Patience(0.0))
     return images
 
 
@@ -103,10 +106,10 @@ def origin_of(thing: Pictured, things: Sequence[Any]) -> Origin | None:
     return ORIGINS.of(thing) or (ORIGINS.of(things[0]) if things else None)
 
 
-def cell_of(thing: SearchRow | Image | Dataset) -> Cell:
+def cell_of(thing: SearchRow | Image | SetOfImages) -> Cell:
     """What is shown of one row."""
-    if isinstance(thing, Dataset):
-        return Cell(thing.name, thing.name, f"{thing.image_count:,} images", (), thing.id, is_dataset=True)
+    if isinstance(thing, SetOfImages):
+        return Cell(thing.name, thing.name, f"{thing.image_count:,} images", (), thing)
     place = f"{thing.folder_path.rstrip('/')}/{thing.filename}"
     by_category = thing.image_auto_tags
     tags = [label for category in TAG_CATEGORIES for label in by_category.get(category, ())]
@@ -186,13 +189,13 @@ def thumbnails_of(cells: Sequence[Cell], origin: Origin) -> Mapping[int, Thumbna
     patience, complete = Patience(0.0), threading.Event()
 
     def thumbnail(numbered: tuple[int, Cell]) -> Thumbnail:
-        image_id: str | None = numbered[1].picture_of
-        if numbered[1].is_dataset:
-            images = newest(numbered[1].picture_of, 1, origin)
-            image_id = images[0].id if images else None
-        if image_id is None:
-            return "no images"
-        data: bytes = origin.send(calls.thumbnail_of_image(image_id), patience=patience)
+        wanted = numbered[1].picture_of
+        if not isinstance(wanted, str):
+            images = newest(wanted, 1, origin)
+            if not images:
+                return "no images"
+            wanted = images[0].id
+        data: bytes = origin.send(calls.thumbnail_of_image(wanted), patience=patience)
         return checked(data)
 
     def collect() -> None:

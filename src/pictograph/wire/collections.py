@@ -8,13 +8,13 @@ from uuid import UUID
 
 from pydantic import Field
 
-from pictograph.wire.base import Body, Name, Wire
+from pictograph.wire.base import Body, Name, Pictured, Wire
 
 MAX_MEMBERS_SENT = 1000
 """Images that one request adds or takes out."""
 
 
-class Collection(Wire):
+class Collection(Wire, Pictured):
     """A set of images by name, across the datasets of an organization."""
 
     brief: ClassVar[tuple[str, ...]] = ("name", "image_count", "id")

@@ -59,9 +59,11 @@ class Server:
         page = {"limit": 50, "total": 1234, "has_more": True}
         if path.endswith("/datasets/"):
             return httpx.Response(200, json={"data": [dataset("street")], "pagination": page})
+        if path.endswith("/kept"):
+            return httpx.Response(200, json={"data": collection()})
         if "/datasets/" in path:
             return httpx.Response(200, json={"data": dataset(HOSTILE)})
-        if path.endswith("/images/"):
+        if path.endswith(("/images/", "/images")):
             found = [image(number) for number in range(min(self.rows, int(request.url.params["limit"])))]
             return httpx.Response(200, json={"data": found, "pagination": page})
         if path.endswith("/metadata"):
@@ -73,6 +75,16 @@ class Server:
 
 def dataset(name: str) -> dict[str, Any]:
     return {"id": uuid(0), "organization_id": uuid(9), "name": name, "image_count": 1234, "created_at": NOW.isoformat()}
+
+
+def collection() -> dict[str, Any]:
+    return {
+        "id": uuid(8),
+        "name": HOSTILE,
+        "image_count": 3,
+        "created_at": NOW.isoformat(),
+        "updated_at": NOW.isoformat(),
+    }
 
 
 def client_of(server: Server) -> Client:
@@ -124,11 +136,12 @@ def shown() -> Iterator[list[Any]]:
         client.images.get(uuid(1)),
         client.datasets.get("street"),
         client.datasets.list(),
+        client.collections.get("kept"),
     ]
     client.close()
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(7))
 def test_what_is_shown_asks_nobody_and_obeys_no_name(shown: list[Any], number: int) -> None:
     parts = drawn(shown[number])
     assert parts.pictures
