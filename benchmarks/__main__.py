@@ -12,6 +12,7 @@ QUESTIONS = ("startup", "ingest", "queue", "latency", "uploads", "bulk")
 ON_REQUEST = (
     "bulk_parts",
     "churn",
+    "duplicates",
     "encoders",
     "felt",
     "calibration",

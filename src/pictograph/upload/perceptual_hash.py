@@ -21,6 +21,9 @@ BITS: Final = KEPT * KEPT
 DECIMALS: Final = 3
 """Coefficients closer to each other, in grey levels, are equal: a plain picture has no bit set, on every machine."""
 
+MIRROR: Final = np.uint64(0xAAAA_AAAA_AAAA_AAAA)
+"""The bits of waves that are odd across: those turn round in the mirror image."""
+
 
 def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int:
     """The hash of uint8 (H, W, 3), RGB: 64 bits as a signed integer, the first coefficient's bit the highest.
@@ -32,6 +35,14 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int:
     coefficients = np.round(waves @ np.asarray(grey, np.float64) @ waves.T, DECIMALS)
     bits = np.packbits(coefficients > np.median(coefficients))
     return int.from_bytes(bits.tobytes(), "big", signed=True)
+
+
+def mirrored(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The hashes of the mirror images, left for right, uint64 (N,), of those of pictures: nothing is decoded again.
+
+    Nearly so: the median of the coefficients is nearly 0, so most bits are the signs of coefficients.
+    """
+    return hashes ^ MIRROR
 
 
 @cache

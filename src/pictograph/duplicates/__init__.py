@@ -1,0 +1,1 @@
+"""Near-duplicates: groups of images in which every member is within the threshold of a named representative."""
