@@ -14,8 +14,8 @@ from pictograph.search.memory.arrays import Mask, Rows
 
 TRIED: Final = 8
 """Images of a group that are tried as its representative, the best first; its leader always can be it."""
-NOTICEABLE: Final = 1.1
-"""Sharper by less than this factor is not sharper: the measure of a saved copy wavers as much."""
+NOTICEABLE: Final = 0.05
+"""Of the measure of sharpness, which is about 0 for blurred and 1 for crisp: a saved copy wavers by less."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,8 @@ class Worth:
 
     def steps_of_sharpness(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Rises by 1 with what is noticeably sharper; -inf where it is not known."""
-        known = np.nan_to_num(self.sharpness[rows].astype(np.float64), nan=0.0)
-        with np.errstate(divide="ignore"):
-            return np.floor(np.log(np.maximum(known, 0)) / np.log(NOTICEABLE))
+        steps: npt.NDArray[np.float64] = np.floor(self.sharpness[rows].astype(np.float64) / NOTICEABLE)
+        return np.nan_to_num(steps, nan=-np.inf)
 
     def best_first(self, rows: Rows) -> Rows:
         """The rows in the order in which one would keep them: chosen, larger, sharper, older."""

@@ -52,7 +52,7 @@ class HashIndex:
 
     def _within(self, hashes: Hashes) -> tuple[Rows, Rows]:
         limits, _, labels = self._index.range_search(as_codes(hashes), self._bits + 1)  # faiss means `<`
-        places = np.repeat(np.arange(len(hashes)), np.diff(np.asarray(limits, np.int64)))
+        places = np.repeat(np.arange(len(hashes)), np.diff(limits.astype(np.int64)))
         return places, self._numbers[labels]
 
 

@@ -65,7 +65,7 @@ class Projection:
     @property
     def width(self) -> int:
         """Dimensions of what `of` gives."""
-        return self.axes.shape[1] + 1
+        return int(self.axes.shape[1]) + 1
 
     def of(self, vectors: FloatArray) -> FloatArray:
         """float32 (N, d + 1) of float32 (N, D): no two are farther apart than the vectors."""

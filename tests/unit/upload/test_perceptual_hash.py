@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictograph.upload.perceptual_hash import BITS, cosines, perceptual_hash
+from pictograph.upload.perceptual_hash import BITS, cosines, mirrored, perceptual_hash
 
 from .pictures import saved
 
@@ -47,6 +47,13 @@ def test_other_pictures_differ_in_many_bits() -> None:
     apart = [bits_apart(one, other) for place, one in enumerate(hashes) for other in hashes[:place]]
     assert min(apart) >= 16
     assert 28 <= np.mean(apart) <= 36
+
+
+def test_the_hash_of_the_mirror_image_is_known_from_the_hash() -> None:
+    for seed in range(16):
+        picture = scene(seed)
+        told = mirrored(np.array([hash_of(picture) & (2**BITS - 1)], np.uint64))[0]
+        assert bits_apart(int(told), hash_of(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))) <= 1
 
 
 def test_a_plain_picture_has_no_bit_set() -> None:
