@@ -19,7 +19,7 @@ import unasync
 CLIENT = Path(__file__).resolve().parents[1] / "src" / "pictograph" / "client"
 SOURCE, MADE = CLIENT / "asynchronous.py", CLIENT / "synchronous.py"
 HEADER = '"""The blocking client. Made by scripts/build_client.py: change asynchronous.py, then run that script."""'
-NAMES = {"aclosing": "closing", "tasks": "threads"}
+NAMES = {"aclosing": "closing", "tasks": "threads", "aiter_bytes": "iter_bytes", "aread": "read"}
 PHRASES = (
     ("async with", "with"),
     ("async for", "for"),

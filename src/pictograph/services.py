@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pictograph.bulk.door import VectorDoor
-from pictograph.bulk.export import VectorExport
+from pictograph.bulk.export import Export
+from pictograph.bulk.zipped import Zips
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
@@ -83,7 +84,8 @@ class Services:
     name_changes: NameChanges
     rooms: Rooms
     vectors: VectorDoor
-    export: VectorExport
+    export: Export
+    zips: Zips
     index: MemoryIndex
 
 
@@ -169,7 +171,8 @@ async def open_services(
             image_counts=ImageCounts(database),
             name_changes=NameChanges(database),
             vectors=VectorDoor(database, spaces, label_test(taxonomy)),
-            export=VectorExport(database, spaces),
+            export=Export(database, spaces),
+            zips=Zips(blobs),
             index=index,
         )
 

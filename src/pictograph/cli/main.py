@@ -11,6 +11,7 @@ import typer
 from pictograph.cli import (
     collections,
     datasets,
+    export,
     history,
     images,
     keys,
@@ -46,7 +47,7 @@ app.command()(service.index)
 app.command()(service.status)
 app.command()(upload.upload)
 app.command("import")(vectors.import_vectors)
-app.command("export")(vectors.export_vectors)
+app.command()(export.export)
 app.command()(history.history)
 app.command()(reindex.reindex)
 app.command(hidden=True)(tune.tune)

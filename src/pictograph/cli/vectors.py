@@ -1,9 +1,8 @@
-"""`import` and `export`: vectors that were made elsewhere, or are wanted there."""
+"""`import`: vectors that were made elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,9 +10,7 @@ import typer
 from rich.markup import escape
 
 from pictograph.cli.connection import connected
-from pictograph.cli.filters import NO_FILTERS, takes_filters
 from pictograph.cli.output import EXIT_FAILED, Json, console, errors, print_json, print_table, progress_bar
-from pictograph.client.filters import Filters
 from pictograph.client.results import ImportReport
 from pictograph.client.walk import given_path
 
@@ -108,44 +105,3 @@ def print_report(report: ImportReport) -> None:
         print_table("Different", ("file", "row", "image", "why"), rows[:MOST_ROWS])
         if len(rows) > MOST_ROWS:
             console.print(f"  and {len(rows) - MOST_ROWS} more: --json lists all", highlight=False)
-
-
-class Format(StrEnum):
-    """Of a file of vectors."""
-
-    PARQUET = "parquet"
-    ARROW = "arrow"
-
-
-@takes_filters()
-def export_vectors(
-    context: typer.Context,
-    dataset: Annotated[str, typer.Argument(help="Name or UUID.")],
-    file: Annotated[Path, typer.Argument(help="The file to write.", parser=given_path)],
-    file_format: Annotated[
-        Format | None, typer.Option("--format", help="Default: by the file's name, `.arrow` or else Parquet.")
-    ] = None,
-    filters: Filters = NO_FILTERS,
-    as_json: Json = False,
-) -> None:
-    """Export images with their vectors, names, tags and facts. `pictograph import` takes the file again.
-
-    Images that have no vector, because they wait or failed, are counted and left out. The file gets its name when it
-    is whole; one that has the name already is replaced then.
-
-    Example: pictograph export street street.parquet --object car
-    """
-    with connected(context) as client, progress_bar("Exporting") as bar:
-        report = client.datasets.export_vectors(
-            dataset,
-            file,
-            file_format=file_format.value if file_format else None,
-            progress=bar,
-            **filters,
-        )
-    if as_json:
-        print_json({"path": str(report.path), "rows": report.rows, "left_out": report.left_out})
-        return
-    console.print(f"{report.rows} images are in {report.path}.", markup=False, highlight=False, soft_wrap=True)
-    if report.left_out:
-        console.print(f"{report.left_out} have no vector and are not in it: pictograph datasets progress says why.")

@@ -32,26 +32,38 @@ from pictograph.client.directory import (
     sort_out,
     tell,
 )
+from pictograph.client.exporting.job import ExportJob, ExportProgress
+from pictograph.client.exporting.options import (
+    SHARD_BYTES,
+    SHARD_IMAGES,
+    Asked,
+    ExportFormat,
+    ExportOptions,
+    FileFormat,
+    format_of,
+)
+from pictograph.client.exporting.output import Arrived, WantedFile
+from pictograph.client.exporting.page import Page
+from pictograph.client.exporting.zipped import ZipFile
 from pictograph.client.filters import DatasetFilters, Filters, filtered
 from pictograph.client.local_service import LocalService
 from pictograph.client.origin import remembered
-from pictograph.client.patience import LONGEST_BUSY_S, POLL_S, Patience, pause_after
+from pictograph.client.patience import LONGEST_BUSY_S, LONGEST_FOR_FILE_S, POLL_S, Patience, pause_after
 from pictograph.client.pictures import BoxLike, PictureLike, picture_bytes
 from pictograph.client.progress import told
 from pictograph.client.results import ExportReport, ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
 from pictograph.client.tasks import pause, run_blocking, side_by_side
-from pictograph.client.vectors import (
-    FileFormat,
-    VectorBatch,
-    VectorSource,
-    VectorWriter,
-    batches_of,
-    note,
-    open_sources,
-)
+from pictograph.client.vectors import VectorBatch, VectorSource, batches_of, note, open_sources
 from pictograph.client.vectors import begun as begun_import
 from pictograph.client.walk import LocalFile, given_path, local_files
-from pictograph.errors import ConflictError, ConnectionFailed, NotFoundError, PictographError
+from pictograph.errors import (
+    ConflictError,
+    ConnectionFailed,
+    NotFoundError,
+    PictographError,
+    ValidationError,
+    wrong_value,
+)
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
@@ -166,15 +178,18 @@ class AsyncTransport:
         self._connections = AsyncConnections(config.base_url, http_client)
         self._headers = {"X-API-Key": config.api_key, "User-Agent": f"pictograph-python-async/{__version__}"}
 
-    async def send(self, call: calls.Call[Result], *, patience: Patience | None = None) -> Result:
+    async def send(
+        self, call: calls.Call[Result], *, patience: Patience | None = None, sink: calls.Sink | None = None
+    ) -> Result:
         """The answer, read. Raises ApiError by its class, ConnectionFailed if there was none.
 
         patience: how long a service that is busy or starts again is asked, beyond the attempts that every call has.
+        sink: what takes the body of a good answer piece by piece, which then is never in memory as a whole.
         """
         call = call.with_idempotency_key()
         attempt, started = 0, time.monotonic()
         while True:
-            outcome = await self._attempt(call)
+            outcome = await self._attempt(call, sink)
             if isinstance(outcome, httpx.Response) and outcome.is_success:
                 if patience:
                     patience.answered()
@@ -185,13 +200,22 @@ class AsyncTransport:
                 raise calls.failure_of(outcome)
             attempt += 1
 
-    async def _attempt(self, call: calls.Call[Result]) -> httpx.Response | ConnectionFailed:
+    async def _attempt(self, call: calls.Call[Result], sink: calls.Sink | None) -> httpx.Response | ConnectionFailed:
         arguments = call.arguments()
         arguments["headers"] |= self._headers
         url = self.config.base_url + call.path
         http = await self._connections.current()
         try:
-            return await http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
+            if sink is None:
+                return await http.request(call.method, url, timeout=self.config.timeout_s, **arguments)
+            async with http.stream(call.method, url, timeout=self.config.timeout_s, **arguments) as response:
+                if response.is_success:
+                    await run_blocking(sink.begin_again)
+                    async for piece in response.aiter_bytes():
+                        await run_blocking(sink.write, piece)
+                else:
+                    await response.aread()
+                return response
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise calls.cannot_be_sent(error) from error
         except httpx.RequestError as error:
@@ -383,6 +407,82 @@ class AsyncSearch:
         Raises ValidationError (no category given), NotFoundError (no such dataset).
         """
         return await self._transport.send(calls.by_tag(filters, limit, offset, cursor))
+
+    @filtered(Filters)
+    async def export(
+        self,
+        path: str | PathLike[str],
+        *,
+        format: ExportFormat | None = None,
+        dataset_names: Sequence[str] | None = None,
+        recursive: bool = True,
+        overwrite: bool = False,
+        resume: bool = True,
+        link: bool = True,
+        blob_folder: str | PathLike[str] | None = None,
+        original_names: bool = False,
+        spreadsheet_safe: bool = True,
+        shard_images: int = SHARD_IMAGES,
+        shard_bytes: int = SHARD_BYTES,
+        workers: int = 8,
+        progress: ExportProgress | bool | None = None,
+        report: ExportReport | None = None,
+        **filters: Unpack[Filters],
+    ) -> ExportReport:
+        """Writes everything that a query finds: `csv`, `jsonl`, `list` (paths), `parquet`, `arrow` (with vectors), and
+        with the pictures `folder`, `coco`, `webdataset`, `zip`.
+
+        path: a file, or the folder that is made. format: None goes by the path's name, `.csv` for instance, a folder
+        that is there, or else Parquet. dataset_names: None is all. The images are those that searches find, as they are
+        when their page is read; those that are uploaded after the export began are not in it. Run it again after an
+        interruption: what is there is not fetched again (resume=False begins anew; Parquet and zip always do).
+        overwrite: files of others at the export's paths are replaced, which else stay and are told. link: where the
+        library's blob store is on this disk (blob_folder, else where this machine's service has it), files are clones
+        or read-only hard links; link=False copies. original_names: as they were before they were brought to one
+        spelling. spreadsheet_safe: an apostrophe before cells of CSV that a spreadsheet would run. shard_images,
+        shard_bytes: where a shard of WebDataset ends. workers: files at a time. progress: called with how many images
+        are done, and how many there are; True shows a bar. report: an empty one of yours, to read how far it came if it
+        is interrupted.
+        Raises NotFoundError, ValidationError, ConflictError (something else is at the path), ConfigurationError (no
+        pyarrow), OSError (no room).
+        """
+        file, question = given_path(path), calls.export_question(filters, dataset_names, recursive)
+        chosen = format_of(file, format)
+        options = ExportOptions(
+            overwrite=overwrite,
+            resume=resume,
+            link=link,
+            blob_folder=given_path(blob_folder) if blob_folder is not None else None,
+            original_names=original_names,
+            spreadsheet_safe=spreadsheet_safe,
+            shard_images=shard_images,
+            shard_bytes=shard_bytes,
+        )
+        report = report or ExportReport(file)
+        report.path, report.format = file, chosen
+        if chosen == "zip":
+            return await self._export_zip(question, options, report)
+        labels = (await self._transport.send(calls.get_taxonomy())).labels if chosen == "coco" else []
+        categories = tuple((label.category, label.name) for label in labels)
+        asked = Asked(self._transport.config.base_url, question, categories)
+        job = await run_blocking(ExportJob, chosen, asked, options, report)
+        return await export_all(
+            self._transport,
+            job,
+            lambda cursor: calls.export_page(question, job.page_size, cursor, vectors=job.output.wants_vectors),
+            workers=workers,
+            tell_page=told(progress, "Exporting"),
+        )
+
+    async def _export_zip(self, question: calls.Json, options: ExportOptions, report: ExportReport) -> ExportReport:
+        file = await run_blocking(ZipFile, options, report)
+        try:
+            call = calls.export_zip(question, options.original_names)
+            await self._transport.send(call, patience=Patience(), sink=file)
+            await run_blocking(file.finish)
+        finally:
+            await run_blocking(file.give_up)
+        return report
 
     @filtered(DatasetFilters)
     async def by_tag_page(
@@ -599,19 +699,18 @@ class AsyncDatasets:
         Raises NotFoundError (no such dataset or folder), ValidationError (an unknown tag; a reindex in between),
         ConfigurationError (no pyarrow), OSError.
         """
-        tell_page, cursor, patience = told(progress, "Exporting"), None, Patience()
-        writer = await run_blocking(VectorWriter, given_path(path), file_format)
-        try:
-            while True:
-                page = await self._transport.send(calls.export_vectors(dataset, filters, cursor), patience=patience)
-                await run_blocking(writer.add, page)
-                if tell_page:
-                    tell_page(writer.rows, writer.total)
-                cursor = page.next_cursor
-                if cursor is None:
-                    return await run_blocking(writer.finish)
-        finally:
-            writer.give_up()
+        file = given_path(path)
+        chosen = file_format or ("arrow" if file.suffix == ".arrow" else "parquet")
+        if chosen not in ("parquet", "arrow"):
+            raise wrong_value("file_format", f"A file of vectors is parquet or arrow, not {file_format!r}.")
+        asked, report = Asked(self._transport.config.base_url, {}), ExportReport(file, format=chosen)
+        job = await run_blocking(ExportJob, chosen, asked, ExportOptions(overwrite=True), report)
+        return await export_all(
+            self._transport,
+            job,
+            lambda cursor: calls.export_vectors(dataset, filters, cursor),
+            tell_page=told(progress, "Exporting"),
+        )
 
     async def wait_until_processed(
         self,
@@ -813,6 +912,52 @@ class AsyncImages:
     async def restore(self, image_id: str) -> wire.Image:
         """Brings an archived image back into every search. Raises NotFoundError."""
         return await self._transport.send(calls.restore_image(image_id))
+
+
+async def export_all(
+    transport: AsyncTransport,
+    job: ExportJob,
+    call_of: Callable[[str | None], calls.Call[Page]],
+    *,
+    workers: int = 1,
+    tell_page: ExportProgress | None = None,
+) -> ExportReport:
+    """Walks through every page of an export. call_of: what asks for the page at a cursor."""
+    cursor, report = job.output.cursor, job.report
+    try:
+        while True:
+            try:
+                page = await transport.send(call_of(cursor), patience=Patience())
+            except ValidationError:
+                if cursor is None or cursor != job.output.cursor:
+                    raise
+                cursor = None  # that of an earlier run is too old
+                await run_blocking(job.begin_again)
+                continue
+            wanted, patience = await run_blocking(job.begin, page), Patience(LONGEST_FOR_FILE_S)
+            work = partial(fetch, transport, job, patience)
+            async with aclosing(side_by_side(work, wanted, workers, patience.stopped)) as outcomes:
+                async for file, outcome in outcomes:
+                    await run_blocking(job.settle, file, outcome)
+                    if tell_page and report.done != report.total:
+                        tell_page(report.done, report.total)
+            await run_blocking(job.end, page)
+            if tell_page:
+                tell_page(report.done, report.total)
+            cursor = page.next_cursor
+            if cursor is None:
+                return await run_blocking(job.finish)
+    finally:
+        await run_blocking(job.give_up)
+
+
+async def fetch(transport: AsyncTransport, job: ExportJob, patience: Patience, wanted: WantedFile) -> Arrived:
+    """The bytes of one image, from this machine or from the service."""
+    here = await run_blocking(job.receive_here, wanted)
+    if here is not None:
+        return here
+    data = await transport.send(calls.download_image(wanted.row.image_id), patience=patience)
+    return await run_blocking(job.receive, wanted, data)
 
 
 async def ensure_dataset(transport: AsyncTransport, name: str) -> None:

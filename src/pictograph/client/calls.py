@@ -14,11 +14,12 @@ import httpx
 import pydantic
 
 from pictograph import wire
-from pictograph.client.filters import DatasetFilters, Filters, filter_query
+from pictograph.client.exporting.page import Page, of_rows, of_vectors
+from pictograph.client.filters import DatasetFilters, Filters, filter_json, filter_query
 from pictograph.client.pictures import BoxLike, box_query
 from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.retry import parse_retry_after
-from pictograph.client.vectors import VectorBatch, VectorPage, page_of
+from pictograph.client.vectors import VectorBatch
 from pictograph.errors import (
     ApiError,
     ConfigurationError,
@@ -41,6 +42,19 @@ Query = Sequence[tuple[str, str]]
 Pictured: TypeAlias = str | uuid.UUID | wire.SearchRow | wire.Image
 """An image: its id, or a row of a list or a search."""
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+Json: TypeAlias = Mapping[str, Any]
+
+
+class Sink(Protocol):
+    """Takes the body of an answer as it comes."""
+
+    def begin_again(self) -> None:
+        """What came so far does not count."""
+
+    def write(self, data: bytes) -> None:
+        """The next piece."""
 
 
 class Rows(Protocol[Row_co]):
@@ -236,9 +250,28 @@ def import_vectors(dataset: str, batch: VectorBatch, replace: bool) -> Call[wire
     )
 
 
-def export_vectors(dataset: str, filters: Filters, cursor: str | None) -> Call[VectorPage]:
+def export_vectors(dataset: str, filters: Filters, cursor: str | None) -> Call[Page]:
     query = filter_query(filters, Filters) + given(("cursor", cursor))
-    return Call("GET", dataset_path(dataset, "vectors"), page_of, query)
+    return Call("GET", dataset_path(dataset, "vectors"), of_vectors, query)
+
+
+def export_question(filters: Filters, dataset_names: Sequence[str] | None, recursive: bool) -> Json:
+    """What is exported, as JSON."""
+    if isinstance(dataset_names, str):
+        raise wrong_value("dataset_names", f"dataset_names must be a list of names: pass [{dataset_names!r}].")
+    place = {} if dataset_names is None else {"dataset_names": [str(name) for name in dataset_names]}
+    return {"filter": filter_json(filters, Filters) | place | ({} if recursive else {"recursive": False})}
+
+
+def export_page(question: Json, limit: int, cursor: str | None, *, vectors: bool) -> Call[Page]:
+    body = {"query": question, "limit": limit, "cursor": cursor, "vectors": vectors}
+    path = api("search", "export")
+    return Call("POST", path, of_vectors if vectors else lambda r: of_rows(parse(wire.ExportPage, r)), json=body)
+
+
+def export_zip(question: Json, original_names: bool) -> Call[None]:
+    body = {"query": question, "original_names": original_names}
+    return Call("POST", api("search", "export", "zip"), lambda _: None, json=body)
 
 
 def upload_image(dataset: str, filename: str, folder_path: str, data: bytes, replace: bool = False) -> Call[wire.Image]:

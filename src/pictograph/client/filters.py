@@ -81,6 +81,13 @@ def filter_query(filters: Filters, kind: type[Filters]) -> list[tuple[str, str]]
     return pairs
 
 
+def filter_json(filters: Filters, kind: type[Filters]) -> dict[str, Any]:
+    """The filters as JSON, by their own names. Raises TypeError as `filter_query` does."""
+    filter_query(filters, kind)
+    values = {name: value for name, value in filters.items() if value is not None and value != DEFAULTS.get(name)}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
 def checked_labels(category: str, labels: Any) -> list[str]:
     """The tags. Raises ValidationError for a lone text, a sequence of letters to Python, and for what is no tag.
 

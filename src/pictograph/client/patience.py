@@ -19,6 +19,8 @@ LONGEST_BUSY_S: Final = 600.0
 """How long the upload of a directory goes on with such a service, for one file."""
 RESTARTING: Final = frozenset({429, 502, 503})
 """Answers of a service that is busy, and of one that starts again or of what stands before it."""
+LONGEST_FOR_FILE_S: Final = 30.0
+"""The same for one file of an export: bytes that are missing are answered 503, too."""
 log = logging.getLogger("pictograph.client")
 
 Outcome = httpx.Response | ConnectionFailed

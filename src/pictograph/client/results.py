@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeVar
@@ -304,16 +305,93 @@ class DifferentRow:
     """What differs."""
 
 
+SKIPPED_WORDS: Final[dict[str, str]] = {
+    "failed": "could not be fetched or written",
+    "taken": "found another file at their path, which stays (--overwrite replaces it)",
+    "gone": "were deleted meanwhile",
+    "no_bytes": "were imported as vectors and have no file",
+}
+"""Why an image has no file in an export, as the end of "3 of them ...", the worst first."""
+MOST_EXAMPLES: Final = 100
+
+
 @dataclass(frozen=True, slots=True)
+class SkippedImage:
+    """One image of which an export has no file."""
+
+    image_id: str
+    """UUID of the image."""
+    path: str
+    """Where its file would be: dataset, folder and name."""
+    why: str
+    """`failed`, `taken`, `gone` or `no_bytes`."""
+    reason: str
+    """In words."""
+
+
+@dataclass(slots=True)
 class ExportReport:
-    """What was written."""
+    """What was written, what was not, and why."""
 
     path: Path
-    """The file."""
-    rows: int
+    """The file or the folder."""
+    rows: int = 0
     """Images in it."""
-    left_out: int
-    """Images that are meant but have no vector, and so are not in it: they wait to be processed, or failed."""
+    left_out: int = 0
+    """Images that are meant, but that no search finds yet, and so are not in it: they wait, or failed."""
+    format: str = "parquet"
+    """What was written."""
+    total: int | None = None
+    """Images that the query found when the export began; None where the service does not count them."""
+    total_is: Literal["exact", "estimate"] | None = None
+    """Whether `total` is exact or an estimate."""
+    complete: bool = True
+    """False if a zip is full and the query finds more."""
+    already_there: int = 0
+    """Files that were there, with the right bytes: by an earlier run, or by yourself."""
+    linked: int = 0
+    """Files that share their bytes with the library's own."""
+    copied: int = 0
+    """Files that were copied from the library's own folder."""
+    downloaded: int = 0
+    """Files that were fetched from the service."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Images without a file: how many for each reason, `{"no_bytes": 3}`."""
+    examples: list[SkippedImage] = field(default_factory=list)
+    """The first 100 of them; the file `manifest.jsonl` of an export with files has them all."""
+    renamed: int = 0
+    """Files whose path is other than dataset, folder and name, because not every file system takes those, or another
+    file has it."""
+    left_over: int = 0
+    """Files of an earlier run in the same folder, whose images the query no longer finds; they stay."""
+    changed: int = 0
+    """Images that changed after the export began: it has them as they were when their page was read."""
+    vanished: int = 0
+    """Images that were deleted after the export began, before it came to them, as far as that can be told."""
+    guarded_cells: int = 0
+    """Cells of CSV that got an apostrophe, because a spreadsheet would have taken them for formulas."""
+    files: list[Path] = field(default_factory=list)
+    """The shards of WebDataset, those of earlier runs too."""
+    started_at: datetime | None = None
+    """When the export began, by the service's clock: images uploaded later are not in it."""
+    resumed: bool = False
+    """Whether it went on with an earlier one that was interrupted."""
+
+    @property
+    def success(self) -> bool:
+        """True if every image that has a file has it in the export, too."""
+        return self.complete and not self.skipped.get("failed") and not self.skipped.get("taken")
+
+    @property
+    def done(self) -> int:
+        """Images whose fate is known."""
+        return self.rows + sum(self.skipped.values())
+
+    def skip(self, image: SkippedImage) -> None:
+        """Counts an image without a file."""
+        self.skipped[image.why] = self.skipped.get(image.why, 0) + 1
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(image)
 
 
 @dataclass(slots=True, repr=False)

@@ -7,22 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from os import PathLike
-from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
-import httpx
-
-from pictograph.client.results import DifferentRow, ExportReport, ImportReport
+from pictograph.client.results import DifferentRow, ImportReport
 from pictograph.client.walk import given_path
-from pictograph.errors import ConfigurationError, ServerError, ValidationError, wrong_value
+from pictograph.errors import ConfigurationError, ValidationError, wrong_value
 from pictograph.types import TAG_CATEGORIES
 from pictograph.wire.vectors import (
+    ADDED_COLUMNS,
     FINGERPRINT,
-    LEFT_OUT,
     MAX_ROWS,
-    NEXT_CURSOR,
     NUMBER_COLUMNS,
-    TOTAL,
     VECTOR_COLUMNS,
     ImportedVectors,
 )
@@ -115,9 +110,15 @@ def open_source(source: VectorSource, encoder: str | None) -> VectorFile:
         rows=rows,
         encoder=encoder or fingerprint_in(name, schema),
         columns=columns,
-        ignored=tuple(column for column in schema.names if column not in columns.values()),
+        ignored=ignored_in(schema, columns),
         batches=batches,
     )
+
+
+def ignored_in(schema: Any, columns: dict[str, str]) -> tuple[str, ...]:
+    """Columns of which nothing is stored; what an export of ours adds for people and other programs is not named."""
+    added = ADDED_COLUMNS if FINGERPRINT in (schema.metadata or {}) else ()
+    return tuple(column for column in schema.names if column not in columns.values() and column not in added)
 
 
 def opened_file(pa: Any, name: str) -> tuple[Any, int | None, Iterator[Any]]:
@@ -303,74 +304,3 @@ def in_file(error: Exception, batch: VectorBatch) -> Exception:
         details=error.details | {"source": batch.source, "row": batch.start + row},
         request_id=error.request_id,
     )
-
-
-FileFormat: TypeAlias = Literal["parquet", "arrow"]
-
-
-@dataclass(frozen=True, slots=True)
-class VectorPage:
-    """Some rows of an export, as an Arrow stream."""
-
-    body: bytes
-    next_cursor: str | None
-    total: int | None
-    """In all pages; None but for the first."""
-    left_out: int | None
-    """As `ExportReport.left_out`; None but for the first."""
-
-
-def page_of(response: httpx.Response) -> VectorPage:
-    """Raises ServerError for what is no answer of this protocol."""
-    total, left_out = (number_in(response, name) for name in (TOTAL, LEFT_OUT))
-    return VectorPage(response.content, response.headers.get(NEXT_CURSOR), total, left_out)
-
-
-def number_in(response: httpx.Response, name: str) -> int | None:
-    text = response.headers.get(name, "")
-    return int(text) if text.isdecimal() else None
-
-
-class VectorWriter:
-    """Writes pages into a file, which gets its name when all are in it: an export that ends early leaves none."""
-
-    def __init__(self, path: Path, file_format: FileFormat | None) -> None:
-        """file_format: None goes by the name, `.arrow` or else Parquet. Raises ConfigurationError without pyarrow."""
-        self._pa = arrow()
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
-        self._is_arrow = (file_format or ("arrow" if path.suffix == ".arrow" else "parquet")) == "arrow"
-        self._writer: Any = None
-        self.rows = 0
-        self.total: int | None = None
-        self.left_out = 0
-
-    def add(self, page: VectorPage) -> None:
-        """Appends its rows."""
-        try:
-            table = self._pa.ipc.open_stream(page.body).read_all()
-        except (self._pa.ArrowException, StopIteration) as error:
-            raise ServerError(f"The service's page of vectors is no Arrow stream: {error}. Check base_url.") from error
-        if self._writer is None:
-            self._writer = self._opened(table.schema)
-            self.total, self.left_out = page.total, page.left_out or 0
-        self._writer.write_table(table)
-        self.rows += table.num_rows
-
-    def _opened(self, schema: Any) -> Any:
-        if self._is_arrow:
-            return self._pa.ipc.new_file(str(self._part), schema)
-        repeating = ["folder_path", "content_type", *(f"{name}.list.element" for name in TAG_CATEGORIES)]
-        return self._pa.parquet.ParquetWriter(self._part, schema, use_dictionary=repeating)  # a vector never repeats
-
-    def finish(self) -> ExportReport:
-        """Gives the file its name."""
-        self._writer.close()
-        self._part.replace(self._path)
-        return ExportReport(self._path, self.rows, self.left_out)
-
-    def give_up(self) -> None:
-        """Removes what was written, if it was not finished."""
-        if self._writer is not None:
-            self._writer.close()
-        self._part.unlink(missing_ok=True)

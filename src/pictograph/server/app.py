@@ -29,6 +29,7 @@ from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import (
     collections,
     datasets,
+    exports,
     health,
     history,
     images,
@@ -59,6 +60,7 @@ ROOM_EVERY_S: Final = 60.0
 ADD_UP_EVERY_S: Final = 30.0
 ROUTERS: Final = (
     search.router,
+    exports.router,
     tags.router,
     datasets.router,
     images.router,

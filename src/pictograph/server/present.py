@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import orjson
 from fastapi import Request, Response
@@ -11,6 +12,7 @@ from fastapi import Request, Response
 from pictograph import wire
 from pictograph.bulk.arrow import Rows
 from pictograph.bulk.door import Verdicts
+from pictograph.bulk.export import Details, ExportPage, ExportRow
 from pictograph.errors import WrongHost
 from pictograph.search.asked_tags import TagNotes
 from pictograph.search.engine import FacetAnswer
@@ -267,7 +269,7 @@ def image(
     )
 
 
-def facts(row: Image) -> dict[str, Any]:
+def facts(row: Image | Details) -> dict[str, Any]:
     """What the picture tells of itself: the fields of `wire.Image` from `taken_at` to `facts_known`."""
     return {
         "taken_at": row.taken_at,
@@ -293,6 +295,46 @@ def known_image(row: KnownImage) -> wire.KnownImage:
         is_archived=row.is_archived,
         next_sha256=row.next_sha256.hex() if row.next_sha256 else None,
         next_file_size=row.next_file_size,
+    )
+
+
+def export_page(page: ExportPage, blob_store: UUID | None) -> wire.ExportPage:
+    return wire.ExportPage(
+        rows=[exported(row) for row in page.rows],
+        next_cursor=page.next_cursor,
+        started_at=page.started_at,
+        total=page.total,
+        total_is=page.total_is,
+        left_out=page.left_out,
+        changed=page.changed,
+        vanished=page.vanished,
+        blob_store=str(blob_store) if blob_store else None,
+    )
+
+
+def exported(row: ExportRow) -> wire.ExportedImage:
+    image = row.image
+    return wire.ExportedImage(
+        image_id=str(image.id),
+        dataset_id=str(image.dataset_id),
+        dataset_name=image.dataset_name,
+        folder_path=image.folder_path,
+        filename=image.filename,
+        original_filename=image.original_filename,
+        original_folder_path=image.original_folder_path,
+        state=ImageState(image.state),
+        content_type=image.content_type,
+        width=image.width,
+        height=image.height,
+        file_size=image.file_size,
+        has_bytes=image.has_bytes,
+        sha256=image.sha256.hex() if image.has_bytes else None,
+        tags=image.tags,
+        **facts(image),
+        created_at=image.created_at,
+        updated_at=image.updated_at,
+        score=row.score,
+        similarity=row.similarity,
     )
 
 

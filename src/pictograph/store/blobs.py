@@ -111,6 +111,11 @@ class BlobStore:
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(f"The object {MARK} in the blob store is damaged; put it back.") from error
 
+    @property
+    def id(self) -> UUID | None:
+        """What `mark` read, or `put_mark` wrote, last."""
+        return self._mark
+
     async def put_mark(self, store: UUID) -> None:
         """Gives this store an id, by which its library knows it (store/library.py)."""
         with blob_errors(MARK):
@@ -159,6 +164,23 @@ class BlobStore:
             with blob_errors(name):
                 part = await obstore.get_range_async(self._store, name, start=at, end=min(at + PART_BYTES, end))
             yield bytes(part)
+
+    def read_parts(self, sha256: Sha256) -> tuple[int, Iterator[bytes]]:
+        """Their number, and the bytes piece by piece, for who is in a thread. Raises BlobMissing, Unavailable."""
+        name = original_name(sha256)
+        with blob_errors(name):
+            opened = obstore.get(self._store, name)
+            size = int(opened.meta["size"])
+            pieces = iter(opened.stream(min_chunk_size=PART_BYTES))
+        return size, self._each(name, pieces)
+
+    def _each(self, name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        while True:
+            with blob_errors(name):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield bytes(piece)
 
     async def delete(self, sha256: Sha256) -> None:
         """Removes the bytes and all that was made from them; nothing happens if they are gone already."""

@@ -27,6 +27,7 @@ from pictograph.wire.collections import (
     CollectionRename,
 )
 from pictograph.wire.datasets import Dataset, DatasetCreate, DatasetUpdate, DeletedDataset, Progress, Retried
+from pictograph.wire.export import ExportedImage, ExportPage
 from pictograph.wire.history import NameChange, Write
 from pictograph.wire.images import (
     DeletedImage,

@@ -33,6 +33,11 @@ VECTOR_COLUMNS: Final = (
     "created_at",
 )
 """In the order in which an export has them; an import needs `filename` and `vector`."""
+ADDED_COLUMNS: Final = (
+    *("path", "dataset_name", "sha256", "original_filename", "score", "similarity", "taken_at", "camera", "sharpness"),
+    *("brightness", "contrast", "average_color", "perceptual_hash"),
+)
+"""Columns of an export that an import does not take."""
 MAX_ROWS: Final = 5_000
 """Rows of one request."""
 MAX_EXPORTED: Final = 5_000

@@ -7,15 +7,17 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response, UploadFile
 
 from pictograph import wire
+from pictograph.bulk.asking import meant, newest_first
+from pictograph.bulk.export import streamed
 from pictograph.errors import wrong_value
-from pictograph.search.filter import Filter, Place
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import UploadBody, admission_of
 from pictograph.server.answers import answer_of
 from pictograph.server.asked import VectorsAsked
-from pictograph.store.names import canonical_folder
+from pictograph.server.routes.exports import said_of
 from pictograph.types import MAX_ENCODER
+from pictograph.wire.export import CHANGED, STARTED, VANISHED
 from pictograph.wire.vectors import ARROW_STREAM, LEFT_OUT, MAX_ROWS, MAX_ROWS_BYTES, NEXT_CURSOR, TOTAL
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/datasets", tags=["datasets"], route_class=UploadBody)
@@ -39,6 +41,12 @@ ROWS_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
             NEXT_CURSOR: {"description": "Where the next page begins.", "schema": {"type": "string"}},
             TOTAL: {"description": "Rows of all pages, on the first.", "schema": {"type": "string"}},
             LEFT_OUT: {"description": "Images without a vector, on the first.", "schema": {"type": "string"}},
+            STARTED: {
+                "description": "When the export began: images uploaded later are not in it.",
+                "schema": {"type": "string"},
+            },
+            CHANGED: {"description": "Rows that changed after that moment.", "schema": {"type": "string"}},
+            VANISHED: {"description": "Images deleted while the page was made.", "schema": {"type": "string"}},
         },
     }
 }
@@ -78,15 +86,15 @@ async def export_vectors(
 
     Images that have no vector are left out and counted: they wait to be processed, or failed.
     """
-    dataset_id = await services.datasets.id_of(caller.organization_id, dataset)
     unknown = services.vectors.unknown_tags(asked.conditions.tags)
     if unknown:
         raise wrong_value(
             "objects", f"The taxonomy has no tags {', '.join(map(repr, unknown))}: nothing could carry them."
         )
-    folder = canonical_folder(asked.directory_path or "/")
-    wanted = Filter(Place([dataset_id], folder), asked.conditions)
-    page = await services.export.page(wanted, limit=asked.limit, cursor=asked.cursor)
-    told = {NEXT_CURSOR: page.next_cursor, TOTAL: page.total, LEFT_OUT: page.left_out}
-    headers = {name: str(value) for name, value in told.items() if value is not None}
-    return Response(page.body, media_type=ARROW_STREAM, headers=headers)
+    wanted = await meant(
+        services.database, caller.organization_id, [dataset], asked.conditions, folder_path=asked.directory_path
+    )
+    ask = newest_first(services.search, caller.organization_id, wanted, everywhere=False)
+    page = await services.export.page(ask, wanted, limit=asked.limit, cursor=asked.cursor, vectors=True)
+    headers = {name: text for name, text in said_of(page).items() if asked.cursor is None or name != TOTAL}
+    return Response(await streamed(page, added=False), media_type=ARROW_STREAM, headers=headers)
