@@ -1,0 +1,110 @@
+"""The everyday jobs of somebody who curates a dataset, one test each: real photographs, the offline encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageOps
+
+from pictograph import Client
+from support.databases import fresh_database
+from support.services import running_service
+
+pytestmark = pytest.mark.long  # a worker that reads sixteen photographs
+PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
+TRAIN = (
+    "animals/cat-kitten-ginger", "animals/cat-kitten-yarn", "animals/bird-macaw", "city/castle-chambord",
+    "city/castle-chenonceau", "city/castle-neuschwanstein", "city/windmill-mykonos", "city/windmill-rhodes",
+    "things/scissors-orange", "things/scissors-on-wood", "nature/sunset-over-hills",
+)  # fmt: skip
+TEST = ("animals/giraffe-portrait", "food/coffee-cup", "flowers/dahlia")
+"""Beside these, it has what leaked from `train`: one photograph smaller and saved again, another one mirrored."""
+
+
+def photo(name: str) -> Image.Image:
+    return Image.open(PHOTOS / f"{name}.jpg").convert("RGB")
+
+
+def saved(image: Image.Image, *, taken: str | None = None, camera: str | None = None, quality: int = 70) -> bytes:
+    """A JPEG; taken: as EXIF has it, `2026:10:31 18:20:11`."""
+    exif, file = Image.Exif(), BytesIO()
+    if taken:
+        exif.get_ifd(0x8769)[0x9003] = taken
+    if camera:
+        exif[0x0110] = camera
+    image.save(file, "JPEG", quality=quality, exif=exif)
+    return file.getvalue()
+
+
+def halved(image: Image.Image) -> Image.Image:
+    return image.resize((image.width // 2, image.height // 2))
+
+
+@pytest.fixture(scope="module")
+def curator(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """The client of somebody whose library has the datasets `train` and `test`."""
+    folder = tmp_path_factory.mktemp("curator")
+    options = {"encoder": "offline", "workers": 1}
+    with fresh_database(postgres, template) as url, running_service(url, folder, **options) as service:
+        client = service.client()
+        for dataset in ("train", "test"):
+            client.datasets.create(dataset)
+        for number, name in enumerate(TRAIN):
+            data = saved(
+                photo(name), taken=f"2026:{number + 1:02}:15 12:00:00" if number < 11 else None, camera="Box 1"
+            )
+            folder_path, _, filename = name.rpartition("/")
+            client.images.upload("train", data, folder_path=f"/{folder_path}", filename=f"{filename}.jpg")
+        for name in TEST:
+            client.images.upload("test", saved(photo(name)), filename=f"{name.rpartition('/')[2]}.jpg")
+        client.images.upload("test", saved(halved(photo("things/scissors-orange"))), filename="smaller.jpg")
+        client.images.upload("test", saved(ImageOps.mirror(photo("city/castle-chambord"))), filename="mirrored.jpg")
+        for dataset in ("train", "test"):
+            client.datasets.wait_until_processed(dataset, timeout=100)
+        yield client
+
+
+def image_id(client: Client, name: str, dataset: str = "train") -> str:
+    [image] = client.images.list(dataset, filename=f"{name}.jpg")
+    return image.id
+
+
+def names(rows: object) -> list[str]:
+    return [row.filename.removesuffix(".jpg") for row in rows]  # type: ignore[attr-defined]
+
+
+def test_a_picture_on_disk_is_the_question(curator: Client, tmp_path: Path) -> None:
+    file = tmp_path / "from-a-phone.webp"
+    halved(photo("animals/bird-macaw")).save(file)
+    rows = curator.search.by_image(file, dataset_name="train", threshold=0, limit=3)
+    assert names(rows)[0] == "bird-macaw"
+    assert rows[0].similarity > 0.9
+    assert curator.datasets.get("train").image_count == len(TRAIN)  # the picture was not stored
+
+
+def test_a_part_of_a_picture_is_the_question(curator: Client) -> None:
+    castle, kitten = photo("city/castle-neuschwanstein"), photo("animals/cat-kitten-yarn").resize((300, 300))
+    both = Image.new("RGB", (castle.width + 300, castle.height))
+    both.paste(castle, (0, 0))
+    both.paste(kitten, (castle.width, 0))
+    right = {"x": castle.width, "y": 0, "width": 300, "height": 300}
+    rows = curator.search.by_image(both, box=right, dataset_name="train", threshold=0, limit=1)
+    assert names(rows) == ["cat-kitten-yarn"]
+
+
+def test_what_was_found_is_looked_at_in_a_notebook(curator: Client) -> None:
+    rows = curator.search.by_similarity(image_id(curator, "castle-chambord"), folder_path="/", threshold=0, limit=5)
+    shown = rows._repr_html_()
+    assert shown is not None
+    assert shown.count("data:image/jpeg;base64,") == 5
+    assert names(rows)[0] in shown
+
+
+def test_what_was_found_is_kept_by_name(curator: Client) -> None:
+    rows = curator.search.by_similarity(image_id(curator, "castle-chambord"), folder_path="/", threshold=0, limit=2)
+    curator.collections.create("castles")
+    assert curator.collections.add("castles", rows).changed == 2
+    assert sorted(names(curator.collections.images("castles"))) == sorted(names(rows))
