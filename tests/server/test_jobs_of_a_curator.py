@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
@@ -108,3 +110,19 @@ def test_what_was_found_is_kept_by_name(curator: Client) -> None:
     curator.collections.create("castles")
     assert curator.collections.add("castles", rows).changed == 2
     assert sorted(names(curator.collections.images("castles"))) == sorted(names(rows))
+
+
+def test_what_was_found_is_exported_as_a_table_and_as_files(curator: Client, tmp_path: Path) -> None:
+    wanted: Any = {"dataset_names": ["train"], "folder_path": "/city"}
+    table = curator.search.export(tmp_path / "city.csv", **wanted)
+    with (tmp_path / "city.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    cities = sorted(name.rpartition("/")[2] for name in TRAIN if name.startswith("city/"))
+    assert (table.rows, table.success) == (len(cities), True)
+    assert sorted(row["filename"].removesuffix(".jpg") for row in rows) == cities
+    files = curator.search.export(tmp_path / "city", format="folder", **wanted)
+    assert files.success
+    written = {path.stem: path for path in (tmp_path / "city").rglob("*.jpg")}
+    assert sorted(written) == cities
+    original = curator.images.download(image_id(curator, "castle-chambord"))
+    assert written["castle-chambord"].read_bytes() == original

@@ -26,15 +26,16 @@ class Bar:
         self._started = time.monotonic()
         self._drawn = -EVERY_S
         self._length = 0
+        self._ended = False
 
     def __call__(self, *told: Any) -> None:
         """Draws how far it is, ten times a second at most, and always the end."""
         done, total = measured(*told)
         now = time.monotonic() - self._started
         is_end = total is not None and done >= total
-        if not is_end and (now - self._drawn < EVERY_S or not rewrites(self._stream)):
+        if self._ended or not is_end and (now - self._drawn < EVERY_S or not rewrites(self._stream)):
             return
-        self._drawn = now
+        self._drawn, self._ended = now, is_end
         line = f"{self._what} {drawn(done, total, now)}"
         self._stream.write(f"\r{line.ljust(self._length)}" if rewrites(self._stream) else line)
         self._stream.write("\n" if is_end else "")

@@ -45,6 +45,7 @@ def test_a_file_gets_the_end_alone() -> None:
     bar = Bar("Processing", stream)
     for received in (9, 5, 0):
         bar(counts(received))
+    bar(counts(0))  # once more at the end, as some calls do
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().startswith("Processing 10/10 100%")
 
