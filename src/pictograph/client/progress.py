@@ -33,7 +33,7 @@ class Bar:
         done, total = measured(*told)
         now = time.monotonic() - self._started
         is_end = total is not None and done >= total
-        if self._ended or not is_end and (now - self._drawn < EVERY_S or not rewrites(self._stream)):
+        if self._ended or (not is_end and (now - self._drawn < EVERY_S or not rewrites(self._stream))):
             return
         self._drawn, self._ended = now, is_end
         line = f"{self._what} {drawn(done, total, now)}"
