@@ -24,7 +24,12 @@ from support.services import Service
 REPLAYED = "Idempotent-Replayed"
 UNKEYED = {("PUT", "/api/v1/uploads/{token}")}
 """Carries no API key: it may be repeated until its bytes are registered."""
-READING = {("POST", f"{API_PREFIX}/images/which-exist")}
+READING = {
+    ("POST", f"{API_PREFIX}/images/which-exist"),
+    ("POST", f"{API_PREFIX}/search/by-image"),
+    ("POST", f"{API_PREFIX}/search/export"),
+    ("POST", f"{API_PREFIX}/search/export/zip"),
+}
 """Asks in a body, because the question is long; an answer of yesterday would be wrong."""
 
 
