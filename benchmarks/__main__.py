@@ -14,6 +14,7 @@ ON_REQUEST = (
     "churn",
     "duplicates",
     "encoders",
+    "examples",
     "felt",
     "calibration",
     "quality",

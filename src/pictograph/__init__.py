@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pictograph.client import (
         AsyncClient,
         Client,
+        Example,
         ExportReport,
         ImportReport,
         ListPage,
@@ -96,6 +97,7 @@ __all__ = [
     "DatabaseStopping",
     "EmbeddingFailed",
     "EmbeddingPending",
+    "Example",
     "ExportReport",
     "ForbiddenError",
     "HeadTooLarge",
@@ -130,11 +132,13 @@ __all__ = [
     "WrongHost",
     "__version__",
 ]
+OF_CLIENT = frozenset(
+    {"Client", "AsyncClient", "Example", "ExportReport", "ImportReport", "ListPage", "SearchResults", "TaggedResults"}
+)
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'pictograph' has no attribute {name!r}")
-    of_client = ("Client", "AsyncClient", "ExportReport", "ImportReport", "ListPage", "SearchResults", "TaggedResults")
-    home = "pictograph.client" if name in of_client else "pictograph.errors"
+    home = "pictograph.client" if name in OF_CLIENT else "pictograph.errors"
     return getattr(import_module(home), name)

@@ -21,12 +21,20 @@ DEFAULT_TEXT_THRESHOLD: Final = 0.0
 """Words against pictures have a scale of their own, another for each encoder: by default nothing is cut off."""
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
+MAX_EXAMPLES: Final = 32
+"""Of one question."""
+MAX_WEIGHT: Final = 100
+"""Of one example."""
+MAX_TOP: Final = 10_000
+"""Images that relevance keeps, at most, where a fact orders them."""
 MAX_TEXT: Final = 1000
 """Characters of a text to search by; encoders read only the first 64 or 128 tokens of it."""
 MAX_CURSOR: Final = 1000
 """Characters of a cursor; ours have far fewer."""
 MAX_BOX: Final = 200
 """Characters of a box in a query: four numbers."""
+MAX_ID_SENT: Final = 10_000
+"""Characters of what is sent as an id; ours are UUIDs, and what is none names nothing."""
 MAX_LABEL: Final = 200
 """Characters of a tag in a question; the taxonomy's have far fewer."""
 MAX_NAMED: Final = 1020

@@ -11,7 +11,7 @@ import pytest
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
 from pictograph.jobs.queue import URGENT, Backlog, Queue
-from pictograph.search import engine as module
+from pictograph.search import examples as module
 from pictograph.search.query import SimilarQuery
 from pictograph.spaces.registry import lock_rules
 from pictograph.store.images import Images, archive_image, delete_image

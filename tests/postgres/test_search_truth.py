@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,24 +14,19 @@ from pictograph.encode.protocol import FloatArray
 from pictograph.errors import ValidationError
 from pictograph.pipeline import Intake
 from pictograph.search import planner
-from pictograph.search.engine import SearchEngine
 from pictograph.search.filter import Conditions, Filter, Place, TagFilter
 from pictograph.search.found import Facets, Likeness, Steps, Window, recall
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, tag_filter
 from pictograph.store.blobs import BlobStore
-from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images
 from pictograph.store.pages import After, Beyond
 from pictograph.store.tickets import Tickets
-from pictograph.types import DIMENSION, DatasetId, ImageId, Tags
+from pictograph.types import ImageId, Tags
 from pictograph.upload.limits import PictureLimits
-from support.engines import ReadingEncoder, engine_of
-from support.index import TestIndex
+from support.engines import engine_of
 from support.planting import Garden, direction
+from support.world import FOLDERS, World
 
-OBJECTS, SCENES = ["car", "truck", "dog", "unicycle"], ["outdoor", "indoor"]
-FOLDERS = ["/", "/a", "/a/b", "/z"]
-WAYS = ["table", "index", "lagging index"]
 WANTED = [
     TagFilter(),
     tag_filter(objects=["car"]),
@@ -64,107 +55,6 @@ def carries(tags: Tags, wanted: TagFilter) -> bool:
         if not hits:
             return False
     return True
-
-
-@dataclass
-class Row:
-    """An image as the tables have it."""
-
-    id: ImageId
-    dataset: DatasetId
-    folder: str
-    tags: Tags
-    created_at: datetime
-    vector: FloatArray | None
-
-    def lies_in(self, folder: str) -> bool:
-        return folder == "/" or self.folder == folder or self.folder.startswith(f"{folder}/")
-
-
-async def rows_of(garden: Garden) -> list[Row]:
-    """Every image that is not archived, with its vector if it can be found by likeness."""
-    async with garden.database.connection() as connection:
-        found = await (
-            await connection.execute(
-                "SELECT i.id, i.dataset_id, f.path, i.image_auto_tags, i.created_at, e.vector FROM image i"
-                " JOIN folder f ON f.id = i.folder_id"
-                " LEFT JOIN image_embedding e ON e.image_id = i.id AND e.space_id = %s WHERE i.archived_at IS NULL",
-                [garden.space],
-            )
-        ).fetchall()
-    return [Row(*row[:5], None if row[5] is None else row[5].to_numpy().astype(np.float32)) for row in found]
-
-
-def someone(rng: random.Random, numbers: np.random.Generator) -> tuple[FloatArray, Tags]:
-    vector = direction(0.3) + numbers.standard_normal(DIMENSION).astype(np.float32) * 0.02
-    tags: Tags = {
-        "objects": rng.sample(OBJECTS[:3], rng.randint(0, 2)) + (["unicycle"] if rng.random() < 0.05 else []),
-        "scenes": rng.sample(SCENES, rng.randint(0, 1)),
-        "attributes": [],
-    }
-    return (vector / np.linalg.norm(vector)).astype(np.float32), tags
-
-
-@dataclass
-class World:
-    """A library after many kinds of change, and the engine that answers from it."""
-
-    garden: Garden
-    datasets: list[Dataset]
-    engine: SearchEngine
-    rows: list[Row]
-    way: str
-
-
-@pytest.fixture(params=WAYS)
-async def world(
-    request: pytest.FixtureRequest, garden: Garden, database_url: str, tmp_path: Path
-) -> AsyncIterator[World]:
-    """120 images, then changes of every kind: new ones, deleted, archived, restored, other tags, other vectors."""
-    rng, numbers = random.Random(7), np.random.default_rng(7)
-    datasets = [await garden.dataset(name) for name in ("street", "shop")]
-    twin, _ = someone(rng, numbers)
-
-    async def plant(number: int) -> ImageId:
-        vector, tags = someone(rng, numbers)
-        dataset, folder = datasets[number % 3 == 0], rng.choice(FOLDERS)
-        return await garden.plant(
-            dataset, f"{number}.jpg", twin if number % 10 == 0 else vector, folder=folder, tags=tags
-        )
-
-    images = [await plant(number) for number in range(120)]
-    kept = TestIndex(database_url, tmp_path / "index")
-    if request.param == "lagging index":
-        await kept.up_to_date()
-    intake = Intake(
-        garden.database, BlobStore.open("memory://"), Images(garden.database), Tickets(garden.database), PictureLimits()
-    )
-    for image in images[3:60:9]:
-        await intake.delete(image)
-    for image in images[4:60:9]:
-        await intake.archive(image)
-    await intake.restore(images[13])
-    async with garden.database.connection() as connection:
-        for image in images[5:60:9]:
-            await connection.execute(
-                "UPDATE image SET image_auto_tags = %s::jsonb WHERE id = %s",
-                ['{"objects": ["unicycle"], "scenes": ["indoor"], "attributes": []}', image],
-            )
-        for image in images[6:60:9]:
-            await connection.execute(
-                "UPDATE image_embedding SET vector = (SELECT vector FROM image_embedding WHERE image_id = %s LIMIT 1)"
-                " WHERE image_id = %s",
-                [images[100], image],
-            )
-    for number in range(120, 150):
-        await plant(number)
-    await garden.receive(datasets[0], "waiting.jpg")
-    if request.param == "index":
-        await kept.up_to_date()
-    engine = engine_of(garden, encoder=ReadingEncoder(), index=None if request.param == "table" else kept.memory)
-    yield World(garden, datasets, engine, await rows_of(garden), request.param)
-    engine.close()
-    await kept.close()
 
 
 async def test_likeness_is_what_brute_force_gives(world: World) -> None:

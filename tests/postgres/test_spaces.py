@@ -10,7 +10,7 @@ import pytest
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
 from pictograph.errors import EmbeddingPending, SpaceMismatch
-from pictograph.search import engine
+from pictograph.search import examples
 from pictograph.search.filter import Filter, Place
 from pictograph.search.found import Likeness, Steps
 from pictograph.search.query import SimilarQuery
@@ -66,7 +66,7 @@ async def test_of_two_encoders_that_start_together_exactly_one_wins(database: Da
 
 
 async def test_vectors_of_an_inactive_space_are_in_no_answer(garden: Garden, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PENDING_WAIT_S", 0.1)
+    monkeypatch.setattr(examples, "PENDING_WAIT_S", 0.1)
     street = await garden.dataset()
     reference = await garden.plant(street, "reference.jpg", direction(1.0))
     await garden.plant(street, "twin.jpg", direction(1.0))

@@ -11,14 +11,22 @@ from fastapi.routing import APIRoute
 
 from pictograph.errors import NotFoundError, ValidationError
 from pictograph.search.query import SimilarQuery, TextQuery
-from pictograph.server.asked import ByTagsAsked, ExplainAsked, Filters, SimilarAsked, TagCountsAsked, TextAsked
+from pictograph.server.asked import (
+    ByTagsAsked,
+    ExplainAsked,
+    Filters,
+    QueryFilter,
+    SimilarAsked,
+    TagCountsAsked,
+    TextAsked,
+)
 from pictograph.server.routes.search import router
 from pictograph.server.strict import Strict
 from support.raw import Raw
 from support.services import Service
 
 ID = "0198c0de-0000-7000-8000-000000000000"
-ROUTES = [route for route in router.routes if isinstance(route, APIRoute)]
+ROUTES = [route for route in router.routes if isinstance(route, APIRoute) and route.methods == {"GET"}]
 FILTERED: dict[str, Any] = {
     "objects": ["Car", " ", "car"], "scenes": [""], "match": "all", "directory_path": "/a/", "limit": 7, "exact": True,
 }  # fmt: skip
@@ -31,6 +39,15 @@ def test_every_search_route_takes_and_describes_every_filter(service: Service, r
     described = {parameter["name"]: parameter for parameter in document["parameters"]}
     assert set(route.query_names.known) == set(described)
     assert all(described[name].get("description") for name in described if name != "offset")
+
+
+def test_a_query_takes_every_filter_in_its_body_and_describes_it(service: Service) -> None:
+    assert set(Filters.model_fields) | {"dataset_names", "recursive"} == set(QueryFilter.model_fields)
+    schemas = httpx.get(f"{service.address}/openapi.json").json()["components"]["schemas"]
+    for schema in ("QueryAsked", "QueryFilter", "Example"):
+        fields = schemas[schema]["properties"]
+        undescribed = [name for name, field in fields.items() if "description" not in field and "$ref" not in field]
+        assert undescribed == []
 
 
 def test_explain_asks_what_the_search_itself_would_ask() -> None:

@@ -354,7 +354,7 @@ def test_a_blob_that_is_lost_is_a_503_that_says_so(lonely: Service, tmp_path: Pa
 
 
 def test_a_pending_reference_is_a_503_with_retry_after(lonely: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pictograph.search.engine.PENDING_WAIT_S", 0.1)
+    monkeypatch.setattr("pictograph.search.examples.PENDING_WAIT_S", 0.1)
     client = lonely.client()
     client.datasets.create("street")
     image = client.images.upload("street", picture_bytes(1), filename="a.jpg")

@@ -24,7 +24,7 @@ NAMES = ["a.jpg", 'quo"te\\.jpg', "\u2028\u00e9\U0001f600.png", "tab\t\x00.gif"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_are_written_as_their_model_is(name: str) -> None:
-    near = Neighbour(IMAGE, name, "/a/b", DATASET, TAGS, datetime.now(UTC), 0.1 + 0.2, 0.7)
+    near = Neighbour(IMAGE, name, "/a/b", DATASET, TAGS, datetime.now(UTC), 0.1 + 0.2, 0.7, 0.1 + 0.2)
     shown = {"image_id": str(IMAGE), "filename": name, "folder_path": "/a/b", "dataset_id": str(DATASET), "tags": TAGS}
     shown |= {"thumbnail_url": URLS.thumbnail(IMAGE), "image_url": URLS.original(IMAGE)}
     model: wire.SearchRow = wire.SimilarImage(**shown, similarity=0.1 + 0.2)

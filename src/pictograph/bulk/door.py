@@ -22,9 +22,9 @@ from pictograph.bulk.images import BulkImages, Bytes, Integers, new_ids
 from pictograph.bulk.load import bulk_load, digests_of, make_folders, name_blobs, replace_vectors
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_value
-from pictograph.errors import NotFoundError, ValidationError, WriteConflict, wrong_value
+from pictograph.errors import NotFoundError, WriteConflict
 from pictograph.search.filter import TagFilter
-from pictograph.spaces.registry import Space, Spaces, fingerprint_of, lock_rules
+from pictograph.spaces.registry import Space, Spaces, fingerprint_of, lock_rules, other_fingerprint
 from pictograph.store.locks import lock_images, take_turn
 from pictograph.types import DatasetId, ImageId, OrganizationId, Sha256, TagCategory
 
@@ -297,12 +297,3 @@ async def moments_of(connection: Connection, rows: Rows) -> Integers:
     if rows.created_us is None:
         return np.full(len(rows), now, np.int64)
     return np.where(rows.created_us == NOT_SAID, now, rows.created_us)
-
-
-def other_fingerprint(given: str, space: Space | None) -> ValidationError:
-    wanted = f"{fingerprint_of(space)!r}" if space else "not known yet: no service has run on it"
-    return wrong_value(
-        "encoder",
-        f"These vectors are of the encoder {given[:200]!r}, but this library's encoder is {wanted}. Vectors of two "
-        "encoders cannot be compared: make them again with that one, or move the library (`pictograph reindex`).",
-    )

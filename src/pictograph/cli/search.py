@@ -1,4 +1,4 @@
-"""`search similar`, `search image`, `search text`, `search tags`, `search explain`."""
+"""`search similar`, `search image`, `search text`, `search query`, `search tags`, `search explain`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pictograph.cli.connection import connected
 from pictograph.cli.filters import NO_FILTERS, Dataset, takes_filters
 from pictograph.cli.output import Json, console, errors, print_json, print_table
 from pictograph.cli.pages import Cursor, part_of, tell_rest
-from pictograph.client import SearchResults
+from pictograph.client import Example, SearchResults
 from pictograph.client.filters import Filters
 from pictograph.errors import wrong_value
 from pictograph.types import DEFAULT_LIMIT, DEFAULT_TEXT_THRESHOLD, DEFAULT_THRESHOLD, MAX_LIMIT
-from pictograph.wire import OfTags, SearchExplanation, SearchRow, SimilarImage
+from pictograph.wire import OfTags, QueryAnswer, QueryRow, SearchExplanation, SearchRow, SimilarImage
 
 app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words or by tag.")
 
@@ -151,6 +151,98 @@ def text(
 
 
 @app.command()
+@takes_filters()
+def query(
+    context: typer.Context,
+    like: Annotated[
+        list[str] | None, typer.Option("--like", help="UUID of an image to be like; repeat it for several.")
+    ] = None,
+    unlike: Annotated[list[str] | None, typer.Option("--unlike", help="UUID of an image to be unlike.")] = None,
+    words: Annotated[list[str] | None, typer.Option("--text", help="Words that say what images show.")] = None,
+    unwanted: Annotated[list[str] | None, typer.Option("--not-text", help="Words that say what they do not.")] = None,
+    datasets: Annotated[
+        list[str] | None, typer.Option("--dataset", "-d", help="Repeat it for several. Default: all your datasets.")
+    ] = None,
+    filters: Filters = NO_FILTERS,
+    only_this_folder: Annotated[bool, typer.Option("--only-this-folder", help="Not the folders below it.")] = False,
+    order_by: Annotated[
+        str | None,
+        typer.Option(
+            "--order-by",
+            help="relevance, created_at, width, height, file_size, aspect; with examples a fact needs"
+            " --threshold or --top, which cut first. Default: relevance with examples, else created_at.",
+        ),
+    ] = None,
+    ascending: Annotated[bool, typer.Option("--ascending", help="The oldest, smallest first.")] = False,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", "-t", help="Least score, -1 to 1. Default: nothing is cut.")
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", help="Only the best so many by relevance.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    exact: Exact = False,
+    count: Annotated[bool, typer.Option("--count", help="Print how many there are, and no rows.")] = False,
+    cursor: Cursor = None,
+    as_json: Json = False,
+) -> None:
+    """Find images by examples, a filter and an order: like these but not like those, the newest, the largest.
+
+    Example: pictograph search query --like 0198c0de-... --like 0198c0df-... --unlike 0198c0e0-... -d train --top 200
+    """
+    examples = [
+        *(Example(image_id=image) for image in like or ()),
+        *(Example(text=text) for text in words or ()),
+        *(Example(image_id=image, negative=True) for image in unlike or ()),
+        *(Example(text=text, negative=True) for text in unwanted or ()),
+    ]
+    with connected(context) as client:
+        rows = client.search.query(
+            examples=examples,
+            order_by=order_by,
+            descending=not ascending,
+            threshold=threshold,
+            top=top,
+            limit=limit,
+            cursor=cursor,
+            exact=exact,
+            count_only=count,
+            dataset_names=datasets,
+            recursive=not only_this_folder,
+            **filters,
+        )
+    warn_of_tags(rows.answer)
+    if as_json:
+        print_json(rows.answer)
+    elif count:
+        console.print(f"{rows.total:,}", highlight=False)
+    else:
+        print_query(rows)
+
+
+def print_query(rows: SearchResults[QueryRow]) -> None:
+    """A table, and in which order; what the answer says of itself stands below."""
+    answer = rows.answer
+    if not isinstance(answer, QueryAnswer):
+        raise AssertionError("a query has this answer")
+    columns = [name for name, is_there in (("score", answer.formula), ("similarity", len(answer.examples) > 1),
+                                           (answer.order_by, answer.order_by != "relevance")) if is_there]  # fmt: skip
+    cells = (
+        (*(query_cell(row, name) for name in columns), row.image_id, path_of(row), labels(row, "objects"))
+        for row in rows
+    )
+    print_table(f"{part_of(len(rows), rows.total)} images ({how(rows)})", (*columns, "image", "file", "objects"), cells)
+    if answer.unknown_values:
+        errors.print(f"Of {answer.unknown_values:,} images {answer.order_by} is not known yet: they come last.")
+    if answer.cut_off:
+        errors.print("More images pass the threshold than can be put in order: these are of the best 10,000.")
+    tell_rest(len(rows), answer.pagination, MORE)
+
+
+def query_cell(row: QueryRow, column: str) -> str:
+    value = {"score": row.score, "similarity": row.similarity}.get(column, row.order_value)
+    return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+@app.command()
 @takes_filters(folder="As in the search itself.")
 def explain(
     context: typer.Context,
@@ -250,7 +342,7 @@ def as_option(key: str) -> str:
     return f"--{category.removesuffix('s')} {shlex.quote(label)}"
 
 
-def how(rows: SearchResults[SimilarImage]) -> str:
+def how(rows: SearchResults[SimilarImage] | SearchResults[QueryRow]) -> str:
     """`exact, 1000 images, 2.1 ms`."""
     return f"{rows.plan}, {rows.scope_size} images{'' if rows.complete else ', not all seen'}, {rows.took_ms:.1f} ms"
 

@@ -32,6 +32,7 @@ from pictograph.client.directory import (
     sort_out,
     tell,
 )
+from pictograph.client.examples import Example
 from pictograph.client.exporting.job import ExportJob, ExportProgress
 from pictograph.client.exporting.options import (
     SHARD_BYTES,
@@ -45,7 +46,7 @@ from pictograph.client.exporting.options import (
 from pictograph.client.exporting.output import Arrived, WantedFile
 from pictograph.client.exporting.page import Page
 from pictograph.client.exporting.zipped import ZipFile
-from pictograph.client.filters import DatasetFilters, Filters, filtered
+from pictograph.client.filters import DatasetFilters, Filters, QueryFilters, filtered
 from pictograph.client.local_service import LocalService
 from pictograph.client.origin import remembered
 from pictograph.client.patience import LONGEST_BUSY_S, LONGEST_FOR_FILE_S, POLL_S, Patience, pause_after
@@ -245,6 +246,53 @@ class AsyncSearch:
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
+
+    @filtered(QueryFilters)
+    async def query(
+        self,
+        *,
+        examples: Sequence[Example | str] = (),
+        order_by: str | None = None,
+        descending: bool = True,
+        threshold: float | None = None,
+        top: int | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        exact: bool = False,
+        count_only: bool = False,
+        **filters: Unpack[QueryFilters],
+    ) -> SearchResults[wire.QueryRow]:
+        """Finds images by examples, a filter and an order: every other search is a short form of this one.
+
+        examples: what images should be like, or unlike; a plain text is the id of an image. Without any, a fact orders
+        the images. order_by: None is "relevance" with examples and "created_at" without; "width", "height",
+        "file_size", "aspect"; with examples a fact needs threshold or top, which cut first. descending: the best,
+        newest, largest first; images of which the fact is not known come last either way. threshold: least score;
+        None cuts nothing. top: only the best so many by relevance. limit: 1 to 500. cursor: `next_cursor` of the page
+        before, with the same question. exact: compare every vector, whatever it takes. count_only: no rows; `total`
+        says how many there are, exactly. dataset_names: None searches the whole organization.
+        Raises NotFoundError (no such image, dataset or folder), ValidationError, EmbeddingFailed; waits for an image
+        not yet embedded, and raises EmbeddingPending if that takes too long.
+        """
+        order = calls.Order(order_by, descending, threshold, top, limit, exact, count_only)
+        return await self._transport.send(calls.query_search(examples, order, cursor, filters))
+
+    @filtered(QueryFilters)
+    def iterate_query(
+        self,
+        *,
+        examples: Sequence[Example | str] = (),
+        order_by: str | None = None,
+        descending: bool = True,
+        threshold: float | None = None,
+        top: int | None = None,
+        exact: bool = False,
+        page_size: int = MAX_LIMIT,
+        **filters: Unpack[QueryFilters],
+    ) -> AsyncIterator[wire.QueryRow]:
+        """Yields every image that `query` finds, however many, page by page; none comes twice."""
+        order = calls.Order(order_by, descending, threshold, top, page_size, exact)
+        return self._transport.each(lambda cursor: calls.query_search(examples, order, cursor, filters))
 
     @filtered(Filters)
     async def by_similarity(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -14,8 +14,9 @@ import httpx
 import pydantic
 
 from pictograph import wire
+from pictograph.client.examples import Example, example_bodies
 from pictograph.client.exporting.page import Page, of_rows, of_vectors
-from pictograph.client.filters import DatasetFilters, Filters, filter_json, filter_query
+from pictograph.client.filters import DatasetFilters, Filters, QueryFilters, filter_json, filter_query
 from pictograph.client.pictures import BoxLike, box_query
 from pictograph.client.results import ListPage, SearchResults, TaggedResults
 from pictograph.client.retry import parse_retry_after
@@ -145,6 +146,31 @@ def by_text(text: str, part: Cut, filters: DatasetFilters) -> Call[SearchResults
     return Call("GET", api("search", "by-text"), lambda r: results(parse(wire.TextAnswer, r)), query)
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a query orders its rows, and which of them it wants."""
+
+    order_by: str | None
+    descending: bool
+    threshold: float | None
+    top: int | None
+    limit: int
+    exact: bool = False
+    count_only: bool = False
+
+
+def query_search(
+    examples: Sequence[Example | str], order: Order, cursor: str | None, filters: QueryFilters
+) -> Call[SearchResults[wire.QueryRow]]:
+    body = {
+        "examples": example_bodies(examples),
+        "filter": filter_json(filters, QueryFilters),
+        "cursor": cursor,
+        **asdict(order),
+    }
+    return Call("POST", api("search", "query"), lambda r: query_results(parse(wire.QueryAnswer, r)), json=body)
+
+
 def explain_search(
     image_id: str | None, text: str | None, part: Cut, filters: DatasetFilters
 ) -> Call[wire.SearchExplanation]:
@@ -200,6 +226,10 @@ def update_tags(cursor: str | None) -> Call[wire.TagUpdate]:
 
 
 def results(answer: wire.SimilarAnswer | wire.TextAnswer | wire.PictureAnswer) -> SearchResults[wire.SimilarImage]:
+    return SearchResults(answer.results, answer)
+
+
+def query_results(answer: wire.QueryAnswer) -> SearchResults[wire.QueryRow]:
     return SearchResults(answer.results, answer)
 
 

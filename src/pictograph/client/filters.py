@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypedDict, TypeVar
 
@@ -40,10 +40,21 @@ class DatasetFilters(Filters, total=False):
     """Name or UUID of the only dataset; None: all that your organization has."""
 
 
-DEFAULTS: Final[Mapping[str, object]] = {"match": "any"}
+class QueryFilters(Filters, total=False):
+    """The same for `query`, which looks into any datasets."""
+
+    dataset_names: Sequence[str] | None
+    """Names or UUIDs of the datasets to search; None: all that your organization has."""
+    recursive: bool
+    """Whether folders below `folder_path` are meant, too."""
+
+
+DEFAULTS: Final[Mapping[str, object]] = {"match": "any", "recursive": True}
 """Of the filters that are never None."""
 SENT_AS: Final[Mapping[str, str]] = {"folder_path": "directory_path"}
 """Filters that the service calls otherwise."""
+LISTS: Final = frozenset({*TAG_CATEGORIES, "dataset_names"})
+"""Filters that are lists of names."""
 
 
 def filtered(kind: type[Filters]) -> Callable[[Method], Method]:
@@ -67,12 +78,7 @@ def filtered(kind: type[Filters]) -> Callable[[Method], Method]:
 def filter_query(filters: Filters, kind: type[Filters]) -> list[tuple[str, str]]:
     """The filters as the service takes them. Raises TypeError for a name that is no filter of this search."""
     pairs: list[tuple[str, str]] = []
-    for name, value in filters.items():
-        if name not in kind.__annotations__:
-            near = similar_names(name, [*kind.__annotations__], 1)
-            raise TypeError(f"unexpected keyword argument {name!r}{f'; did you mean {near[0]!r}?' if near else ''}")
-        if value is None or value == DEFAULTS.get(name):
-            continue
+    for name, value in chosen(filters, kind):
         if name in TAG_CATEGORIES:
             pairs += [(name, label) for label in checked_labels(name, value)] or [(name, "")]
         else:
@@ -83,9 +89,23 @@ def filter_query(filters: Filters, kind: type[Filters]) -> list[tuple[str, str]]
 
 def filter_json(filters: Filters, kind: type[Filters]) -> dict[str, Any]:
     """The filters as JSON, by their own names. Raises TypeError as `filter_query` does."""
-    filter_query(filters, kind)
-    values = {name: value for name, value in filters.items() if value is not None and value != DEFAULTS.get(name)}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+    values: dict[str, Any] = {}
+    for name, value in chosen(filters, kind):
+        if isinstance(value, datetime):
+            values[name] = value.isoformat()
+        else:
+            values[name] = checked_labels(name, value) if name in LISTS else value
+    return values
+
+
+def chosen(filters: Filters, kind: type[Filters]) -> Iterator[tuple[str, Any]]:
+    """Those that filter. Raises TypeError for a name that is no filter of this search."""
+    for name, value in filters.items():
+        if name not in kind.__annotations__:
+            near = similar_names(name, [*kind.__annotations__], 1)
+            raise TypeError(f"unexpected keyword argument {name!r}{f'; did you mean {near[0]!r}?' if near else ''}")
+        if value is not None and value != DEFAULTS.get(name):
+            yield name, value
 
 
 def checked_labels(category: str, labels: Any) -> list[str]:
@@ -94,10 +114,10 @@ def checked_labels(category: str, labels: Any) -> list[str]:
     None would become an empty value, which says that the whole list is empty.
     """
     if isinstance(labels, str | bytes):
-        message = f"{category} must be a list of tags, not the text {labels!r}: pass [{labels!r}]."
+        message = f"{category} must be a list, not the text {labels!r}: pass [{labels!r}]."
         raise wrong_value(category, message)
     listed_labels: list[str] = list(labels)
     for label in listed_labels:
         if not isinstance(label, str):
-            raise wrong_value(category, f"{category} must hold names of tags; {label!r} is not one.")
+            raise wrong_value(category, f"{category} must hold names; {label!r} is not one.")
     return listed_labels

@@ -109,7 +109,9 @@ class SearchResults(Rows[Row]):
         self.nearest_tags = facts.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
         self.total = facts.pagination.total
-        """How many rows there are in all, if these are all of them; else None: the service does not count."""
+        """How many rows there are in all, on whatever page; None where the service did not count."""
+        self.total_is = facts.pagination.total_is
+        """Whether `total` is `exact`, or an `estimate`; None where there is no total."""
         self.has_more = facts.pagination.has_more
         """Whether rows follow these."""
         self.next_cursor = facts.pagination.next_cursor

@@ -2,49 +2,69 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Final
+from typing import Any
 
-import numpy as np
-
-from pictograph.db.pool import Connection, Database
-from pictograph.encode.protocol import FloatArray
-from pictograph.errors import EmbeddingPending, NotFoundError
+from pictograph.db.pool import Database
 from pictograph.jobs.queue import Backlog
 from pictograph.search.asked_tags import JudgedTags, TagNotes, notes_on
+from pictograph.search.examples import Resolved, Sources, aim_of, resolve, vector_of_part, when_embedded
 from pictograph.search.explain import Explanation, explain
 from pictograph.search.filter import NO_CONDITIONS, Conditions, Filter, Place
-from pictograph.search.found import Facets, Found, Hit, Likeness, Neighbour, Steps, Window
+from pictograph.search.found import MOST_DISTANT, Facets, Found, Hit, Likeness, Listing, Neighbour, Slice, Steps, Window
 from pictograph.search.ground import Ground, Index
+from pictograph.search.orders import RELEVANCE
 from pictograph.search.pictures import PictureVectors, Source
 from pictograph.search.pipeline import Pipeline
-from pictograph.search.query import PictureQuery, SimilarQuery, TagQuery, TextQuery
+from pictograph.search.query import PictureQuery, Query, Scope, SimilarQuery, TagQuery, TextQuery, scope_of
 from pictograph.search.reference import Reference, find_reference
 from pictograph.search.words import WordReaders
-from pictograph.spaces.registry import Space, Spaces
+from pictograph.spaces.registry import Spaces
 from pictograph.store.datasets import datasets_of, resolve_dataset
 from pictograph.store.folders import require_folder
-from pictograph.store.images import fetch_image, require_bytes
-from pictograph.store.names import canonical_folder
 from pictograph.store.pages import (
     After,
+    At,
     Beyond,
     cursor_after,
+    cursor_at,
     cursor_beyond,
     page_of,
     question_key,
     read_after,
+    read_at,
     read_beyond,
 )
-from pictograph.types import TAG_CATEGORIES, DatasetId, OrganizationId, TagCategory, Tags
-from pictograph.upload.box import Box
+from pictograph.types import MAX_TOP, TAG_CATEGORIES, OrganizationId, SpaceId, TagCategory, Tags
 
-PENDING_WAIT_S: Final = 10.0
-"""How long a search waits for its reference image to be embedded."""
-PENDING_POLL_S: Final = 0.05
+
+@dataclass(frozen=True, slots=True)
+class QueryAnswer:
+    """A page of what was asked for."""
+
+    query: Query
+    rows: Sequence[Hit]
+    """With examples, each is a `Neighbour`."""
+    found: Found
+    """How they were found."""
+    folder_path: str
+    """The scope that was searched: this folder, as a rule with everything below it."""
+    notes: TagNotes
+    """On the tags that were asked for."""
+    next_cursor: str | None
+    """Where the next page begins; None on the last one."""
+    total: int | None
+    """How many rows there are in all, on whatever page; None where they were not counted."""
+    total_is_exact: bool = True
+    values: Sequence[float | None] = ()
+    """Where a fact orders the rows: that of each."""
+    unknown: int = 0
+    """Of the total, the rows of which the fact that orders them is not known."""
+    cut_off: bool = False
+    """Whether more images passed the threshold than a fact puts in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +179,9 @@ class SearchEngine:
         """
         self._database = database
         self._backlog = backlog
-        self._spaces = spaces
-        self._words = words
         self._is_label = is_label
         self._judged = judged
-        self._pictures = pictures or PictureVectors(None)
+        self._sources = Sources(database, backlog, spaces, words, pictures or PictureVectors(None))
         self.pipeline = Pipeline(database, index)
         """Answers what has its place and its vector."""
         self._watchers: list[Callable[[Likeness, Found], None]] = []
@@ -176,48 +194,54 @@ class SearchEngine:
         """Ends the threads."""
         self.pipeline.close()
 
+    async def query(self, organization: OrganizationId, query: Query) -> QueryAnswer:
+        """A page of the images that are meant, in the order that is asked for.
+
+        Raises NotFoundError, ValidationError, EmbeddingFailed, or EmbeddingPending after ten seconds of waiting.
+        """
+        steps = Steps()
+        if not query.examples:
+            return await self._listed(organization, query, steps)
+        ask, ground = await self._ask(organization, query, steps)
+        if query.count_only:
+            count, found = await self.pipeline.count(ask, steps, ground)
+            total = count if query.top is None else min(count, query.top)
+            return await self._answer(ask.wanted, query, (), found, next_cursor=None, total=total)
+        if query.is_listing or query.top is not None:
+            return await self._cut(ask, query, steps, ground)
+        found, more = await self._page(ask, query, steps, ground)
+        whole, cuts = more is None and query.cursor is None, ask.farthest < MOST_DISTANT
+        return await self._answer(
+            ask.wanted, query, found.rows, found, next_cursor=more,
+            total=len(found.rows) if whole else None if cuts else found.scanned - found.left_out,
+            total_is_exact=found.exact or not cuts,
+        )  # fmt: skip
+
     async def by_similarity(self, organization: OrganizationId, query: SimilarQuery) -> SimilarAnswer:
         """Images like the reference, in its dataset and its folder (or `query.folder_path`), the reference left out.
 
         Raises NotFoundError, EmbeddingFailed, or EmbeddingPending after ten seconds of waiting.
         """
-        steps = Steps()
-        ask, ground = await self._ask_likeness(organization, query, steps)
-        found, more = await self._page(ask, query, steps, ground)
-        notes = await self._notes(query.conditions.tags.labels, found.rows)
-        return SimilarAnswer(query, ask.wanted.place.folder_path, found, notes, more)
+        answer = await self.query(organization, query.whole)
+        return SimilarAnswer(query, answer.folder_path, answer.found, answer.notes, answer.next_cursor)
 
     async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
         """Images that show what the words say. Raises NotFoundError if `query.dataset` is unknown.
 
         Raises ValidationError if the encoder has no text side.
         """
-        steps = Steps()
-        ask = await self._ask_words(organization, query, steps)
-        found, more = await self._page(ask, query, steps)
-        return TextAnswer(query, found, await self._notes(query.conditions.tags.labels, found.rows), more)
+        answer = await self.query(organization, query.whole)
+        return TextAnswer(query, answer.found, answer.notes, answer.next_cursor)
 
     async def by_image(self, organization: OrganizationId, source: Source, query: PictureQuery) -> PictureAnswer:
         """Images like a picture that is not stored, and of which nothing is kept. source: gives its bytes.
 
         Raises what `PictureVectors.vector_of` raises, and NotFoundError if `query.dataset` is unknown.
         """
-        steps = Steps()
-        with steps.step("datasets"):  # a question that names none is answered before a picture is read
-            place = await self._place(organization, query.dataset, query.folder_path)
-        with steps.step("picture"):
-            space = await self._active_space()
-            vector = as_stored(await self._pictures.vector_of(space, source, query.box))
-        ask = Likeness(
-            Filter(place, query.conditions), space.id, vector, query.threshold, query.limit,
-            stretch=space.stretch, exact=query.exact,
-        )  # fmt: skip
-        found, more = await self._page(ask, query, steps)
-        return PictureAnswer(query, found, await self._notes(query.conditions.tags.labels, found.rows), more)
+        answer = await self.query(organization, query.whole(source))
+        return PictureAnswer(query, answer.found, answer.notes, answer.next_cursor)
 
-    async def _page(
-        self, ask: Likeness, query: SimilarQuery | TextQuery | PictureQuery, steps: Steps, ground: Ground | None = None
-    ) -> tuple[Found, str | None]:
+    async def _page(self, ask: Likeness, query: Query, steps: Steps, ground: Ground | None) -> tuple[Found, str | None]:
         """One page, and the cursor of the next. Raises ValidationError for a cursor of another question."""
         one_more = replace(ask, limit=ask.limit + 1)  # it tells whether others follow
         if query.cursor is not None:
@@ -229,63 +253,75 @@ class SearchEngine:
         more = cursor_beyond(Beyond(last.distance, last.id), key_of(ask, query)) if last else None
         return replace(found, rows=rows), more
 
+    async def _cut(self, ask: Likeness, query: Query, steps: Steps, ground: Ground | None) -> QueryAnswer:
+        """Relevance first, then a fact, or only the best by relevance."""
+        question = key_of(ask, query)
+        listing = listing_of(query, question)
+        kept = await self.pipeline.cut(replace(ask, limit=query.top or MAX_TOP), listing, steps, ground)
+        rows, more = next_page(kept.page, query, question)
+        values = () if query.order == RELEVANCE else kept.page.values[: len(rows)]
+        found = replace(kept.found, rows=kept.found.rows[: len(rows)])
+        cut_off = kept.cut_off and query.top is None
+        return await self._answer(
+            ask.wanted, query, found.rows, found, values=values, next_cursor=more, total=kept.page.total,
+            total_is_exact=found.exact or kept.page.total == query.top, unknown=kept.page.unknown, cut_off=cut_off,
+        )  # fmt: skip
+
+    async def _listed(self, organization: OrganizationId, query: Query, steps: Steps) -> QueryAnswer:
+        """Without examples: a fact orders what the filter means."""
+        place = await self._place(organization, query.scope, steps)
+        wanted = Filter(place, query.conditions)
+        datasets = None if query.scope.datasets is None else place.datasets
+        question = question_key(
+            "facts", organization, datasets, place.folder_path, place.recursive, asdict(query.conditions), query.order,
+            query.descending,
+        )  # fmt: skip
+        page, found = await self.pipeline.listed(wanted, listing_of(query, question), steps)
+        rows, more = next_page(page, query, question) if not query.count_only else ((), None)
+        return await self._answer(
+            wanted, query, rows, found, values=page.values[: len(rows)], next_cursor=more, total=page.total,
+            unknown=page.unknown,
+        )  # fmt: skip
+
+    async def _answer(
+        self, wanted: Filter, query: Query, rows: Sequence[Hit], found: Found, **page: Any
+    ) -> QueryAnswer:
+        notes = await self._notes(query.conditions.tags.labels, rows)
+        return QueryAnswer(query, rows, found, wanted.place.folder_path, notes, **page)
+
     async def explain(self, organization: OrganizationId, query: SimilarQuery | TextQuery) -> Explanation:
         """How the query is answered, and what every other way would have given. Raises as the search itself does."""
         steps = Steps()
-        if isinstance(query, SimilarQuery):
-            ask, _ = await self._ask_likeness(organization, query, steps)
-        else:
-            ask = await self._ask_words(organization, query, steps)
+        ask, _ = await self._ask(organization, query.whole, steps)
         notes = await notes_on(query.conditions.tags.labels, self._is_label, self._judged)
         return replace(await explain(self.pipeline, ask, steps), notes=notes)
 
-    async def _ask_likeness(
-        self, organization: OrganizationId, query: SimilarQuery, steps: Steps
-    ) -> tuple[Likeness, Ground]:
-        with steps.step("reference"):
-            reference = await self._embedded_reference(organization, query)
-        vector = reference.vector
-        if query.box is not None:
-            with steps.step("picture"):
-                vector = await self._vector_of_part(organization, reference, query.box)
-        place = Place([reference.dataset_id], reference.folder_path)
-        ask = Likeness(
-            Filter(place, query.conditions), reference.space, vector, query.threshold, query.limit,
-            stretch=reference.stretch, exact=query.exact, left_out=reference.id,
-        )  # fmt: skip
-        return ask, reference.ground
-
-    async def _ask_words(self, organization: OrganizationId, query: TextQuery, steps: Steps) -> Likeness:
-        with steps.step("words"):
-            space = await self._active_space()
-            vector = as_stored(await self._words.of(space).vector_of(query.text))
-        with steps.step("datasets"):
-            place = await self._place(organization, query.dataset, query.folder_path)
-        wanted = Filter(place, query.conditions)
-        return Likeness(wanted, space.id, vector, query.threshold, query.limit, kind="text", exact=query.exact)
-
-    async def _active_space(self) -> Space:
-        """Raises NotFoundError before the first start."""
-        space = await self._spaces.active()
-        if space is None:
-            raise NotFoundError("There is no library here yet.")
-        return space
-
-    async def _vector_of_part(self, organization: OrganizationId, reference: Reference, box: Box) -> FloatArray:
-        """float32 (1152,), as the tables would hold it. Raises NoBytes for an image that was imported as a vector."""
-        async with self._database.connection() as connection:
-            image = require_bytes(await fetch_image(connection, organization, reference.id))
-        space = await self._spaces.get(reference.space)
-        if space is None:
-            raise EmbeddingPending("The library has just moved to another encoder. Ask again.", retry_after_s=1)
-        return as_stored(await self._pictures.vector_of_stored(space, image.sha256, box))
+    async def _ask(self, organization: OrganizationId, query: Query, steps: Steps) -> tuple[Likeness, Ground | None]:
+        """The question with its vector and its place; the ground, where it was read with them."""
+        if query.scope.of_reference:
+            with steps.step("reference"):
+                reference = await self._embedded_reference(organization, query)
+            vector, box = reference.vector, query.examples[0].box
+            if box is not None:
+                with steps.step("picture"):
+                    vector = await vector_of_part(self._sources, organization, reference.space, reference.id, box)
+            place = Place([reference.dataset_id], reference.folder_path)
+            examples = [Resolved(vector, "image", image=reference.id)]
+            ask = likeness(query, place, reference.space, examples, reference.stretch)
+            return ask, reference.ground
+        has_picture = any(example.picture is not None for example in query.examples)
+        early = await self._place(organization, query.scope, steps) if has_picture else None  # before it is read
+        with steps.step(query.examples[0].step):
+            space, examples = await resolve(self._sources, organization, query.examples)
+        place = early or await self._place(organization, query.scope, steps)
+        return likeness(query, place, space.id, examples, space.stretch), None
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown.
 
         Raises ValidationError for a cursor of another question.
         """
-        place = await self._place(organization, query.dataset, query.folder_path)
+        place = await self._place(organization, query.whole.scope)
         scope = (
             place.datasets if query.dataset is not None else None
         )  # a dataset that is made meanwhile changes nothing
@@ -309,63 +345,73 @@ class SearchEngine:
         folder_path: only this folder of each dataset, with everything below it. conditions: only images that are so.
         Raises NotFoundError if the dataset is unknown, ValidationError for a path that no folder can have.
         """
-        place = await self._place(organization, dataset, canonical_folder(folder_path or "/"))
+        place = await self._place(organization, scope_of(dataset, folder_path))
         facets = await self.pipeline.facets(Filter(place, conditions))
         counted: Tags = {kind: [tag for tag, n in facets.labels.get(kind, ()) if n] for kind in TAG_CATEGORIES}
         return FacetAnswer(facets, await notes_on(conditions.tags.labels, self._is_label, self._judged, [counted]))
 
-    async def _place(self, organization: OrganizationId, dataset: str | None, folder_path: str | None) -> Place:
-        """Raises NotFoundError if the dataset, or the folder, is unknown."""
+    async def _place(self, organization: OrganizationId, scope: Scope, steps: Steps | None = None) -> Place:
+        """Raises NotFoundError if a dataset, or the folder, is unknown."""
+        with (steps or Steps()).step("datasets"):
+            return await self._located(organization, scope)
+
+    async def _located(self, organization: OrganizationId, scope: Scope) -> Place:
         async with self._database.connection("generic") as connection:
-            datasets = await datasets_in(connection, organization, dataset)
-            await require_folder(connection, datasets, folder_path)
-        return Place(datasets, folder_path or "/")
+            if scope.datasets is None:
+                datasets = await datasets_of(connection, organization)
+            else:
+                named = [await resolve_dataset(connection, organization, name) for name in scope.datasets]
+                datasets = list(dict.fromkeys(named))
+            await require_folder(connection, datasets, scope.folder_path)
+        return Place(datasets, scope.folder_path or "/", scope.recursive)
 
     async def _notes(self, asked: Mapping[TagCategory, Sequence[str]], rows: Sequence[Hit]) -> TagNotes:
         return await notes_on(asked, self._is_label, self._judged, (row.tags for row in rows))
 
-    async def _embedded_reference(self, organization: OrganizationId, query: SimilarQuery) -> Reference:
-        found = await self._reference(organization, query)
-        if not isinstance(found, Reference):
-            await self._backlog.hurry(query.image_id)
-        deadline = asyncio.get_running_loop().time() + PENDING_WAIT_S
-        while not isinstance(found, Reference) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(PENDING_POLL_S)
-            found = await self._reference(organization, query)
-        if isinstance(found, Reference):
-            return found
-        raise EmbeddingPending(
-            f"Image {query.image_id} is still waiting to be embedded. Ask again in a moment.", retry_after_s=2
-        )
+    async def _embedded_reference(self, organization: OrganizationId, query: Query) -> Reference:
+        """The one example, with the ground of its place: one statement has both."""
+        image, folder_path = query.examples[0].image_id, query.scope.folder_path
+        if image is None:
+            raise AssertionError("only an indexed image has a place")
 
-    async def _reference(self, organization: OrganizationId, query: SimilarQuery) -> Reference | None:
-        """None as long as the image waits to be embedded."""
-        async with self._database.connection("generic") as connection:
-            return await find_reference(
-                connection, organization, query.image_id, query.folder_path, self.pipeline.view()
-            )
+        async def look() -> Reference | None:
+            async with self._database.connection("generic") as connection:
+                return await find_reference(connection, organization, image, folder_path, self.pipeline.view())
+
+        return await when_embedded(look, self._backlog, [image])
 
 
-def as_stored(vector: FloatArray) -> FloatArray:
-    """A vector that comes from outside the tables, float32 (1152,), rounded as the tables hold it."""
-    return vector.astype(np.float16).astype(np.float32)
-
-
-def key_of(ask: Likeness, query: SimilarQuery | TextQuery | PictureQuery) -> str:
-    """The question without its page, by what is compared: the vector itself, so that distances stay what they were."""
-    place = ask.wanted.place
-    # where none is named, a dataset made meanwhile changes nothing
-    everywhere = not isinstance(query, SimilarQuery) and query.dataset is None
-    vector = hashlib.sha256(ask.vector.tobytes()).hexdigest()
-    datasets = None if everywhere else place.datasets
-    return question_key(
-        "likeness", ask.space, datasets, place.folder_path, ask.left_out, vector, ask.threshold, ask.exact,
-        asdict(ask.wanted.conditions),
+def likeness(query: Query, place: Place, space: SpaceId, examples: Sequence[Resolved], stretch: float) -> Likeness:
+    """The question as the pipeline answers it."""
+    aim = aim_of(examples, stretch)
+    least = query.threshold if query.threshold is not None else 0.0 if not aim.positives else -math.inf
+    left_out = tuple(dict.fromkeys(one.image for one in examples if one.image is not None))
+    return Likeness(
+        Filter(place, query.conditions), space, aim.vector, least, query.limit, stretch=aim.stretch, kind=aim.kind,
+        exact=query.exact, left_out=left_out, best=aim.best, positives=aim.positives,
     )  # fmt: skip
 
 
-async def datasets_in(connection: Connection, organization: OrganizationId, reference: str | None) -> list[DatasetId]:
-    """The one dataset asked for, or all that the organization has."""
-    if reference is not None:
-        return [await resolve_dataset(connection, organization, reference)]
-    return await datasets_of(connection, organization)
+def listing_of(query: Query, question: str) -> Listing:
+    """With one row more, which tells whether others follow."""
+    after = read_at(query.cursor, question) if query.cursor is not None else None
+    descending = query.descending and query.order != RELEVANCE  # the nearest have the least distance
+    return Listing(query.order, descending, query.limit + 1, after)
+
+
+def next_page(page: Slice, query: Query, question: str) -> tuple[Sequence[Hit], str | None]:
+    """The rows of the page, and the cursor of the next."""
+    rows, last = page_of(page.rows, query.limit)
+    return rows, cursor_at(At(page.values[len(rows) - 1], last.id), question) if last else None
+
+
+def key_of(ask: Likeness, query: Query) -> str:
+    """The question without its page, by what is compared: the vector itself, so that distances stay what they were."""
+    place = ask.wanted.place
+    everywhere = query.scope.datasets is None and not query.scope.of_reference  # one made meanwhile changes nothing
+    vector = hashlib.sha256(ask.vector.tobytes()).hexdigest()
+    datasets = None if everywhere else place.datasets
+    return question_key(
+        "likeness", ask.space, datasets, place.folder_path, place.recursive, ask.left_out, vector, ask.best,
+        ask.stretch, ask.threshold, ask.exact, asdict(ask.wanted.conditions), query.order, query.descending, query.top,
+    )  # fmt: skip

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from pictograph.encode.protocol import FloatArray
 from pictograph.search.filter import Filter
-from pictograph.store.pages import After, Beyond
+from pictograph.search.orders import ORDERS, Order
+from pictograph.store.pages import After, At, Beyond
 from pictograph.types import DatasetId, ImageId, SpaceId, Tags
 
 PlanName: TypeAlias = Literal["exact", "quantized"]
@@ -20,6 +25,10 @@ PlanName: TypeAlias = Literal["exact", "quantized"]
 again by their vectors."""
 Kind: TypeAlias = Literal["image", "text"]
 """What a query vector was made of."""
+
+
+MOST_DISTANT: Final = 2.0
+"""The cosine distance of opposite vectors: a threshold there cuts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +40,47 @@ class Likeness:
     vector: FloatArray
     """float32 (1152,)."""
     threshold: float
+    """The least score of a row; of a similarity, 0 cuts nothing."""
     limit: int
     stretch: float = 1.0
-    """similarity = 1 - stretch * (1 - cosine); 1 between words and pictures, whose cosines have no common scale."""
+    """score = best - stretch * distance; 1 between words and pictures, whose cosines have no common scale."""
     kind: Kind = "image"
     exact: bool = False
     """Only an exact answer will do."""
-    left_out: ImageId | None = None
-    """An image that is never a row: the reference."""
+    left_out: Sequence[ImageId] = ()
+    """Images that are never rows: the examples."""
     beyond: Beyond | None = None
     """The last row of the page before: only rows behind it."""
+    best: float = 1.0
+    """The score of what has distance 0."""
+    positives: Sequence[Positive] = ()
+    """Several examples, to the nearest of which a row's similarity is; none: the score is the similarity."""
+
+    @property
+    def is_similarity(self) -> bool:
+        """Whether the score is a similarity, 0 to 1, and no sum of several."""
+        return not self.positives
+
+    @property
+    def farthest(self) -> float:
+        """The distance at the threshold; infinity where nothing is cut."""
+        cuts_nothing = self.is_similarity and self.threshold <= 0
+        return math.inf if cuts_nothing else (self.best - self.threshold) / self.stretch
+
+    def scores(self, distances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Of rows at these cosine distances, float64 (N,)."""
+        scores = self.best - self.stretch * distances
+        return np.clip(scores, 0, 1) if self.is_similarity else scores
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """One of several examples that rows should be like."""
+
+    vector: FloatArray
+    """float32 (1152,), unit length."""
+    stretch: float
+    """similarity = 1 - stretch * distance."""
 
 
 @dataclass(slots=True)  # not frozen: making a frozen one takes eight times as long, and a page has 500
@@ -60,9 +100,12 @@ class Neighbour(Hit):
     """One image found by likeness or words."""
 
     similarity: float
-    """Cosine of the two unit vectors on the space's scale (`Likeness.stretch`), clamped to [0, 1]."""
+    """Cosine of the two unit vectors on the space's scale (`Likeness.stretch`), clamped to [0, 1]; to the nearest
+    positive example, where there are several."""
     distance: float
-    """Cosine distance: what orders the rows, also where similarity is clamped."""
+    """Cosine distance to the question's vector: what orders the rows, also where similarity is clamped."""
+    score: float
+    """The similarity; of several examples what their formula gives (examples.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +120,36 @@ class Window:
     def reach(self) -> int:
         """Rows from `after`, or the start, to the end of the window."""
         return self.offset + self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which rows of a list by a fact."""
+
+    order_by: str
+    """A name of `ORDERS`."""
+    descending: bool
+    limit: int
+    after: At | None = None
+    """The last row of the page before: only rows behind it."""
+
+    @property
+    def order(self) -> Order:
+        """The fact."""
+        return ORDERS[self.order_by]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A page of a list by a fact."""
+
+    rows: Sequence[Hit]
+    values: Sequence[float | None]
+    """The fact of each row; None where it is not known."""
+    total: int
+    """Of the whole list, wherever the page lies."""
+    unknown: int
+    """Of the total, those of which the fact is not known: they come last."""
 
 
 Row = TypeVar("Row", bound=Hit)
@@ -135,6 +208,8 @@ class Found:
     complete: bool
     """Whether every image of the place was considered."""
     steps: Steps
+    left_out: int = 0
+    """Of those that were compared, the examples themselves."""
 
     @property
     def exact(self) -> bool:

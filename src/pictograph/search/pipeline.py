@@ -10,11 +10,12 @@ Without an index that can answer, the table answers alone: same filter, same ord
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,21 +23,44 @@ import numpy as np
 
 from pictograph.db.pool import Connection, Database
 from pictograph.search.filter import Filter, Place
-from pictograph.search.found import Facets, Found, Hit, Likeness, Neighbour, Page, Plan, PlanName, Steps, Window
+from pictograph.search.found import (
+    MOST_DISTANT,
+    Facets,
+    Found,
+    Hit,
+    Likeness,
+    Listing,
+    Neighbour,
+    Page,
+    Plan,
+    PlanName,
+    Slice,
+    Steps,
+    Window,
+)
 from pictograph.search.ground import Ground, Index, stand_on
 from pictograph.search.memory.arrays import Bytes, Distances, bytes_of, is_behind, nearest_first, newest_order
 from pictograph.search.memory.masks import count_of
+from pictograph.search.memory.ordering import Values, in_order
+from pictograph.search.orders import RELEVANCE
 from pictograph.search.planner import plan_of
 from pictograph.search.table import (
     Columns,
     Compared,
+    Counted,
     FreshImage,
+    Ordered,
+    count_in_table,
     facets_in_table,
     fetch_rows,
     fresh_images,
+    fresh_values,
     fresh_vectors,
     nearest_in_table,
     newest_in_table,
+    ordered_in_table,
+    similarities_of,
+    values_of,
 )
 from pictograph.settings import available_cores
 
@@ -61,6 +85,18 @@ class Proposed:
     plan: Plan
     scope_size: int
     scanned: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A page of the nearest images in another order."""
+
+    page: Slice
+    found: Found
+    """The same rows, and how they were found."""
+    cut_off: bool
+    """Whether there were more images than were kept."""
 
 
 class Pipeline:
@@ -93,13 +129,25 @@ class Pipeline:
 
         async def answer(connect: Connect, known: Ground) -> Found:
             proposed = await self._propose(connect, ask, known, by, steps)
-            with steps.step("rows"):
-                rows = await self._rows(connect, known, proposed.ids)
-            likeness = similarities(proposed.distances, ask.stretch).tolist(), proposed.distances.tolist()
-            neighbours = [Neighbour(*row, *scores) for row, *scores in zip(rows, *likeness, strict=True)]
-            return Found(neighbours, proposed.plan, proposed.scope_size, proposed.scanned, True, steps)
+            rows = await self._neighbours(
+                connect, ask, known, ids=proposed.ids, distances=proposed.distances, steps=steps
+            )
+            return found_as(proposed, rows, steps)
 
         return await self._twice(ask.wanted.place, answer, steps, ground)
+
+    async def _neighbours(
+        self, connect: Connect, ask: Likeness, ground: Ground, *, ids: Bytes, distances: Distances, steps: Steps
+    ) -> list[Neighbour]:
+        with steps.step("rows"):
+            rows = await self._rows(connect, ground, ids)
+        scores = similarities = ask.scores(distances).tolist()
+        if ask.positives and len(ids):
+            with steps.step("similarities"):
+                async with connect() as connection:
+                    similarities = await similarities_of(connection, ask, ids)
+        likeness = zip(rows, similarities, distances.tolist(), scores, strict=True)
+        return [Neighbour(*row, *numbers) for row, *numbers in likeness]
 
     async def _propose(
         self, connect: Connect, ask: Likeness, ground: Ground, by: PlanName | None, steps: Steps
@@ -110,7 +158,7 @@ class Pipeline:
                 async with connect() as connection:
                     compared = await nearest_in_table(connection, ask, ground.folders)
             plan = plan_of(ask, 0, ground.without_index(ask.space))
-            return Proposed(*kept(ask, compared), plan, compared.scope_size, compared.scanned)
+            return Proposed(*kept(ask, compared), plan, compared.scope_size, compared.scanned, compared.left_out)
         fresh = Compared.nothing()
         if len(ground.fresh):
             with steps.step("fresh"):
@@ -125,13 +173,54 @@ class Pipeline:
         mask = view.meant(place, ask.wanted)
         meant = count_of(mask) + len(fresh.ids)
         plan = plan_of(ask, meant, None) if by is None else Plan(by, "it is explained")
+        examples = ids_of(ask)
+        limit = ask.limit + len(examples)  # they may be among the nearest
         found = view.nearest(
-            mask, ask.space, ask.vector, ask.limit + 1,  # one more, for the reference may be among them
+            mask, ask.space, ask.vector, limit,
             plan=plan.name, kind=ask.kind, beyond=ask.beyond, helpers=self._helpers,
         )  # fmt: skip
         ids, distances = np.concatenate([found.ids, fresh.ids]), np.concatenate([found.distances, fresh.distances])
-        merged = Compared(*nearest_first(ids, distances, ask.limit + 1, ask.beyond), 0, 0)
-        return Proposed(*kept(ask, merged), plan, count_of(place) + fresh.scope_size, meant)
+        merged = Compared(*nearest_first(ids, distances, limit, ask.beyond), 0, 0)
+        left_out = count_of(mask) - count_of(view.without(mask, examples)) + fresh.left_out
+        return Proposed(*kept(ask, merged), plan, count_of(place) + fresh.scope_size, meant, left_out)
+
+    async def count(self, ask: Likeness, steps: Steps, ground: Ground | None = None) -> tuple[int, Found]:
+        """How many images `nearest` would find, were there no limit: exactly; and how, without rows."""
+
+        async def answer(connect: Connect, known: Ground) -> tuple[int, Found]:
+            view = known.view_of(ask.space)
+            if view is None or ask.wanted.matches_nothing:
+                with steps.step("scan"):
+                    async with connect() as connection:
+                        counted = await count_in_table(connection, ask, known.folders)
+                plan = plan_of(replace(ask, exact=False), 0, known.without_index(ask.space))
+            else:
+                fresh = Compared.nothing()
+                if len(known.fresh):
+                    async with connect() as connection:
+                        fresh = await fresh_vectors(connection, ask, known)
+                with steps.step("candidates"):
+                    counted = await self._in_thread(lambda: self._counted(view, ask, known, fresh))
+                plan = Plan("exact", "a count is wanted, so every vector was compared")
+            found = Found([], plan, counted.scope_size, counted.scanned, True, steps, counted.left_out)
+            return counted.count, found
+
+        return await self._twice(ask.wanted.place, answer, steps, ground)
+
+    def _counted(self, view: View, ask: Likeness, ground: Ground, fresh: Compared) -> Counted:
+        """In a thread."""
+        place = view.with_vectors(view.place(ask.wanted.place, ground.folders, ground.fresh), ask.space)
+        meant = view.meant(place, ask.wanted)
+        mask = view.without(meant, ids_of(ask))
+        within = len(kept(replace(ask, limit=len(fresh.ids)), fresh)[0])
+        if ask.farthest >= MOST_DISTANT:
+            within += count_of(mask)
+        else:
+            parts = view.count_within(mask, ask.space, ask.vector, ask.farthest, self._helpers)
+            within += sum(int((ask.scores(distances) >= ask.threshold).sum()) for distances in parts)
+        scanned = count_of(meant) + len(fresh.ids)
+        left_out = count_of(meant) - count_of(mask) + fresh.left_out
+        return Counted(within, count_of(place) + fresh.scope_size, scanned, left_out)
 
     # --- by tag, or whatever else the filter says: the newest first
 
@@ -150,6 +239,69 @@ class Pipeline:
             return Page([Hit(*row) for row in await self._rows(connect, ground, ids)], total)
 
         return await self._twice(wanted.place, answer, Steps())
+
+    # --- by any fact
+
+    async def listed(self, wanted: Filter, listing: Listing, steps: Steps) -> tuple[Slice, Found]:
+        """The images that a filter means, in the order of a fact; and how they were found, without rows."""
+
+        async def answer(connect: Connect, ground: Ground) -> tuple[Slice, Found]:
+            with steps.step("candidates"):
+                found = await self._ordered(connect, wanted, ground, listing)
+            with steps.step("rows"):
+                rows = await self._rows(connect, ground, found.ids)
+            plan = Plan("exact", "no example: nothing is compared, a fact orders the images")
+            page = Slice([Hit(*row) for row in rows], plain(found.values), found.total, found.unknown)
+            return page, Found([], plan, found.scope_size, 0, True, steps)
+
+        return await self._twice(wanted.place, answer, steps)
+
+    async def _ordered(self, connect: Connect, wanted: Filter, ground: Ground, listing: Listing) -> Ordered:
+        if (view := ground.view) is None or wanted.matches_nothing:
+            async with connect() as connection:
+                return await ordered_in_table(connection, wanted, ground.folders, listing)
+        fresh = Ordered.nothing()
+        if len(ground.fresh):
+            async with connect() as connection:
+                fresh = await fresh_values(connection, wanted, ground, listing)
+
+        def order() -> Ordered:
+            place = view.place(wanted.place, ground.folders, ground.fresh)
+            mask = view.meant(place, wanted)
+            ids, values, unknown = view.ordered(mask, listing)
+            ids, values = np.concatenate([ids, fresh.ids]), np.concatenate([values, fresh.values])
+            first = in_order(ids, values, listing.limit, listing.after, descending=listing.descending)
+            return Ordered(
+                ids[first], values[first], count_of(mask) + fresh.total, unknown + fresh.unknown,
+                count_of(place) + fresh.scope_size,
+            )  # fmt: skip
+
+        return await self._in_thread(order)
+
+    async def cut(self, ask: Likeness, listing: Listing, steps: Steps, ground: Ground | None = None) -> Cut:
+        """The nearest `ask.limit` images, and of these a page in another order. ground: as for `nearest`.
+
+        listing: by RELEVANCE its values are the distances.
+        """
+
+        async def answer(connect: Connect, known: Ground) -> Cut:
+            one_more = replace(ask, limit=ask.limit + 1)  # it tells whether others were cut off
+            proposed = await self._propose(connect, one_more, known, None, steps)
+            ids, distances = proposed.ids[: ask.limit], proposed.distances[: ask.limit]
+            values = distances
+            if listing.order_by != RELEVANCE:
+                with steps.step("facts"):
+                    async with connect() as connection:
+                        values = await values_of(connection, ids, listing.order)
+            if len(values) < len(ids):
+                raise Again
+            first = in_order(ids, values, listing.limit, listing.after, descending=listing.descending)
+            rows = await self._neighbours(connect, ask, known, ids=ids[first], distances=distances[first], steps=steps)
+            found = found_as(proposed, rows, steps)
+            page = Slice(rows, plain(values[first]), len(ids), int(np.isnan(values).sum()))
+            return Cut(page, found, cut_off=len(proposed.ids) > ask.limit)
+
+        return await self._twice(ask.wanted.place, answer, steps, ground)
 
     async def facets(self, wanted: Filter) -> Facets:
         """Which tags the images that a filter means carry, and how often."""
@@ -228,17 +380,26 @@ async def always(connection: Connection) -> AsyncIterator[Connection]:
     yield connection
 
 
+def ids_of(ask: Likeness) -> Bytes:
+    """The indexed images among the examples."""
+    return bytes_of(b"".join(image.bytes for image in ask.left_out))
+
+
 def kept(ask: Likeness, compared: Compared) -> tuple[Bytes, Distances]:
-    """Of the `limit + 1` nearest those that are rows: not the reference, at or above the threshold, `limit` at most."""
-    keep = similarities(compared.distances, ask.stretch) >= ask.threshold
-    if ask.left_out is not None:
-        keep &= (compared.ids != np.frombuffer(ask.left_out.bytes, np.uint8)).any(axis=1)
+    """Of the nearest those that are rows: no examples, at or above the threshold, `limit` at most."""
+    keep = ask.scores(compared.distances) >= ask.threshold
+    for image in ask.left_out:
+        keep &= (compared.ids != np.frombuffer(image.bytes, np.uint8)).any(axis=1)
     return compared.ids[keep][: ask.limit], compared.distances[keep][: ask.limit]
 
 
-def similarities(distances: Distances, stretch: float) -> Distances:
-    """On the space's scale, clamped to [0, 1]."""
-    return np.clip(1 - stretch * distances, 0, 1)
+def found_as(proposed: Proposed, rows: list[Neighbour], steps: Steps) -> Found:
+    return Found(rows, proposed.plan, proposed.scope_size, proposed.scanned, True, steps, proposed.left_out)
+
+
+def plain(values: Values) -> list[float | None]:
+    """NaN as None."""
+    return [None if math.isnan(value) else value for value in values.tolist()]
 
 
 def newest_of(

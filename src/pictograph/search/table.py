@@ -14,7 +14,7 @@ from pgvector import HalfVector
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all
 from pictograph.search.filter import Filter
-from pictograph.search.found import Facets, Likeness, Window
+from pictograph.search.found import Facets, Likeness, Listing, Window
 from pictograph.search.ground import Ground
 from pictograph.search.memory.arrays import (
     NO_IDS,
@@ -26,6 +26,8 @@ from pictograph.search.memory.arrays import (
     microseconds,
     nearest_first,
 )
+from pictograph.search.memory.ordering import Values
+from pictograph.search.orders import Order
 from pictograph.search.sql import statement
 from pictograph.search.where import where
 from pictograph.types import DIMENSION, DatasetId, ImageId, Tags
@@ -51,6 +53,8 @@ class Compared:
     scope_size: int
     """Findable images of the place among those that were looked at."""
     scanned: int
+    left_out: int = 0
+    """Of those that were compared, the examples themselves."""
 
     @classmethod
     def nothing(cls) -> Compared:
@@ -73,29 +77,60 @@ class FreshImage:
 
 
 async def nearest_in_table(connection: Connection, ask: Likeness, folders: Sequence[int] | None) -> Compared:
-    """The `ask.limit + 1` nearest by comparing every vector, to the last bit as the index has them.
+    """The `ask.limit` nearest, and as many more as there are examples, by comparing every vector.
 
     More rows than that are fetched until the last one is certainly behind, whichever way the distances are computed.
     """
-    wanted = ask.limit + 1
+    wanted = ask.limit + len(ask.left_out)
     conditions = where(ask.wanted, folders, "image_embedding")
     values: dict[str, Any] = conditions.values | {
         "space": ask.space,
         "vector": HalfVector(ask.vector),
         "floor": ask.beyond.distance - CLOSE if ask.beyond else -3.0,
-        "ceiling": (1 - ask.threshold) / ask.stretch + CLOSE if ask.threshold > 0 else 3.0,
+        "ceiling": min(ask.farthest + CLOSE, 3.0),
+        "left_out": list(ask.left_out),
     }
     fetch = wanted + SLACK
     while True:
         rows = await fetched(connection, conditions.into("nearest"), values | {"limit": fetch})
-        scope_size, meant = int(rows[0][0]), int(rows[0][1])
-        found = [(image, vector) for _, _, image, vector in rows if image is not None]
+        scope_size, meant, left_out = map(int, rows[0][:3])
+        found = [(image, vector) for *_, image, vector in rows if image is not None]
         ids, distances = await asyncio.to_thread(compared, found, ask.vector)
         last = float(distances[-1]) if len(found) == fetch else None
         nearest, best = nearest_first(ids, distances, wanted, ask.beyond)
         if last is None or (len(best) == wanted and best[-1] + 2 * CLOSE < last):
-            return Compared(nearest, best, scope_size, meant)
+            return Compared(nearest, best, scope_size, meant, left_out)
         fetch *= DEEPER
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many images are near enough."""
+
+    count: int
+    """The examples not counted."""
+    scope_size: int
+    scanned: int
+    left_out: int
+    """Of those that were compared, the examples themselves."""
+
+
+async def count_in_table(connection: Connection, ask: Likeness, folders: Sequence[int] | None) -> Counted:
+    """By comparing every vector; those close to the threshold once more, as the index would."""
+    conditions = where(ask.wanted, folders, "image_embedding")
+    farthest = min(ask.farthest, 3.0)
+    values: dict[str, Any] = conditions.values | {
+        "space": ask.space,
+        "vector": HalfVector(ask.vector),
+        "sure": farthest - CLOSE,
+        "ceiling": farthest + CLOSE,
+        "left_out": list(ask.left_out),
+    }
+    rows = await fetched(connection, conditions.into("count"), values)
+    scope_size, meant, left_out, sure = map(int, rows[0][:4])
+    _, distances = compared([(image, vector) for *_, image, vector in rows if image is not None], ask.vector)
+    close = int((ask.scores(distances) >= ask.threshold).sum())
+    return Counted(sure + close, scope_size, meant, left_out)
 
 
 async def fresh_vectors(connection: Connection, ask: Likeness, ground: Ground) -> Compared:
@@ -105,7 +140,24 @@ async def fresh_vectors(connection: Connection, ask: Likeness, ground: Ground) -
     rows = await fetched(connection, conditions.into("fresh_vectors"), values)
     found = [(image, vector) for image, vector in rows if vector is not None]
     ids, distances = await asyncio.to_thread(compared, found, ask.vector)
-    return Compared(ids, distances, len(rows), len(found))
+    examples = {image.bytes for image in ask.left_out}
+    return Compared(ids, distances, len(rows), len(found), sum(image in examples for image, _ in found))
+
+
+async def similarities_of(connection: Connection, ask: Likeness, ids: Bytes) -> list[float]:
+    """Of each image, the similarity to the nearest of the question's positive examples; 0 of one without a vector."""
+    values = {"space": ask.space, "images": uuid_array(ids)}
+    rows = await fetched(connection, statement("vectors"), values)
+    if not rows:
+        return [0.0] * len(ids)
+
+    def best() -> list[float]:
+        scores = [1 - one.stretch * compared(rows, one.vector)[1] for one in ask.positives]
+        of = dict(zip((image for image, _ in rows), np.clip(np.max(scores, axis=0), 0, 1).tolist(), strict=True))
+        packed = ids.tobytes()
+        return [of.get(packed[at : at + 16], 0.0) for at in range(0, len(packed), 16)]
+
+    return await asyncio.to_thread(best)
 
 
 def compared(rows: Sequence[tuple[bytes, bytes]], query: FloatArray) -> tuple[Bytes, Distances]:
@@ -139,6 +191,64 @@ async def newest_in_table(
     }
     rows = await fetched(connection, conditions.into("newest"), values)
     return bytes_of(b"".join(image for _, image in rows if image is not None)), int(rows[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Images in the order of a fact, and how many there are in all."""
+
+    ids: Bytes
+    values: Values
+    total: int
+    unknown: int
+    """Of the total, those of which the fact is not known."""
+    scope_size: int
+    """Images of the place, whatever the filter says."""
+
+    @classmethod
+    def nothing(cls) -> Ordered:
+        """No image at all."""
+        return cls(NO_IDS, np.zeros(0), 0, 0, 0)
+
+
+async def ordered_in_table(
+    connection: Connection, wanted: Filter, folders: Sequence[int] | None, listing: Listing
+) -> Ordered:
+    """A page of the images that are meant, by reading the rows of all of them."""
+    conditions = where(wanted, folders, "image")
+    values = conditions.values | {
+        "limit": listing.limit,
+        "sign": -1.0 if listing.descending else 1.0,
+        "after_value": listing.after.value if listing.after else None,
+        "after_id": listing.after.id if listing.after else None,
+    }
+    rows = await fetched(connection, conditions.in_order("ordered", listing.order.sql), values)
+    scope_size, total, unknown = map(int, rows[0][:3])
+    found = [(image, value) for *_, image, value in rows if image is not None]
+    return Ordered(*valued(found), total, unknown, scope_size)
+
+
+async def fresh_values(connection: Connection, wanted: Filter, ground: Ground, listing: Listing) -> Ordered:
+    """The images that are meant and that the index has not seen as they are, in no order."""
+    conditions = where(wanted, ground.folders, "image")
+    values = conditions.values | {"fresh": uuid_array(ground.fresh)}
+    rows = await fetched(connection, conditions.in_order("fresh_values", listing.order.sql), values)
+    ids, facts = valued([(image, value) for image, meant, value in rows if meant])
+    return Ordered(ids, facts, len(ids), int(np.isnan(facts).sum()), len(rows))
+
+
+async def values_of(connection: Connection, ids: Bytes, order: Order) -> Values:
+    """A fact of each image, in the order of the ids; fewer, if some are gone."""
+    text = statement("values").format(value=order.sql)
+    found = dict(await fetched(connection, text, {"images": uuid_array(ids)}))
+    packed = ids.tobytes()
+    images = (packed[at : at + 16] for at in range(0, len(packed), 16))
+    return np.array([np.nan if found[one] is None else found[one] for one in images if one in found], np.float64)
+
+
+def valued(rows: Sequence[tuple[Any, ...]]) -> tuple[Bytes, Values]:
+    values = np.array([np.nan if value is None else value for _, value in rows], np.float64)
+    return bytes_of(b"".join(image for image, _ in rows)), values
 
 
 async def facets_in_table(connection: Connection, wanted: Filter, folders: Sequence[int] | None) -> Facets:

@@ -29,6 +29,10 @@ class Where:
         """The statement of that name with these conditions."""
         return statement(name).format(place=self.place, facts=self.facts)
 
+    def in_order(self, name: str, value: str) -> str:
+        """As `into`. value: the SQL of a fact, one of `orders.ORDERS`."""
+        return statement(name).format(place=self.place, facts=self.facts, value=value)
+
 
 def where(wanted: Filter, folders: Sequence[int] | None, table: Table) -> Where:
     """folders: the ids of the place's folders, None for all of them. table: what `r` is a row of."""

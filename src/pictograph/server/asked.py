@@ -12,24 +12,29 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pictograph.errors import wrong_value
+from pictograph.search import query as questions
 from pictograph.search.filter import Conditions
+from pictograph.search.orders import ORDERS, RELEVANCE
 from pictograph.search.query import PictureQuery, SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
-from pictograph.server.inputs import MAX_ID_SENT
 from pictograph.types import (
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
     MAX_BOX,
     MAX_CURSOR,
+    MAX_EXAMPLES,
     MAX_FOLDER_SENT,
+    MAX_ID_SENT,
     MAX_LABEL,
     MAX_LIMIT,
     MAX_NAMED,
     MAX_OFFSET,
     MAX_TEXT,
+    MAX_TOP,
     TagMatch,
 )
 from pictograph.upload.box import Box, BoxUnit
+from pictograph.wire import Body, Example
 from pictograph.wire.vectors import MAX_EXPORTED
 
 Label = Annotated[str, Field(max_length=MAX_LABEL)]
@@ -215,6 +220,63 @@ class ByTagsAsked(TagCountsAsked):
             cursor=self.cursor,
             besides=self.conditions,
         )
+
+
+class QueryFilter(Filters, Body):
+    """Which images a query considers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    dataset_names: Annotated[list[DatasetName] | None, Field(min_length=1, max_length=1000)] = None
+    """Names or UUIDs of the datasets to search; absent: the whole organization."""
+    recursive: bool = True
+    """Whether the folders below `directory_path` are meant, too."""
+
+
+class QueryAsked(Body):
+    """Which images, in which order?"""
+
+    examples: Annotated[list[Example], Field(max_length=MAX_EXAMPLES)] = Field(default=[])
+    """What images should be like, or unlike. Without any, a fact orders the images that the filter means."""
+    filter: QueryFilter = QueryFilter()
+    """Which images are considered."""
+    order_by: Annotated[str, Field(json_schema_extra={"enum": [RELEVANCE, *ORDERS]})] | None = None
+    """`relevance`, or a fact. Absent: relevance with examples, `created_at` without. A fact with examples orders what
+    `threshold` or `top` has cut."""
+    descending: bool = True
+    """The best, newest, largest first. Images of which the fact is not known come last either way."""
+    threshold: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] | None = None
+    """The least score of a row. Absent: nothing is cut."""
+    top: Annotated[int, Field(ge=1, le=MAX_TOP)] | None = None
+    """Only the best so many by relevance."""
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = None
+    exact: Exact = False
+    count_only: bool = False
+    """Count the images, exactly, and return no rows."""
+
+    def query(self) -> questions.Query:
+        """The question, checked. Raises NotFoundError, ValidationError."""
+        scope = questions.Scope(self.filter.dataset_names, self.filter.directory_path, self.filter.recursive)
+        return questions.Query(
+            tuple(example_of(example) for example in self.examples),
+            scope,
+            self.filter.conditions,
+            self.order_by,
+            self.descending,
+            self.threshold,
+            self.top,
+            self.limit,
+            self.cursor,
+            self.exact,
+            self.count_only,
+        )
+
+
+def example_of(sent: Example) -> questions.Example:
+    """The example, checked. Raises NotFoundError for an id that is none, ValidationError."""
+    image = None if sent.image_id is None else parse_image_id(sent.image_id)
+    return questions.Example(image, sent.text, sent.vector, sent.encoder, weight=sent.weight, negative=sent.negative)
 
 
 class VectorsAsked(Filters):

@@ -15,9 +15,12 @@ from pictograph.bulk.door import Verdicts
 from pictograph.bulk.export import Details, ExportPage, ExportRow
 from pictograph.errors import WrongHost
 from pictograph.search.asked_tags import TagNotes
-from pictograph.search.engine import FacetAnswer
+from pictograph.search.engine import FacetAnswer, QueryAnswer
+from pictograph.search.examples import formula_of
 from pictograph.search.explain import Explanation
 from pictograph.search.found import Found, Hit, Neighbour
+from pictograph.search.orders import ORDERS, Order
+from pictograph.search.query import Example
 from pictograph.server.hosts import url_of
 from pictograph.services import Services
 from pictograph.spaces.registry import Space
@@ -28,20 +31,22 @@ from pictograph.store.history import Write
 from pictograph.store.images import Image, KnownImage, Replacement, Tagging
 from pictograph.store.keys import ApiKey, Caller
 from pictograph.store.name_changes import NameChange
-from pictograph.store.pages import Listed
+from pictograph.store.pages import EPOCH, MICROSECOND, Listed
 from pictograph.store.signing import PictureUrls
 from pictograph.types import TAG_CATEGORIES, ImageState, Role
 
 JsonRow: TypeAlias = dict[str, Any]
 
 
-def pagination(total: int | None, next_cursor: str | None, *, limit: int, offset: int = 0) -> wire.Pagination:
-    """Where a page lies; totals here are counted, never estimated."""
+def pagination(
+    total: int | None, next_cursor: str | None, *, limit: int, offset: int = 0, is_exact: bool = True
+) -> wire.Pagination:
+    """Where a page lies. is_exact: whether the total was counted, or estimated."""
     return wire.Pagination(
         limit=limit,
         offset=offset,
         total=total,
-        total_is=None if total is None else "exact",
+        total_is=None if total is None else "exact" if is_exact else "estimate",
         has_more=next_cursor is not None,
         next_cursor=next_cursor,
     )
@@ -106,9 +111,60 @@ def search_row(row: Hit, urls: PictureUrls) -> JsonRow:
     }
 
 
-def with_rows(
-    answer: wire.SimilarAnswer | wire.TextAnswer | wire.PictureAnswer | wire.TagAnswer, rows: Sequence[JsonRow]
-) -> Response:
+def query_rows(answer: QueryAnswer, urls: PictureUrls) -> list[JsonRow]:
+    """`wire.QueryRow` of each, for `with_rows`."""
+    values = answer.values or [None] * len(answer.rows)
+    order = ORDERS.get(answer.query.order)
+    return [
+        {
+            **search_row(row, urls),
+            "score": row.score if isinstance(row, Neighbour) else None,
+            "similarity": row.similarity if isinstance(row, Neighbour) else None,
+            "order_value": None if value is None or order is None else order_value(value, order),
+        }
+        for row, value in zip(answer.rows, values, strict=True)
+    ]
+
+
+def order_value(value: float, order: Order) -> float | str:
+    """A fact as JSON has it; a time is ISO 8601."""
+    if order.is_time:
+        return (EPOCH + value * MICROSECOND).isoformat().replace("+00:00", "Z")
+    return int(value) if value.is_integer() else value
+
+
+def query_answer(answer: QueryAnswer) -> wire.QueryAnswer:
+    """The answer without its rows."""
+    query = answer.query
+    return wire.QueryAnswer(
+        results=[],
+        count=len(answer.rows),
+        examples=[used_example(example) for example in query.examples],
+        formula=formula_of(query.examples),
+        order_by=query.order,
+        descending=query.descending,
+        threshold=query.threshold,
+        top=query.top,
+        folder_path=answer.folder_path,
+        unknown_values=answer.unknown,
+        cut_off=answer.cut_off,
+        pagination=pagination(answer.total, answer.next_cursor, limit=query.limit, is_exact=answer.total_is_exact),
+        **tag_notes(answer.notes),
+        **search_facts(answer.found),
+    )
+
+
+def used_example(example: Example) -> wire.UsedExample:
+    return wire.UsedExample(
+        kind="image" if example.image_id is not None else "text" if example.text is not None else "vector",
+        image_id=None if example.image_id is None else str(example.image_id),
+        text=example.text,
+        weight=example.weight,
+        negative=example.negative,
+    )
+
+
+def with_rows(answer: wire.OfTags, rows: Sequence[JsonRow]) -> Response:
     """The answer, which was made without rows, with these."""
     return Response(orjson.dumps({**answer.model_dump(), "results": rows}), media_type="application/json")
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pictograph.db.pool import Connection, Database
 from pictograph.db.rows import fetch_all, fetch_column, fetch_one
 from pictograph.encode.protocol import EncoderSpec
-from pictograph.errors import SpaceMismatch
+from pictograph.errors import SpaceMismatch, ValidationError, wrong_value
 from pictograph.types import SpaceId
 
 COLUMNS: Final = "id, encoder, revision, dimension, source, active, building, pace, stretch"
@@ -175,4 +175,13 @@ def other_encoder(active: Space | None, spec: EncoderSpec, source: str) -> Space
         f"The images here were embedded by {was}, but this is {spec.name} (revision {spec.revision}), and vectors of "
         "two models cannot be compared. Start without --encoder, which takes the one the data has; then "
         f"`pictograph reindex --encoder {source}` moves the data to {spec.name} while searches go on."
+    )
+
+
+def other_fingerprint(given: str, space: Space | None) -> ValidationError:
+    wanted = f"{fingerprint_of(space)!r}" if space else "not known yet: no service has run on it"
+    return wrong_value(
+        "encoder",
+        f"These vectors are of the encoder {given[:200]!r}, but this library's encoder is {wanted}. Vectors of two "
+        "encoders cannot be compared: make them again with that one, or move the library (`pictograph reindex`).",
     )

@@ -45,6 +45,15 @@ class Beyond:
 
 
 @dataclass(frozen=True, slots=True)
+class At:
+    """The last row of the page before, in a list by a fact: the next page begins behind it."""
+
+    value: float | None
+    """Of the fact; None if it is not known, which comes last."""
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Listed(Generic[Row]):
     """One page of a list."""
 
@@ -69,6 +78,22 @@ def cursor_after(place: After, question: str) -> str:
 def cursor_beyond(place: Beyond, question: str) -> str:
     """As `cursor_after`, in a list by likeness."""
     return packed(float(place.distance), place.id, question)
+
+
+def cursor_at(place: At, question: str) -> str:
+    """As `cursor_after`, in a list by a fact."""
+    return sealed([place.value, str(place.id)], question)
+
+
+def read_at(cursor: str, question: str) -> At:
+    """As `read_after`, in a list by a fact."""
+    try:
+        value, image = unsealed(cursor, question)
+        if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+            raise ValueError
+        return At(None if value is None else float(value), UUID(image))
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise not_ours() from error
 
 
 def read_after(cursor: str, question: str) -> After:

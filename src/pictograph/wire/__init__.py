@@ -44,8 +44,11 @@ from pictograph.wire.images import (
 from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey, RevokedKey
 from pictograph.wire.reindex import FailedImage, ForgottenSpaces, Reindex, ReindexStart, Space
 from pictograph.wire.search import (
+    Example,
     OfTags,
     PictureAnswer,
+    QueryAnswer,
+    QueryRow,
     SearchExplanation,
     SearchFacts,
     SearchRow,
@@ -58,6 +61,7 @@ from pictograph.wire.search import (
     TaggedImage,
     TextAnswer,
     TriedPlan,
+    UsedExample,
 )
 from pictograph.wire.service import ErrorAnswer, ErrorBody, Health, Room
 from pictograph.wire.tags import (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
-from pictograph.types import TagMatch
+from pictograph.types import DIMENSION, MAX_ENCODER, MAX_ID_SENT, MAX_TEXT, MAX_WEIGHT, TagMatch
 from pictograph.wire import compat
-from pictograph.wire.base import Pagination, Pictured, TagObject, Wire
+from pictograph.wire.base import Body, Pagination, Pictured, TagObject, Wire
 
 
 class SearchRow(compat.RowNames, Pictured):
@@ -115,6 +115,71 @@ class SimilarAnswer(SearchFacts):
     """UUID of the reference."""
     folder_path: str
     """The scope that was searched: this folder and everything below it."""
+
+
+class Example(Body):
+    """One thing that images should be like, or unlike: exactly one of `image_id`, `text` and `vector`."""
+
+    image_id: Annotated[str, Field(max_length=MAX_ID_SENT)] | None = None
+    """UUID of an indexed image. It is never among the rows."""
+    text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    """Words that say what images show."""
+    vector: Annotated[list[FiniteFloat], Field(max_length=DIMENSION)] | None = None
+    """A vector of this library's encoder, of any length but 0."""
+    encoder: Annotated[str, Field(max_length=MAX_ENCODER)] | None = None
+    """With a vector: the fingerprint of the encoder that made it, as `/health` and exported files have it."""
+    weight: Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)] = 1.0
+    """Among positive examples, its share of the score; of a negative one, its force."""
+    negative: bool = False
+    """Whether images should be unlike it."""
+
+
+class UsedExample(Wire):
+    """An example as it was understood."""
+
+    kind: Literal["image", "text", "vector"]
+    image_id: str | None = None
+    text: str | None = None
+    weight: float
+    negative: bool
+
+
+class QueryRow(SearchRow):
+    """One image that a query found."""
+
+    brief: ClassVar[tuple[str, ...]] = ("score", "similarity", "order_value", "image_id", "filename", "folder_path")
+
+    score: float | None
+    """With one example its similarity; with several what the answer's `formula` gives. None without examples."""
+    similarity: float | None
+    """To the example, or to the nearest of several positive ones, 0 to 1. None without examples."""
+    order_value: int | float | str | None
+    """The fact that orders the rows; a time is ISO 8601. None by relevance, and where the fact is not known."""
+
+
+class QueryAnswer(SearchFacts):
+    """Answer of `POST /search/query`."""
+
+    results: list[QueryRow]
+    """In the order that was asked for; ties by image id."""
+    count: int
+    """Rows of this page."""
+    examples: list[UsedExample]
+    formula: str | None
+    """What `score` is, for people. None without examples."""
+    order_by: str
+    """`relevance`, or the fact that orders the rows."""
+    descending: bool
+    threshold: float | None
+    """The least score of a row; None: nothing was cut."""
+    top: int | None
+    """Rows that relevance kept at most; None: all."""
+    folder_path: str
+    """The scope: this folder, with everything below it unless `recursive` was false."""
+    unknown_values: int
+    """Of all rows, those of which the fact that orders them is not known yet: they come last."""
+    cut_off: bool
+    """Whether more images passed the threshold than a fact can put in order: the best 10,000 are in it."""
 
 
 class TriedPlan(Wire):

@@ -11,7 +11,7 @@ from pictograph.cli.filters import chosen
 from pictograph.cli.main import app
 from pictograph.client.filters import Filters
 
-SEARCHES = ("search similar", "search text", "search tags", "search explain", "tags list")
+SEARCHES = ("search similar", "search text", "search query", "search tags", "search explain", "tags list")
 
 
 def command_of(path: str) -> Any:

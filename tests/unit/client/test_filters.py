@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import json
 from datetime import UTC, datetime
 from typing import Any, get_type_hints
 
 import httpx
+import numpy as np
 import pytest
 
-from pictograph import AsyncClient, Client, ValidationError
-from pictograph.client.filters import DEFAULTS, DatasetFilters, Filters, filter_query
+from pictograph import AsyncClient, Client, Example, ValidationError
+from pictograph.client.filters import DEFAULTS, DatasetFilters, Filters, QueryFilters, filter_json, filter_query
 from pictograph.server.asked import Filters as Asked
+from pictograph.server.asked import QueryAsked, QueryFilter
 
+QUERIES = {"query": QueryFilters, "iterate_query": QueryFilters}
 SEARCHES = {
     "by_similarity": Filters,
     "iterate_by_similarity": Filters,
+    "by_image": DatasetFilters,
+    "iterate_by_image": DatasetFilters,
     "by_text": DatasetFilters,
     "iterate_by_text": DatasetFilters,
     "explain": DatasetFilters,
@@ -28,11 +34,16 @@ GIVEN: dict[str, Any] = {
     "objects": ["car", "dog"], "scenes": [], "attributes": None, "match": "all", "folder_path": "/a",
 }  # fmt: skip
 SENT = [("objects", "car"), ("objects", "dog"), ("scenes", ""), ("match", "all"), ("directory_path", "/a")]
-FIRST = {"by_similarity": {"image_id": "x"}, "by_text": {"text": "a dog"}, "explain": {"text": "a dog"}}
+FIRST: dict[str, dict[str, Any]] = {
+    "by_image": {"picture": b"x"},
+    "by_similarity": {"image_id": "x"},
+    "by_text": {"text": "a dog"},
+    "explain": {"text": "a dog"},
+}
 
 
 @pytest.mark.parametrize("client_class", [Client, AsyncClient])
-@pytest.mark.parametrize(("name", "kind"), SEARCHES.items())
+@pytest.mark.parametrize(("name", "kind"), (SEARCHES | QUERIES).items())
 def test_every_search_shows_every_filter_with_its_type_and_default(
     client_class: type[Any], name: str, kind: type[Any]
 ) -> None:
@@ -52,7 +63,7 @@ def test_these_are_all_searches() -> None:
         for name, method in inspect.getmembers(Client("k", base_url="http://x").search, inspect.ismethod)
         if "objects" in inspect.signature(method).parameters
     }
-    assert found == {*SEARCHES, "export"}  # tests/unit/client/test_exporting.py
+    assert found == {*SEARCHES, *QUERIES, "export"}  # tests/unit/client/test_exporting.py
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -73,9 +84,52 @@ def test_every_search_sends_every_filter(name: str) -> None:
         assert [pair for pair in sent if pair[0] == "dataset_name"] == list(extra.items())
 
 
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_sends_every_filter_in_its_body(name: str) -> None:
+    asked: list[Any] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return httpx.Response(422, json={"error": {"code": "validation_error", "message": "x"}})
+
+    client = Client("k", base_url="http://x", http_client=httpx.Client(transport=httpx.MockTransport(respond)))
+    moment = datetime(2026, 2, 1, tzinfo=UTC)
+    examples = ["id-1", Example(text="at night", weight=0.5), Example(vector=np.ones(2), encoder="x@1", negative=True)]
+    with pytest.raises(ValidationError):
+        list(
+            getattr(client.search, name)(
+                examples=examples, **GIVEN, dataset_names=["street"], recursive=False, uploaded_from=moment
+            )
+        )
+    (body,) = asked
+    assert body["filter"] == {
+        "objects": ["car", "dog"], "scenes": [], "match": "all", "folder_path": "/a", "dataset_names": ["street"],
+        "recursive": False, "uploaded_from": "2026-02-01T00:00:00+00:00",
+    }  # fmt: skip
+    assert body["examples"] == [
+        {"image_id": "id-1"},
+        {"text": "at night", "weight": 0.5, "negative": False},
+        {"vector": [1.0, 1.0], "encoder": "x@1", "weight": 1.0, "negative": True},
+    ]
+    assert QueryAsked(**{**body, "examples": []}).filter.dataset_names == ["street"]
+    assert set(QueryFilters.__annotations__) == {FOLDER.get(field, field) for field in QueryFilter.model_fields}
+
+
+FOLDER = {"directory_path": "folder_path"}
+
+
+def test_a_lone_text_is_no_list_of_examples() -> None:
+    client = Client("k", base_url="http://x")
+    with pytest.raises(ValidationError, match="must be a list"):
+        client.search.query(examples="id-1")
+    with pytest.raises(ValidationError, match="must be a list"):
+        client.search.query(dataset_names="street")
+
+
 def test_what_does_not_filter_is_not_sent() -> None:
-    nothing: Filters = {"objects": None, "match": "any", "folder_path": None}
-    assert filter_query(nothing, Filters) == filter_query({}, Filters) == []
+    nothing: QueryFilters = {"objects": None, "match": "any", "folder_path": None, "recursive": True}
+    assert filter_query(nothing, QueryFilters) == filter_query({}, Filters) == []
+    assert filter_json(nothing, QueryFilters) == filter_json({}, QueryFilters) == {}
 
 
 def test_what_is_no_filter_is_refused_as_python_would() -> None:

@@ -134,6 +134,14 @@ def with_vectors(segment: Segment, part: Part, space: SpaceId) -> Part:
     return part.narrowed(vectors.has[part.start : part.stop])
 
 
+def without(segment: Segment, part: Part, ids: Bytes) -> Part:
+    """The rows but for those of these images, uint8 (N, 16)."""
+    rows = segment.rows_of(ids)
+    others = np.ones(len(part.mask), bool)
+    others[rows[(rows >= part.start) & (rows < part.stop)] - part.start] = False
+    return part.narrowed(others)
+
+
 def count_of(mask: RowMask) -> int:
     """How many rows are meant."""
     return sum(part.count for part in mask)

@@ -5,7 +5,7 @@ A `View` never changes; a follower replaces it as a whole, and a question keeps 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pictograph.search.filter import Filter, Place
-from pictograph.search.found import PlanName
+from pictograph.search.found import Listing, PlanName
 from pictograph.search.memory.arrays import (
     FINE_BYTES,
     NO_IDS,
@@ -31,8 +31,9 @@ from pictograph.search.memory.arrays import (
     nearest_first,
     unit_of,
 )
-from pictograph.search.memory.masks import Kept, Part, RowMask, count_of, meant_by, place_of, with_vectors
+from pictograph.search.memory.masks import Kept, Part, RowMask, count_of, meant_by, place_of, with_vectors, without
 from pictograph.search.memory.newest import newest_page
+from pictograph.search.memory.ordering import VALUES, Values, in_order
 from pictograph.search.memory.quantiser import QUERY_BITS, Kind, Quantiser, Query
 from pictograph.search.memory.segment import EVERY_LABEL, Label, Ragged, Segment
 from pictograph.search.memory.segment_files import exact_index
@@ -119,12 +120,39 @@ class View:
         """Those of the rows that have a vector in this space."""
         return lasting(with_vectors(self._segment(part), part, space) for part in mask)
 
+    def without(self, mask: RowMask, ids: Bytes) -> RowMask:
+        """The rows but for those of these images, uint8 (N, 16)."""
+        return lasting(without(self._segment(part), part, ids) for part in mask) if len(ids) else mask
+
+    def count_within(
+        self, mask: RowMask, space: SpaceId, vector: FloatArray, farthest: float, helpers: Executor | None = None
+    ) -> Iterator[Distances]:
+        """Of each part the distances of all rows that may be within `farthest`, by their vectors where that is close.
+
+        What is certainly within has the distance 0 here, so that only what is close has to be read.
+        """
+        near = Near(space, vector, unit_of(vector), 0, "image", None)
+        yield from in_parallel(helpers, lambda part: close_distances(self._segment(part), part, near, farthest), mask)
+
     def newest(self, mask: RowMask, count: int, after: After | None = None, skip: int = 0) -> tuple[Bytes, Rows]:
         """Ids, uint8 (N, 16), and times in microseconds since 1970, of the rows that are meant, the newest first.
 
         Ties by id; `count` at most, all of them behind the place `after` and the `skip` rows that follow it.
         """
         return newest_page([(self._segment(part), part) for part in mask], skip, count, after)
+
+    def ordered(self, mask: RowMask, listing: Listing) -> tuple[Bytes, Values, int]:
+        """Ids, uint8 (N, 16), and facts of the first rows that are meant; and how many rows have no known fact."""
+        ids, values, unknown = [NO_IDS], [np.zeros(0)], 0
+        for part in mask:
+            facts = self._segment(part).facts
+            ours = VALUES[listing.order_by](facts, slice(part.start, part.stop))[part.mask]
+            known_by = facts.ids[part.rows]
+            unknown += int(np.isnan(ours).sum())
+            first = in_order(known_by, ours, listing.limit, listing.after, descending=listing.descending)
+            ids.append(known_by[first])
+            values.append(ours[first])
+        return np.concatenate(ids), np.concatenate(values), unknown
 
     def facets(self, mask: RowMask, helpers: Executor | None = None) -> dict[Label, int]:
         """How many of the rows that are meant carry each tag; tags that none carries are left out."""
@@ -358,6 +386,18 @@ def nearer(segment: Segment, part: Part, near: Near, cosine: float) -> Mask:
     mask = np.zeros(len(part.mask), bool)
     mask[np.asarray(rows, np.int64)] = True
     return mask
+
+
+def close_distances(segment: Segment, part: Part, near: Near, farthest: float) -> Distances:
+    """Of rows that may be within a distance: 0 of those that certainly are, of the others as their vectors have it."""
+    cosine = 1 - farthest
+    error = LENGTH_ERROR * abs(cosine) + 1e-6
+    vectors, selection = segment.vectors[near.space], Selection(part.mask)
+    index = exact_index(vectors.float16[part.start : part.stop], vectors.coarse)
+    parameters = selection.put_into(faiss.SearchParameters())
+    _, products, rows = index.range_search(near.unit[None], cosine - error, params=parameters)
+    unsure = np.asarray(rows, np.int64)[products <= cosine + error] + part.start
+    return np.concatenate([np.zeros(len(rows) - len(unsure)), distances_of(segment, unsure, near)])
 
 
 def distances_of(segment: Segment, rows: Rows, near: Near) -> Distances:

@@ -1,4 +1,4 @@
-"""`/search`: by likeness, by words, by tag, and why a search goes the way it goes."""
+"""`/search`: by likeness, by words, by tag, by all of them together, and why a search goes the way it goes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, ServicesDep, Viewer
 from pictograph.server.admission import PICTURE_BODY, owner_of, spooled_body
-from pictograph.server.asked import ByTagsAsked, ExplainAsked, PictureAsked, SimilarAsked, TagCountsAsked, TextAsked
+from pictograph.server.asked import (
+    ByTagsAsked,
+    ExplainAsked,
+    PictureAsked,
+    QueryAsked,
+    SimilarAsked,
+    TagCountsAsked,
+    TextAsked,
+)
 from pictograph.server.idempotency import only_reads
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_class=KeyFirst)
@@ -93,6 +101,19 @@ async def by_image(
     return present.with_rows(
         answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
     )
+
+
+@router.post("/query", response_model=wire.QueryAnswer)
+@only_reads
+async def query(request: Request, services: ServicesDep, caller: Viewer, asked: QueryAsked) -> Response:
+    """Finds images by examples, a filter and an order: every other search is a short form of this one. It only reads.
+
+    Examples are indexed images, words or vectors, each positive or negative and with a weight. Without any, a fact
+    orders the images.
+    """
+    found = await services.search.query(caller.organization_id, asked.query())
+    urls = await present.urls_for(request, services, caller)
+    return present.with_rows(present.query_answer(found), present.query_rows(found, urls))
 
 
 @router.get("/explain")
