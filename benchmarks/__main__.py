@@ -19,6 +19,7 @@ ON_REQUEST = (
     "calibration",
     "quality",
     "quantized",
+    "queries",
     "runtimes",
     "search",
     "tags",

@@ -30,6 +30,7 @@ from pictograph.client.config import resolve_config
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.noop import SPEC
 from pictograph.errors import PictographError
+from pictograph.search.engine import SearchEngine
 from pictograph.search.memory.index import WORTH_IT_FROM
 from pictograph.search.query import SimilarQuery
 from pictograph.services import Services, open_blobs, open_services, running_database
@@ -113,6 +114,13 @@ class Inside:
         async with database.connection() as connection:
             self._references = await load(connection, space, dataset, data)
         await database.close()
+
+    def parts(self) -> tuple[SearchEngine, OrganizationId, asyncio.AbstractEventLoop, dict[str, ImageId]]:
+        """The engine, whose library it asks, the loop that it runs on, and the image of each query by its name."""
+        loop, services = self._started()
+        if self._organization is None:
+            raise AssertionError("built before it is asked")
+        return services.search, self._organization, loop, self._references
 
     @contextmanager
     def client(self) -> Iterator[Search]:
