@@ -41,6 +41,7 @@ from pictograph.store.keys import Keys
 from pictograph.store.library import Report, require_own_blobs
 from pictograph.store.name_changes import NameChanges
 from pictograph.store.room import Rooms
+from pictograph.store.saved_queries import SavedQueries
 from pictograph.store.signing import Signing
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
@@ -69,6 +70,7 @@ class Services:
     datasets: Datasets
     images: Images
     collections: Collections
+    saved_queries: SavedQueries
     thumbnails: Thumbnails
     tickets: Tickets
     intake: Intake
@@ -156,6 +158,7 @@ async def open_services(
             datasets=Datasets(database),
             images=images,
             collections=Collections(database),
+            saved_queries=SavedQueries(database),
             thumbnails=thumbnails,
             tickets=tickets,
             intake=Intake(database, blobs, images, tickets, limits_of(settings)),

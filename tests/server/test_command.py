@@ -47,6 +47,21 @@ def test_a_dataset_is_made_listed_renamed_and_removed(command: Command) -> None:
     assert parsed(command("datasets", "list", "--json"))["data"] == []
 
 
+def test_a_query_is_saved_by_its_search_listed_run_and_forgotten(
+    command: Command, client: Client, street: Dataset
+) -> None:
+    image = client.images.upload("street", picture_bytes(1), filename="a.jpg")
+    client.datasets.wait_until_processed("street")
+    assert command("search", "query", "-d", "street", "--order-by", "width", "--save", "widest")[0] == 0
+    assert [row["name"] for row in parsed(command("saved", "list", "--json"))["data"]] == ["widest"]
+    assert "widest" in command("saved", "list", "--all")[1]
+    assert json.loads(command("saved", "show", "widest")[1])["order_by"] == "width"
+    assert [row["image_id"] for row in parsed(command("saved", "run", "widest", "--json"))["results"]] == [image.id]
+    assert "a.jpg" in command("saved", "run", "widest", "-n", "1")[1]
+    assert command("saved", "delete", "widest")[1] == "Forgot the query 'widest'.\n"
+    assert command("saved", "run", "widest")[0] != 0
+
+
 def test_a_collection_is_made_filled_listed_and_removed(
     command: Command, client: Client, street: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def requested(client_class: Any) -> set[tuple[str, str]]:
             client.datasets,
             client.images,
             client.collections,
+            client.queries,
             client.keys,
             client.reindex,
         ):

@@ -17,6 +17,7 @@ from pictograph.cli import (
     keys,
     models,
     reindex,
+    saved,
     search,
     service,
     tags,
@@ -55,6 +56,7 @@ app.add_typer(search.app, name="search")
 app.add_typer(tags.app, name="tags")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(collections.app, name="collections")
+app.add_typer(saved.app, name="saved")
 app.add_typer(images.app, name="images")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="model")

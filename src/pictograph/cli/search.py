@@ -181,6 +181,9 @@ def query(
     limit: Limit = DEFAULT_LIMIT,
     exact: Exact = False,
     count: Annotated[bool, typer.Option("--count", help="Print how many there are, and no rows.")] = False,
+    save: Annotated[
+        str | None, typer.Option("--save", help="Also save this query under a name, for `pictograph saved run NAME`.")
+    ] = None,
     cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
@@ -194,21 +197,22 @@ def query(
         *(Example(image_id=image, negative=True) for image in unlike or ()),
         *(Example(text=text, negative=True) for text in unwanted or ()),
     ]
+    asked: dict[str, Any] = dict(
+        examples=examples,
+        order_by=order_by,
+        descending=not ascending,
+        threshold=threshold,
+        top=top,
+        limit=limit,
+        exact=exact,
+        dataset_names=datasets,
+        recursive=not only_this_folder,
+        **filters,
+    )
     with connected(context) as client:
-        rows = client.search.query(
-            examples=examples,
-            order_by=order_by,
-            descending=not ascending,
-            threshold=threshold,
-            top=top,
-            limit=limit,
-            cursor=cursor,
-            exact=exact,
-            count_only=count,
-            dataset_names=datasets,
-            recursive=not only_this_folder,
-            **filters,
-        )
+        rows = client.search.query(**asked, cursor=cursor, count_only=count)
+        if save is not None:
+            client.queries.save(save, **asked)
     warn_of_tags(rows.answer)
     if as_json:
         print_json(rows.answer)

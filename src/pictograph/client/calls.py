@@ -171,6 +171,43 @@ def query_search(
     return Call("POST", api("search", "query"), lambda r: query_results(parse(wire.QueryAnswer, r)), json=body)
 
 
+def save_query(
+    name: str, examples: Sequence[Example | str], order: Order, filters: QueryFilters
+) -> Call[wire.SavedQuery]:
+    body = {"examples": example_bodies(examples), "filter": filter_json(filters, QueryFilters), **asdict(order)}
+    return Call("PUT", saved_query_path(name), one_saved_query, json=body)
+
+
+def list_queries(limit: int, cursor: str | None) -> Call[ListPage[wire.SavedQuery]]:
+    query = [("limit", str(limit)), *given(("cursor", cursor))]
+    return Call("GET", api("queries", ""), lambda r: listed(parse(wire.Page[wire.SavedQuery], r)), query)
+
+
+def get_query(name: str) -> Call[wire.SavedQuery]:
+    return Call("GET", saved_query_path(name), one_saved_query)
+
+
+def delete_query(name: str) -> Call[wire.SavedQuery]:
+    return Call("DELETE", saved_query_path(name), one_saved_query)
+
+
+def run_query(name: str, limit: int | None, cursor: str | None) -> Call[SearchResults[wire.QueryRow]]:
+    body = {"limit": limit, "cursor": cursor}
+    path = saved_query_path(name, "run")
+    return Call("POST", path, lambda r: query_results(parse(wire.QueryAnswer, r)), json=body)
+
+
+def one_saved_query(response: httpx.Response) -> wire.SavedQuery:
+    return parse(wire.Data[wire.SavedQuery], response).data
+
+
+def saved_query_path(name: str, *rest: str) -> str:
+    """Path of one saved query, by name or UUID. Raises NotFoundError for names that a path would lose."""
+    if str(name) in ("", ".", ".."):
+        raise NotFoundError(f"There is no saved query {name!r}.")
+    return api("queries", str(name), *rest)
+
+
 def explain_search(
     image_id: str | None, text: str | None, part: Cut, filters: DatasetFilters
 ) -> Call[wire.SearchExplanation]:

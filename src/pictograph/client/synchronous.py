@@ -119,6 +119,8 @@ class Client:
         """Upload, list, fetch, archive."""
         self.collections = Collections(self._transport)
         """Sets of images by name, across datasets."""
+        self.queries = Queries(self._transport)
+        """Saved queries, by name."""
         self.keys = Keys(self._transport)
         """API keys of your organization."""
         self.reindex = Reindex(self._transport)
@@ -1008,6 +1010,62 @@ def ensure_dataset(transport: Transport, name: str) -> None:
         transport.send(calls.get_dataset(name))
     except NotFoundError:
         transport.send(calls.create_dataset(name, None))
+
+
+class Queries:
+    """Queries by name, to be asked again. Answers are not kept: a query that runs finds what there is then."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @filtered(QueryFilters)
+    def save(
+        self,
+        name: str,
+        *,
+        examples: Sequence[Example | str] = (),
+        order_by: str | None = None,
+        descending: bool = True,
+        threshold: float | None = None,
+        top: int | None = None,
+        limit: int = DEFAULT_LIMIT,
+        exact: bool = False,
+        **filters: Unpack[QueryFilters],
+    ) -> wire.SavedQuery:
+        """Saves a query under a name, in place of what had it; everything else is as `search.query` takes it.
+
+        client.queries.save("large cars", objects=["car"], order_by="width")
+        rows = client.queries.run("large cars")
+        """
+        order = calls.Order(order_by, descending, threshold, top, limit, exact)
+        return self._transport.send(calls.save_query(name, examples, order, filters))
+
+    def list(self, *, limit: int = 100, cursor: str | None = None) -> ListPage[wire.SavedQuery]:
+        """Lists your saved queries, newest first. limit: 1 to 1000. cursor: `next_cursor` of the page before."""
+        return self._transport.send(calls.list_queries(limit, cursor))
+
+    def iterate(self) -> Iterator[wire.SavedQuery]:
+        """Yields every saved query, newest first, page by page."""
+        return self._transport.each(lambda cursor: calls.list_queries(1000, cursor))
+
+    def get(self, name: str) -> wire.SavedQuery:
+        """Returns one, by name or id. Raises NotFoundError."""
+        return self._transport.send(calls.get_query(name))
+
+    def delete(self, name: str) -> wire.SavedQuery:
+        """Forgets it, and returns what it was. Raises NotFoundError."""
+        return self._transport.send(calls.delete_query(name))
+
+    def run(self, name: str, *, limit: int | None = None, cursor: str | None = None) -> SearchResults[wire.QueryRow]:
+        """Asks a saved query. limit: 1 to 500; None as it was saved. cursor: `next_cursor` of the page before.
+
+        Raises NotFoundError, ConflictError (it cannot be asked any more), and whatever `search.query` raises.
+        """
+        return self._transport.send(calls.run_query(name, limit, cursor))
+
+    def iterate_run(self, name: str, *, page_size: int = MAX_LIMIT) -> Iterator[wire.QueryRow]:
+        """Yields every image that a saved query finds, page by page; none comes twice."""
+        return self._transport.each(lambda cursor: calls.run_query(name, page_size, cursor))
 
 
 class Collections:

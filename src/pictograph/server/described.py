@@ -82,6 +82,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "offset": "Rows to skip; not stable while rows come and go.",
     "path": "Folder and filename, as in `night/crossing.jpg`.",
     "permanent": "Whether it is removed for good; else it is archived, and can be restored.",
+    "query": "Name or UUID of the saved query.",
     "token": "The end of the `upload_url`.",
 }
 """What a parameter of this name means, where its route does not say it."""

@@ -123,6 +123,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "previous_threshold": 0.5,
     "project_id": DATASET,
     "prompts": ["a photo of a dog"],
+    "query": "large cars",
     "query_image_id": IMAGE,
     "queue": 0,
     "readme": "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -32,6 +33,7 @@ from pictograph.store.images import Image, KnownImage, Replacement, Tagging
 from pictograph.store.keys import ApiKey, Caller
 from pictograph.store.name_changes import NameChange
 from pictograph.store.pages import EPOCH, MICROSECOND, Listed
+from pictograph.store.saved_queries import SavedQuery
 from pictograph.store.signing import PictureUrls
 from pictograph.types import TAG_CATEGORIES, ImageState, Role
 
@@ -274,6 +276,16 @@ def collection(row: Collection) -> wire.Collection:
         id=str(row.id),
         name=row.name,
         image_count=row.image_count,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def saved_query(row: SavedQuery) -> wire.SavedQuery:
+    return wire.SavedQuery(
+        id=str(row.id),
+        name=row.name,
+        query=json.loads(row.question),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -43,6 +43,7 @@ from pictograph.wire.images import (
 )
 from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey, RevokedKey
 from pictograph.wire.reindex import FailedImage, ForgottenSpaces, Reindex, ReindexStart, Space
+from pictograph.wire.saved_queries import SavedQuery, SavedQueryRun
 from pictograph.wire.search import (
     Example,
     OfTags,
