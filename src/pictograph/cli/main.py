@@ -15,6 +15,7 @@ from pictograph.cli import (
     history,
     images,
     keys,
+    mcp,
     models,
     reindex,
     saved,
@@ -50,6 +51,7 @@ app.command()(upload.upload)
 app.command("import")(vectors.import_vectors)
 app.command()(export.export)
 app.command()(history.history)
+app.command()(mcp.mcp)
 app.command()(reindex.reindex)
 app.command(hidden=True)(tune.tune)
 app.add_typer(search.app, name="search")
