@@ -184,6 +184,43 @@ def test_parquet_has_vectors_and_facts_and_is_taken_again(
         }
 
 
+@pytest.mark.parametrize("name", ["o.jsonl", "o.parquet"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"examples": True, "threshold": -1.0},
+        {"examples": True, "top": 3},
+        {"examples": True, "top": 4, "order_by": "file_size", "descending": False},
+        {"order_by": "file_size"},
+        {"objects": ["car"], "order_by": "width", "descending": False},
+    ],
+)
+def test_an_export_has_what_the_query_finds_in_its_order(
+    library: Client, tmp_path: Path, pages_of_two: None, name: str, asked: dict[str, Any]
+) -> None:
+    (first,) = library.images.list("street", filename="a.jpg", folder_path="/")
+    question = asked | {"dataset_names": ["street"]} | ({"examples": [first.id]} if asked.get("examples") else {})
+    rows = library.search.query(limit=100, **question)
+    report = library.search.export(tmp_path / name, **question)
+    if name == "o.jsonl":
+        found = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+    else:
+        found = [it | {"image_id": it["id"]} for it in pq.read_table(tmp_path / name).to_pylist()]
+    assert [it["image_id"] for it in found] == [row.image_id for row in rows]
+    assert [it["score"] for it in found] == [row.score for row in rows]
+    assert report.rows == len(rows) > 2
+    assert (first.id in {row.image_id for row in rows}) is not bool(asked.get("examples"))
+
+
+def test_a_question_that_nothing_could_answer_is_refused(library: Client, raw: Raw, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="'cra'"):
+        library.search.export(tmp_path / "o.csv", objects=["cra"])
+    for query in ({"limit": 5}, {"cursor": "x"}, {"count_only": True}):
+        answer = raw.api("POST", "/search/export", json={"query": query})
+        assert answer.status_code == 422
+        assert "does not belong" in answer.json()["error"]["message"]
+
+
 # --- with files
 
 
@@ -577,6 +614,9 @@ def test_the_command_exports_and_says_what_it_did(
     code, out, err = command("export", tmp_path / "all.csv", "--dataset", "street", "--json")
     assert (code, err) == (0, "")
     assert (json.loads(out)["rows"], json.loads(out)["guarded_cells"]) == (6, 1)
+    (first,) = library.images.list("street", filename="a.jpg", folder_path="/")
+    code, out, err = command("export", "street", tmp_path / "best.txt", "--like", first.id, "--top", "2")
+    assert (code, err, len((tmp_path / "best.txt").read_text().splitlines())) == (0, "", 2)
     code, out, err = command("export", tmp_path / "all.csv")
     assert (code, "--overwrite" in err) == (5, True)
     (tmp_path / "out" / "street" / "a.jpg").write_bytes(b"mine")
@@ -598,12 +638,22 @@ def test_the_examples_in_the_docs_run(library: Client, tmp_path: Path, monkeypat
     text = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
+    (first,) = library.images.list("street", filename="a.jpg", folder_path="/")
     try:
         for example in examples:
-            exec(example, {"client": library})
+            exec(example, {"client": library, "image_id": first.id})
     finally:
         with contextlib.suppress(NotFoundError):
             library.datasets.delete("copy")
     made = {it.name for it in tmp_path.iterdir()}
-    assert made == {"cars.csv", "cars", "street.parquet", "coco", "shards", "street.zip"}
+    assert made == {
+        "cars.csv",
+        "cars",
+        "street.parquet",
+        "coco",
+        "shards",
+        "street.zip",
+        "like it.jsonl",
+        "largest.txt",
+    }

@@ -68,6 +68,8 @@ class Answered:
     next_cursor: str | None
     total: int | None
     total_is: Literal["exact", "estimate"] | None
+    cut_off: bool
+    """Whether more images passed the threshold than a fact puts in order."""
 
 
 Ask: TypeAlias = Callable[[str | None, int], Awaitable[Answered]]
@@ -128,6 +130,7 @@ class ExportPage:
     """Images of the place and the filter that no search finds yet; counted for the first page."""
     changed: int
     vanished: int
+    cut_off: bool
     space: Space
 
 
@@ -168,6 +171,7 @@ class Export:
             left_out=await self._not_found_yet(wanted, space) if cursor is None else None,
             changed=sum(row.image.updated_at > started_at for row in rows),
             vanished=sum(row.id not in images for row in found),
+            cut_off=first.cut_off,
             space=space,
         )
 

@@ -158,6 +158,7 @@ class OneZip:
             "rows": told.rows,
             "total": first.total,
             "complete": is_whole,
+            "cut_off": first.cut_off,
             "left_out": first.left_out or 0,
             "skipped": told.skipped,
             "renamed": told.renamed,

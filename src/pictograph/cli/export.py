@@ -13,6 +13,18 @@ import typer
 from pictograph.cli.connection import connected
 from pictograph.cli.filters import NO_FILTERS, takes_filters
 from pictograph.cli.output import EXIT_FAILED, Json, console, errors, print_json, print_table, progress_bar
+from pictograph.cli.search import (
+    Ascending,
+    Exact,
+    LeastScore,
+    Like,
+    OrderBy,
+    Top,
+    Unlike,
+    UnwantedWords,
+    WantedWords,
+    examples_of,
+)
 from pictograph.client.exporting.options import SHARD_BYTES, SHARD_IMAGES
 from pictograph.client.filters import Filters
 from pictograph.client.results import SKIPPED_WORDS, ExportReport
@@ -49,8 +61,17 @@ def export(
     datasets: Annotated[
         list[str] | None, typer.Option("--dataset", "-d", help="Only this dataset; repeat it for several.")
     ] = None,
-    this_folder_only: Annotated[bool, typer.Option(help="Without the folders below --folder.")] = False,
+    like: Like = None,
+    unlike: Unlike = None,
+    words: WantedWords = None,
+    unwanted: UnwantedWords = None,
     filters: Filters = NO_FILTERS,
+    only_this_folder: Annotated[bool, typer.Option("--only-this-folder", help="Not the folders below it.")] = False,
+    order_by: OrderBy = None,
+    ascending: Ascending = False,
+    threshold: LeastScore = None,
+    top: Top = None,
+    exact: Exact = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files at the export's paths that are not of an export.")
     ] = False,
@@ -93,7 +114,7 @@ def export(
     webdataset: shards. zip: one file, made by the service. Run it again after an interruption: it goes on. Files of
     others are never replaced without --overwrite. Exit code 1: something could not be written.
 
-    Example: pictograph export street cars --format folder --object car
+    Example: pictograph export street cars --format folder --object car --text 'a car at night' --top 200
     """
     dataset, out = names_of(names)
     report = ExportReport(Path(out))
@@ -104,7 +125,13 @@ def export(
                     given_path(out),
                     format=file_format.value if file_format else None,
                     dataset_names=[*([dataset] if dataset is not None else []), *(datasets or [])] or None,
-                    recursive=not this_folder_only,
+                    recursive=not only_this_folder,
+                    examples=examples_of(like, words, unlike, unwanted),
+                    order_by=order_by,
+                    descending=not ascending,
+                    threshold=threshold,
+                    top=top,
+                    exact=exact,
                     overwrite=overwrite,
                     resume=resume,
                     link=link,
@@ -173,6 +200,8 @@ def print_report(report: ExportReport) -> None:
     }
     for name, number in counts(report, notes):
         tell(f"{number} {notes[name]}")
+    if report.cut_off:
+        tell("More images pass the threshold than can be put in order: these are of the best 10,000.", as_error=True)
     if not report.complete:
         tell("The zip is full: the query finds more images than one zip holds.", as_error=True)
     if report.examples:

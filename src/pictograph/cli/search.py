@@ -32,6 +32,24 @@ BoxText = Annotated[
 ]
 BoxFractions = Annotated[bool, typer.Option("--fraction", help="The numbers of --box are fractions of the sides.")]
 
+Like = Annotated[list[str] | None, typer.Option("--like", help="UUID of an image to be like; repeat it for several.")]
+Unlike = Annotated[list[str] | None, typer.Option("--unlike", help="UUID of an image to be unlike.")]
+WantedWords = Annotated[list[str] | None, typer.Option("--text", help="Words that say what images show.")]
+UnwantedWords = Annotated[list[str] | None, typer.Option("--not-text", help="Words that say what they do not.")]
+OrderBy = Annotated[
+    str | None,
+    typer.Option(
+        "--order-by",
+        help="relevance, created_at, width, height, file_size, aspect; with examples a fact needs"
+        " --threshold or --top, which cut first. Default: relevance with examples, else created_at.",
+    ),
+]
+Ascending = Annotated[bool, typer.Option("--ascending", help="The oldest, smallest first.")]
+LeastScore = Annotated[
+    float | None, typer.Option("--threshold", "-t", help="Least score, -1 to 1. Default: nothing is cut.")
+]
+Top = Annotated[int | None, typer.Option("--top", help="Only the best so many by relevance.")]
+
 MORE = f"a larger --limit (to {MAX_LIMIT}) shows more at once"
 
 
@@ -154,30 +172,19 @@ def text(
 @takes_filters()
 def query(
     context: typer.Context,
-    like: Annotated[
-        list[str] | None, typer.Option("--like", help="UUID of an image to be like; repeat it for several.")
-    ] = None,
-    unlike: Annotated[list[str] | None, typer.Option("--unlike", help="UUID of an image to be unlike.")] = None,
-    words: Annotated[list[str] | None, typer.Option("--text", help="Words that say what images show.")] = None,
-    unwanted: Annotated[list[str] | None, typer.Option("--not-text", help="Words that say what they do not.")] = None,
+    like: Like = None,
+    unlike: Unlike = None,
+    words: WantedWords = None,
+    unwanted: UnwantedWords = None,
     datasets: Annotated[
         list[str] | None, typer.Option("--dataset", "-d", help="Repeat it for several. Default: all your datasets.")
     ] = None,
     filters: Filters = NO_FILTERS,
     only_this_folder: Annotated[bool, typer.Option("--only-this-folder", help="Not the folders below it.")] = False,
-    order_by: Annotated[
-        str | None,
-        typer.Option(
-            "--order-by",
-            help="relevance, created_at, width, height, file_size, aspect; with examples a fact needs"
-            " --threshold or --top, which cut first. Default: relevance with examples, else created_at.",
-        ),
-    ] = None,
-    ascending: Annotated[bool, typer.Option("--ascending", help="The oldest, smallest first.")] = False,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", "-t", help="Least score, -1 to 1. Default: nothing is cut.")
-    ] = None,
-    top: Annotated[int | None, typer.Option("--top", help="Only the best so many by relevance.")] = None,
+    order_by: OrderBy = None,
+    ascending: Ascending = False,
+    threshold: LeastScore = None,
+    top: Top = None,
     limit: Limit = DEFAULT_LIMIT,
     exact: Exact = False,
     count: Annotated[bool, typer.Option("--count", help="Print how many there are, and no rows.")] = False,
@@ -191,14 +198,8 @@ def query(
 
     Example: pictograph search query --like 0198c0de-... --like 0198c0df-... --unlike 0198c0e0-... -d train --top 200
     """
-    examples = [
-        *(Example(image_id=image) for image in like or ()),
-        *(Example(text=text) for text in words or ()),
-        *(Example(image_id=image, negative=True) for image in unlike or ()),
-        *(Example(text=text, negative=True) for text in unwanted or ()),
-    ]
     asked: dict[str, Any] = dict(
-        examples=examples,
+        examples=examples_of(like, words, unlike, unwanted),
         order_by=order_by,
         descending=not ascending,
         threshold=threshold,
@@ -220,6 +221,21 @@ def query(
         console.print(f"{rows.total:,}", highlight=False)
     else:
         print_query(rows)
+
+
+def examples_of(
+    like: Sequence[str] | None,
+    words: Sequence[str] | None,
+    unlike: Sequence[str] | None,
+    unwanted: Sequence[str] | None,
+) -> list[Example]:
+    """What the options `--like`, `--text`, `--unlike` and `--not-text` say."""
+    return [
+        *(Example(image_id=image) for image in like or ()),
+        *(Example(text=text) for text in words or ()),
+        *(Example(image_id=image, negative=True) for image in unlike or ()),
+        *(Example(text=text, negative=True) for text in unwanted or ()),
+    ]
 
 
 def print_query(rows: SearchResults[QueryRow]) -> None:

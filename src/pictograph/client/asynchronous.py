@@ -458,14 +458,18 @@ class AsyncSearch:
         """
         return await self._transport.send(calls.by_tag(filters, limit, offset, cursor))
 
-    @filtered(Filters)
+    @filtered(QueryFilters)
     async def export(
         self,
         path: str | PathLike[str],
         *,
         format: ExportFormat | None = None,
-        dataset_names: Sequence[str] | None = None,
-        recursive: bool = True,
+        examples: Sequence[Example | str] = (),
+        order_by: str | None = None,
+        descending: bool = True,
+        threshold: float | None = None,
+        top: int | None = None,
+        exact: bool = False,
         overwrite: bool = False,
         resume: bool = True,
         link: bool = True,
@@ -477,15 +481,16 @@ class AsyncSearch:
         workers: int = 8,
         progress: ExportProgress | bool | None = None,
         report: ExportReport | None = None,
-        **filters: Unpack[Filters],
+        **filters: Unpack[QueryFilters],
     ) -> ExportReport:
         """Writes everything that a query finds: `csv`, `jsonl`, `list` (paths), `parquet`, `arrow` (with vectors), and
         with the pictures `folder`, `coco`, `webdataset`, `zip`.
 
         path: a file, or the folder that is made. format: None goes by the path's name, `.csv` for instance, a folder
-        that is there, or else Parquet. dataset_names: None is all. The images are those that searches find, as they are
-        when their page is read; those that are uploaded after the export began are not in it. Run it again after an
-        interruption: what is there is not fetched again (resume=False begins anew; Parquet and zip always do).
+        that is there, or else Parquet. examples, order_by, descending, threshold, top, exact and filters: as `query`
+        takes them. The images are those that searches find, as they are when their page is read; those that are
+        uploaded after the export began are not in it. Run it again after an interruption: what is there is not fetched
+        again (resume=False begins anew; Parquet and zip always do).
         overwrite: files of others at the export's paths are replaced, which else stay and are told. link: where the
         library's blob store is on this disk (blob_folder, else where this machine's service has it), files are clones
         or read-only hard links; link=False copies. original_names: as they were before they were brought to one
@@ -496,7 +501,8 @@ class AsyncSearch:
         Raises NotFoundError, ValidationError, ConflictError (something else is at the path), ConfigurationError (no
         pyarrow), OSError (no room).
         """
-        file, question = given_path(path), calls.export_question(filters, dataset_names, recursive)
+        order = calls.Order(order_by, descending, threshold, top, MAX_LIMIT, exact)
+        file, question = given_path(path), calls.export_question(examples, order, filters)
         chosen = format_of(file, format)
         options = ExportOptions(
             overwrite=overwrite,

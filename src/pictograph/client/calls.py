@@ -322,12 +322,11 @@ def export_vectors(dataset: str, filters: Filters, cursor: str | None) -> Call[P
     return Call("GET", dataset_path(dataset, "vectors"), of_vectors, query)
 
 
-def export_question(filters: Filters, dataset_names: Sequence[str] | None, recursive: bool) -> Json:
-    """What is exported, as JSON."""
-    if isinstance(dataset_names, str):
-        raise wrong_value("dataset_names", f"dataset_names must be a list of names: pass [{dataset_names!r}].")
-    place = {} if dataset_names is None else {"dataset_names": [str(name) for name in dataset_names]}
-    return {"filter": filter_json(filters, Filters) | place | ({} if recursive else {"recursive": False})}
+def export_question(examples: Sequence[Example | str], order: Order, filters: QueryFilters) -> Json:
+    """A query without its page, as JSON."""
+    asked = {"filter": filter_json(filters, QueryFilters), **asdict(order)}
+    given = {name: value for name, value in asked.items() if value is not None and name not in ("limit", "count_only")}
+    return {"examples": example_bodies(examples), **given} if examples else given
 
 
 def export_page(question: Json, limit: int, cursor: str | None, *, vectors: bool) -> Call[Page]:

@@ -349,6 +349,8 @@ class ExportReport:
     """Whether `total` is exact or an estimate."""
     complete: bool = True
     """False if a zip is full and the query finds more."""
+    cut_off: bool = False
+    """Whether more images passed the threshold than can be put in the order of a fact: it has the best 10,000."""
     already_there: int = 0
     """Files that were there, with the right bytes: by an earlier run, or by yourself."""
     linked: int = 0

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from pictograph.server.asked import DatasetName, Filters
+from pictograph.errors import wrong_value
+from pictograph.search.query import Query
+from pictograph.server.asked import QueryAsked
 from pictograph.types import MAX_CURSOR
 from pictograph.wire.base import Body
 from pictograph.wire.vectors import MAX_EXPORTED
 
-
-class FilterAsked(Filters, Body):
-    """Which images are meant."""
-
-    dataset_names: Annotated[list[DatasetName], Field(max_length=100)] | None = None
-    """Names or UUIDs of datasets; absent: the whole organization."""
-    recursive: bool = True
-    """Whether the folders below the folder are meant too."""
-
-
-class QueryAsked(Body):
-    """Which images are exported, and in which order."""
-
-    filter: Annotated[FilterAsked, Field(description="Which images are exported.")] = FilterAsked()
+OF_PAGES: Final = ("limit", "cursor", "count_only")
+"""What a query says of its page, and an export says itself."""
 
 
 class ZipAsked(Body):
@@ -33,6 +23,10 @@ class ZipAsked(Body):
     query: Annotated[QueryAsked, Field(description="Which images are exported; absent: all.")] = QueryAsked()
     original_names: bool = False
     """Whether names are written as they were before the library brought them to one spelling (NFC)."""
+
+    def question(self) -> Query:
+        """The query, checked. Raises NotFoundError, ValidationError."""
+        return question_of(self.query)
 
 
 class ExportAsked(Body):
@@ -47,3 +41,17 @@ class ExportAsked(Body):
     """Most rows of one page."""
     cursor: Annotated[str | None, Field(max_length=MAX_CURSOR)] = None
     """`next_cursor` of the page before, with the same query."""
+
+    def question(self) -> Query:
+        """The query, checked. Raises NotFoundError, ValidationError."""
+        return question_of(self.query)
+
+
+def question_of(asked: QueryAsked) -> Query:
+    """The query. Raises ValidationError if it says something of its page."""
+    wrong = [name for name in OF_PAGES if name in asked.model_fields_set]
+    if wrong:
+        raise wrong_value(
+            wrong[0], f"{wrong[0]} does not belong into the query of an export: `limit` and `cursor` stand beside it."
+        )
+    return asked.query()

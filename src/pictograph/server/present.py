@@ -376,6 +376,7 @@ def export_page(page: ExportPage, blob_store: UUID | None) -> wire.ExportPage:
         left_out=page.left_out,
         changed=page.changed,
         vanished=page.vanished,
+        cut_off=page.cut_off,
         blob_store=str(blob_store) if blob_store else None,
     )
 

@@ -10,6 +10,8 @@ from pictograph.wire.base import TagObject, Wire
 
 CHANGED: Final = "Pictograph-Changed"
 """Header of a page of vectors: `ExportPage.changed`."""
+CUT_OFF: Final = "Pictograph-Cut-Off"
+"""Header of a page of vectors, if it is so: `ExportPage.cut_off`."""
 VANISHED: Final = "Pictograph-Vanished"
 """Header of a page of vectors: `ExportPage.vanished`."""
 STARTED: Final = "Pictograph-Started-At"
@@ -98,5 +100,7 @@ class ExportPage(Wire):
     """Rows of this page that changed after the walk began: they are here as they are now."""
     vanished: int
     """Images that this page would have had, but that were deleted while it was made."""
+    cut_off: bool = False
+    """Whether more images pass the threshold than can be put in the order of a fact: then it is of the best 10,000."""
     blob_store: str | None = None
     """Which blob store the library has, as the file `pictograph-blob-store.json` in it says."""

@@ -63,7 +63,7 @@ def test_these_are_all_searches() -> None:
         for name, method in inspect.getmembers(Client("k", base_url="http://x").search, inspect.ismethod)
         if "objects" in inspect.signature(method).parameters
     }
-    assert found == {*SEARCHES, *QUERIES, "export"}  # tests/unit/client/test_exporting.py
+    assert found == {*SEARCHES, *QUERIES, "export"}  # a file too: tests/server/test_export.py
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -154,7 +154,7 @@ class FileExport(Output):
             "renamed",
             "left_over",
         )
-        counts += ("left_out", "changed", "vanished", "started_at", "success")
+        counts += ("left_out", "changed", "vanished", "started_at", "success", "cut_off")
         told = {name: getattr(self._report, name) for name in counts}
         self._ledger.finish({"service": self._asked.base_url, "query": self._asked.question} | told)
 

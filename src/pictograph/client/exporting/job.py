@@ -52,6 +52,7 @@ class ExportJob:
         wanted = self.output.begin(page)
         self._vanished += page.vanished
         report.changed += page.changed
+        report.cut_off |= page.cut_off
         return wanted
 
     def receive_here(self, wanted: WantedFile) -> Arrived | None:

@@ -11,7 +11,7 @@ import httpx
 import pydantic
 
 from pictograph.errors import ServerError
-from pictograph.wire.export import CHANGED, STARTED, VANISHED, ExportedImage, ExportPage
+from pictograph.wire.export import CHANGED, CUT_OFF, STARTED, VANISHED, ExportedImage, ExportPage
 from pictograph.wire.vectors import LEFT_OUT, NEXT_CURSOR, TOTAL
 
 
@@ -30,6 +30,7 @@ class Page:
     total_is: Literal["exact", "estimate"] | None = None
     left_out: int | None = None
     """None but on the first page."""
+    cut_off: bool = False
     blob_store: str | None = None
 
 
@@ -44,6 +45,7 @@ def of_rows(answer: ExportPage) -> Page:
         total=answer.total,
         total_is=answer.total_is,
         left_out=answer.left_out,
+        cut_off=answer.cut_off,
         blob_store=answer.blob_store,
     )
 
@@ -63,6 +65,7 @@ def of_vectors(response: httpx.Response) -> Page:
         total=number_in(response, TOTAL),
         total_is="exact" if TOTAL in response.headers else None,
         left_out=number_in(response, LEFT_OUT),
+        cut_off=CUT_OFF in response.headers,
     )
 
 

@@ -162,7 +162,7 @@ class TextExport(Output):
             return
         self._file.flush()
         os.fsync(self._file.fileno())
-        kept = ("rows", "total", "total_is", "left_out", "changed", "vanished", "guarded_cells")
+        kept = ("rows", "total", "total_is", "left_out", "changed", "vanished", "guarded_cells", "cut_off")
         state = {
             "question": self._question,
             "cursor": page.next_cursor,

@@ -43,7 +43,7 @@ class ZipFile:
                 told: dict[str, Any] = json.loads(zipped.read(REPORT))
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise ServerError(f"The zip of the service is not whole: {error}. Ask for it again.") from error
-        for name in ("rows", "total", "left_out", "changed", "vanished", "renamed", "skipped", "complete"):
+        for name in ("rows", "total", "left_out", "changed", "vanished", "renamed", "skipped", "complete", "cut_off"):
             setattr(self._report, name, told[name])
         self._report.examples = [SkippedImage(**it) for it in told["examples"][:MOST_EXAMPLES]]
         self._report.downloaded = self._report.rows

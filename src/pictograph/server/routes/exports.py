@@ -9,17 +9,19 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
 from pictograph import wire
-from pictograph.bulk.asking import meant, newest_first
+from pictograph.bulk.asking import meant, pages_of
 from pictograph.bulk.export import Ask, ExportPage, streamed
+from pictograph.errors import wrong_value
 from pictograph.search.filter import Filter
+from pictograph.search.query import Query
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, ServicesDep, Viewer
 from pictograph.server.answers import answer_of
-from pictograph.server.asked_export import ExportAsked, QueryAsked, ZipAsked
+from pictograph.server.asked_export import ExportAsked, ZipAsked
 from pictograph.server.idempotency import only_reads
 from pictograph.services import Services
 from pictograph.store.keys import Caller
-from pictograph.wire.export import CHANGED, STARTED, VANISHED
+from pictograph.wire.export import CHANGED, CUT_OFF, STARTED, VANISHED
 from pictograph.wire.vectors import ARROW_STREAM, LEFT_OUT, NEXT_CURSOR, TOTAL
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_class=KeyFirst)
@@ -35,6 +37,7 @@ ROWS: Final[dict[int | str, dict[str, Any]]] = {
             STARTED: {"description": "With `vectors`: `started_at`.", "schema": {"type": "string"}},
             CHANGED: {"description": "With `vectors`: `changed`.", "schema": {"type": "string"}},
             VANISHED: {"description": "With `vectors`: `vanished`.", "schema": {"type": "string"}},
+            CUT_OFF: {"description": "With `vectors`: `cut_off`, if it is so.", "schema": {"type": "string"}},
         },
     }
 }
@@ -49,19 +52,16 @@ PAGE_OF_ZIP: Final = 200
 """Images that are looked up at once: more would only wait for those before them to be sent."""
 
 
-async def asked_for(services: Services, caller: Caller, query: QueryAsked) -> tuple[Ask, Filter]:
-    """What asks the query, and its place and filter."""
-    asked = query.filter
+async def asked_for(services: Services, caller: Caller, query: Query) -> tuple[Ask, Filter]:
+    """What asks the query, and its place and filter. Raises NotFoundError, ValidationError."""
+    unknown = services.vectors.unknown_tags(query.conditions.tags)
+    if unknown:
+        raise wrong_value(
+            "objects", f"The taxonomy has no tags {', '.join(map(repr, unknown))}: nothing could carry them."
+        )
     organization = caller.organization_id
-    wanted = await meant(
-        services.database,
-        organization,
-        asked.dataset_names,
-        asked.conditions,
-        folder_path=asked.directory_path,
-        recursive=asked.recursive,
-    )
-    return newest_first(services.search, organization, wanted, everywhere=asked.dataset_names is None), wanted
+    wanted = await meant(services.database, organization, query)
+    return pages_of(services.search, organization, query), wanted
 
 
 @router.post("/export", response_model=wire.ExportPage, responses=ROWS)
@@ -72,7 +72,7 @@ async def export(services: ServicesDep, caller: Viewer, body: ExportAsked) -> Re
     It is one walk, which began when the first page was asked for: images that are uploaded later are not in it, none
     comes twice, and each page says how many of its images changed since, or were deleted while it was made.
     """
-    ask, wanted = await asked_for(services, caller, body.query)
+    ask, wanted = await asked_for(services, caller, body.question())
     page = await services.export.page(ask, wanted, limit=body.limit, cursor=body.cursor, vectors=body.vectors)
     if body.vectors:
         return Response(await streamed(page, added=True), media_type=ARROW_STREAM, headers=said_of(page))
@@ -88,7 +88,7 @@ async def export_zip(services: ServicesDep, caller: Viewer, body: ZipAsked) -> S
     `export.json`, the last file, says what is in the zip, what is not, and why. Images without a file are left out and
     named. 422 for more images than a zip holds.
     """
-    ask, wanted = await asked_for(services, caller, body.query)
+    ask, wanted = await asked_for(services, caller, body.question())
 
     async def turn(cursor: str | None) -> ExportPage:
         return await services.export.page(ask, wanted, limit=PAGE_OF_ZIP, cursor=cursor)
@@ -112,5 +112,6 @@ def said_of(page: ExportPage) -> Mapping[str, str]:
         STARTED: page.started_at.isoformat(),
         CHANGED: page.changed,
         VANISHED: page.vanished,
+        CUT_OFF: "true" if page.cut_off else None,
     }
     return {name: str(value) for name, value in told.items() if value is not None}

@@ -7,15 +7,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response, UploadFile
 
 from pictograph import wire
-from pictograph.bulk.asking import meant, newest_first
 from pictograph.bulk.export import streamed
-from pictograph.errors import wrong_value
+from pictograph.search import query as questions
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, Member, ServicesDep, Viewer
 from pictograph.server.admission import UploadBody, admission_of
 from pictograph.server.answers import answer_of
 from pictograph.server.asked import VectorsAsked
-from pictograph.server.routes.exports import said_of
+from pictograph.server.routes.exports import asked_for, said_of
 from pictograph.types import MAX_ENCODER
 from pictograph.wire.export import CHANGED, STARTED, VANISHED
 from pictograph.wire.vectors import ARROW_STREAM, LEFT_OUT, MAX_ROWS, MAX_ROWS_BYTES, NEXT_CURSOR, TOTAL
@@ -86,15 +85,9 @@ async def export_vectors(
 
     Images that have no vector are left out and counted: they wait to be processed, or failed.
     """
-    unknown = services.vectors.unknown_tags(asked.conditions.tags)
-    if unknown:
-        raise wrong_value(
-            "objects", f"The taxonomy has no tags {', '.join(map(repr, unknown))}: nothing could carry them."
-        )
-    wanted = await meant(
-        services.database, caller.organization_id, [dataset], asked.conditions, folder_path=asked.directory_path
-    )
-    ask = newest_first(services.search, caller.organization_id, wanted, everywhere=False)
+    scope = questions.Scope([dataset], asked.directory_path)
+    query = questions.Query(scope=scope, conditions=asked.conditions)
+    ask, wanted = await asked_for(services, caller, query)
     page = await services.export.page(ask, wanted, limit=asked.limit, cursor=asked.cursor, vectors=True)
     headers = {name: text for name, text in said_of(page).items() if asked.cursor is None or name != TOTAL}
     return Response(await streamed(page, added=False), media_type=ARROW_STREAM, headers=headers)
