@@ -34,7 +34,7 @@ from pictograph.search.found import PlanName
 from pictograph.search.memory.arrays import Bytes
 from pictograph.search.memory.masks import RowMask, count_of
 from pictograph.search.memory.quantiser import Kind, Quantiser
-from pictograph.search.memory.segment import Block, Facts, Ragged
+from pictograph.search.memory.segment import UNKNOWN_TIME, Block, Facts, Ragged
 from pictograph.search.memory.segment import Vectors as SpaceVectors
 from pictograph.search.memory.segment_files import SegmentWriter, open_segment
 from pictograph.search.memory.view import View, coarse_rows, over_fetch, shortlist
@@ -119,10 +119,18 @@ def block_of(data: Data, part: slice, quantiser: Quantiser) -> Block:
         format=np.zeros(count, np.uint16),
         state=np.zeros(count, np.uint8),
         archived=np.zeros(count, bool),
+        taken=np.full(count, UNKNOWN_TIME, np.int64),
+        camera=np.zeros(count, np.uint32),
+        sharpness=np.zeros(count, np.float32),
+        brightness=np.zeros(count, np.float32),
+        contrast=np.zeros(count, np.float32),
+        average_color=np.zeros(count, np.int32),
+        perceptual_hash=np.zeros(count, np.int64),
+        looked=np.ones(count, bool),
     )
     nothing = Ragged.of(np.zeros(count, np.int64), np.zeros(0, np.uint8))
     named = {SPACE: SpaceVectors(np.ones(count, bool), *coded, vectors)}
-    return Block(facts, ["image/jpeg"], nothing, [], Ragged(nothing.starts, np.zeros(0, np.int64)), named)
+    return Block(facts, ["image/jpeg"], [""], nothing, [], Ragged(nothing.starts, np.zeros(0, np.int64)), named)
 
 
 def ids_of(rows: Rows) -> Bytes:

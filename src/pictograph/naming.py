@@ -15,7 +15,7 @@ SYNONYMS: Final[tuple[tuple[str, ...], ...]] = (
     ("new_name", "name"),
 )
 """Of each set, a request may use any name for the one that its route declares; published clients differ in them."""
-MOST_SHOWN: Final = 30
+MOST_SHOWN: Final = 60
 """Names in one message."""
 MOST_CHARACTERS: Final = 60
 """Of a made-up name, in a message."""

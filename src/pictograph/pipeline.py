@@ -33,6 +33,7 @@ from pictograph.index.writer import (
 )
 from pictograph.ingest.failures import retry_or_fail
 from pictograph.ingest.judging import Model, TagRules, describe, tagged
+from pictograph.ingest.looking import Looking
 from pictograph.ingest.pictures import Pictures, Ready
 from pictograph.ingest.sweep import SWEEP_GRACE, Sweeper
 from pictograph.jobs.queue import (
@@ -211,6 +212,8 @@ class Processor:
         self._blobs = blobs
         self._model = model
         self._pictures = Pictures(blobs, model.encoder, readers, threads=threads, memory_bytes=memory_bytes)
+        self.looking = Looking(database, self._pictures)
+        """Fills in what is not known of images from before."""
         self._rules = TagRules(model.taxonomy)
         self._forward = ThreadPoolExecutor(1, "forward")
 

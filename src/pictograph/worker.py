@@ -15,6 +15,7 @@ from pictograph.encode.process import give_large_blocks_back, keep_blas_quiet
 from pictograph.encode.registry import load_encoder
 from pictograph.errors import ConfigurationError, PictographError
 from pictograph.ingest.judging import Model
+from pictograph.ingest.looking import Looking
 from pictograph.jobs.queue import Queue
 from pictograph.jobs.worker import Worker
 from pictograph.pipeline import Processor
@@ -29,6 +30,8 @@ from pictograph.upload.bounded.pool import PictureReaders
 logger = logging.getLogger(__name__)
 
 WORKER_LANES: Final = 2
+LOOK_AGAIN_S: Final = 60.0
+"""After which a worker looks again whether pictures lack facts."""
 WATCH_S: Final = 2.0
 """How often a worker looks whether its space is still filled, and at what pace."""
 
@@ -63,7 +66,7 @@ async def open_worker(settings: Settings, conninfo: str) -> AsyncIterator[SpaceW
         queue = Queue(database, space.id, timedelta(seconds=settings.lease_s))
         try:
             worker = Worker(database, queue, processor.process, batch=settings.worker_batch, lanes=WORKER_LANES)
-            yield SpaceWorker(worker, spaces, space)
+            yield SpaceWorker(worker, spaces, space, processor.looking)
         finally:
             processor.close()
     finally:
@@ -81,8 +84,10 @@ async def encoder_of_library(spaces: Spaces) -> str:
 class SpaceWorker:
     """A worker that ends when its space is no longer filled: after a reindex, or when one is cancelled."""
 
-    def __init__(self, worker: Worker, spaces: Spaces, space: Space) -> None:
+    def __init__(self, worker: Worker, spaces: Spaces, space: Space, looking: Looking | None = None) -> None:
+        """looking: what it does when it has no jobs."""
         self.space = space
+        self._looking = looking
         self.worker = worker
         self._spaces = spaces
 
@@ -94,7 +99,11 @@ class SpaceWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set or the space is retired; the batches at hand are finished first."""
         ended = asyncio.Event()
-        watchers = [asyncio.create_task(self._watch(ended)), asyncio.create_task(self._relay(stop, ended))]
+        watchers = [
+            asyncio.create_task(self._watch(ended)),
+            asyncio.create_task(self._relay(stop, ended)),
+            asyncio.create_task(self._look(ended)),
+        ]
         try:
             await self.worker.run(ended)
         finally:
@@ -112,6 +121,18 @@ class SpaceWorker:
                 else:
                     self.worker.pace = 1.0 if now.active else now.pace
             await asyncio.sleep(WATCH_S)
+
+    async def _look(self, ended: asyncio.Event) -> None:
+        """Fills in facts of images from before, as long as there are no jobs."""
+        while self._looking is not None and not ended.is_set():
+            pause_s = WATCH_S
+            if not self.worker.is_busy:
+                try:
+                    pause_s = 0.0 if await self._looking.step() else LOOK_AGAIN_S
+                except PictographError as error:
+                    logger.warning("Pictures are not looked at for their facts now: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), pause_s)
 
     async def _relay(self, stop: asyncio.Event, ended: asyncio.Event) -> None:
         await stop.wait()

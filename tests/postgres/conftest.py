@@ -18,7 +18,7 @@ from pictograph.upload.limits import PictureLimits
 from support.engines import ReadingEncoder, engine_of
 from support.index import TestIndex
 from support.planting import Garden
-from support.world import FOLDERS, WAYS, World, rows_of, size_anew, someone
+from support.world import FOLDERS, WAYS, World, give_facts, rows_of, size_anew, someone
 
 
 @pytest.fixture(params=WAYS)
@@ -62,6 +62,7 @@ async def world(
                 " WHERE image_id = %s",
                 [images[100], image],
             )
+    await give_facts(garden, rng)
     for number in range(120, 150):
         await plant(number)
     await garden.receive(datasets[0], "waiting.jpg")

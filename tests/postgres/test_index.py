@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,6 +24,7 @@ from pictograph.encode.protocol import EncoderSpec
 from pictograph.search.memory import builder as building
 from pictograph.search.memory.index import WORTH_IT_FROM
 from pictograph.search.memory.manifest import Manifest
+from pictograph.search.memory.segment import UNKNOWN_TIME
 from pictograph.search.memory.view import View
 from pictograph.spaces.reindex import Reindex
 from pictograph.store.changes import prune_changes
@@ -33,7 +35,8 @@ from support.planting import Garden
 
 TRUTH = """
 SELECT i.id, i.dataset_id, i.folder_id, i.filename, i.created_at, i.width, i.height, i.file_size, i.content_type,
-       i.state, i.archived_at IS NOT NULL AS archived, i.image_auto_tags AS tags, e.vector
+       i.state, i.archived_at IS NOT NULL AS archived, i.image_auto_tags AS tags, e.vector, i.taken_at, i.camera,
+       i.sharpness, i.brightness, i.contrast, i.average_color, i.perceptual_hash, i.facts_version > 0 AS looked
 FROM image i LEFT JOIN image_embedding e ON e.image_id = i.id AND e.space_id = %s"""
 INSERT_FOLDER = """
 INSERT INTO folder (dataset_id, path) VALUES (%s, %s) ON CONFLICT (dataset_id, path) DO NOTHING"""
@@ -63,12 +66,23 @@ ACTIONS = (
     "move",
     "tag",
     "vector",
+    "look",
     "archive",
     "restore",
     "delete",
     "rename",
     "step",
     "new",
+)
+FACTS: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("taken_at", (None, datetime(2024, 5, 17, 12, 0, 0, 250_000, tzinfo=UTC), datetime(1850, 1, 1, tzinfo=UTC))),
+    ("camera", (None, "Canon EOS 5D", "Apple iPhone")),
+    ("sharpness", (None, 0.25, -0.5)),
+    ("brightness", (None, 0.0, 0.75)),
+    ("contrast", (None, 0.5)),
+    ("average_color", (None, 0, 0xFFFFFF)),
+    ("perceptual_hash", (0, -1, 2**63 - 1, -(2**63))),
+    ("facts_version", (0, 1)),
 )
 ALWAYS = "ENABLE ALWAYS TRIGGER image_change_updated"
 
@@ -142,6 +156,8 @@ class Field:
             expected = was | {
                 "created_at": round(was["created_at"].timestamp() * 1_000_000),
                 "tags": set(labels(was["tags"])),
+                "taken_at": None if was["taken_at"] is None else round(was["taken_at"].timestamp() * 1_000_000),
+                "perceptual_hash": was["perceptual_hash"] or 0,
                 "vector": None if was["vector"] is None else tuple(was["vector"].to_list()),
             }
             problems += [f"{image}: {name}" for name, value in expected.items() if seen[image][name] != value]
@@ -171,8 +187,18 @@ def row_of(segment: Any, row: int, space: SpaceId) -> dict[str, Any]:
         "state": building.rows.STATES[facts.state[row]],
         "archived": bool(facts.archived[row]),
         "tags": {tags.labels[number] for number in carried},
+        "taken_at": None if facts.taken[row] == UNKNOWN_TIME else int(facts.taken[row]),
+        "camera": segment.cameras[facts.camera[row]] or None,
+        **{name: told(getattr(facts, name)[row]) for name in ("sharpness", "brightness", "contrast")},
+        "average_color": None if facts.average_color[row] < 0 else int(facts.average_color[row]),
+        "perceptual_hash": int(facts.perceptual_hash[row]),
+        "looked": bool(facts.looked[row]),
         "vector": tuple(vectors.float16[row].astype(float).tolist()) if vectors.has[row] else None,
     }
+
+
+def told(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def ids_shown(view: View) -> list[Any]:
@@ -229,6 +255,9 @@ async def test_any_order_of_writes_rounds_and_restarts_ends_at_the_truth(
             await field.run(MOVE, {"folder": await field.folder(folder), "image": image})
         elif action == "tag":
             await field.run("UPDATE image SET image_auto_tags = %s WHERE id = %s", [chance.choice(TAGS), image])
+        elif action == "look":  # one column, so that each of them has to be noted
+            column, values = chance.choice(FACTS)
+            await field.run(f"UPDATE image SET {column} = %s WHERE id = %s", [chance.choice(values), image])
         elif action == "vector":
             vector = HalfVector(unit(1000 + step))
             await field.run("UPDATE image_embedding SET vector = %s WHERE image_id = %s", [vector, image])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,11 +27,12 @@ from pictograph.services import Services, open_services
 from pictograph.settings import Settings
 from pictograph.store.images import Image, Place
 from pictograph.store.thumbnails import SIDE_PX, missing_thumbnails
-from pictograph.types import OrganizationId
+from pictograph.types import OrganizationId, Sha256
 from pictograph.upload.bounded.pool import PictureReaders
 from pictograph.upload.bounded.wanted import DecodeBudget, Made, Wanted
 from pictograph.upload.limits import PictureLimits
 from pictograph.upload.picture import Picture
+from pictograph.worker import SpaceWorker
 from support.pictures import picture_bytes
 
 
@@ -298,3 +300,74 @@ async def test_with_other_bytes_an_image_forgets_its_facts_until_theirs_are_writ
         async with library.services.database.connection() as connection:
             await connection.execute("UPDATE image SET sha256 = %b", [old.sha256])
         assert not (await library.now(image)).facts_known
+
+
+UNLOOK = """
+UPDATE image SET facts_version = 0, camera = NULL, sharpness = NULL, brightness = NULL, contrast = NULL,
+    average_color = NULL, perceptual_hash = NULL"""
+
+
+async def test_images_from_before_get_their_facts_in_the_background(database_url: str, tmp_path: Path) -> None:
+    """All that have a picture; one that cannot be read any more stays unknown, one whose file is away waits."""
+    async with bench(database_url, tmp_path, Readers(DecodeBudget())) as library:
+        names = ["a.png", "b.png", "copy of a.png", "broken.png", "missing.png", "vector.png"]
+        images = [await library.upload(name, picture_bytes(names.index(name) % 2, format="PNG")) for name in names]
+        await library.work()
+        before = [await library.now(image) for image in images]
+        waiting = await library.upload("waiting.png", picture_bytes(9))
+        broken, missing = (Sha256(hashlib.sha256(name).digest()) for name in (b"broken", b"missing"))
+        await library.services.blobs.put(broken, b"no picture")
+        async with library.services.database.connection() as connection:
+            await connection.execute(
+                "INSERT INTO blob (sha256, size_bytes) VALUES (%b, 10), (%b, 1)", [broken, missing]
+            )
+            await connection.execute("INSERT INTO blob VALUES (sha256('v'), 0, now(), false)")
+            for sha256, image in (
+                (broken, images[3]),
+                (missing, images[4]),
+                (hashlib.sha256(b"v").digest(), images[5]),
+            ):
+                await connection.execute("UPDATE image SET sha256 = %b WHERE id = %s", [sha256, image.id])
+            await connection.execute(UNLOOK.encode() + b" WHERE filename <> 'vector.png'")
+        steps = 0
+        while await library.processor.looking.step():
+            steps += 1
+            assert steps < 10
+        now = [await library.now(image) for image in images]
+        assert now[:3] == before[:3]
+        assert [(image.facts_known, image.average_color) for image in now[3:]] == [
+            (True, None),
+            (False, None),
+            (True, None),
+        ]
+        assert not (await library.now(waiting)).facts_known
+        await library.work()
+        assert (await library.now(waiting)).facts_known
+
+
+async def test_a_worker_without_jobs_looks_and_one_with_jobs_does_not() -> None:
+    class Looks:
+        steps = 0
+
+        async def step(self) -> bool:
+            self.steps += 1
+            await asyncio.sleep(0)
+            return True
+
+    class Busy:
+        is_busy = True
+
+    looks, ended = Looks(), asyncio.Event()
+    worker = SpaceWorker(Busy(), None, None, looks)  # type: ignore[arg-type]
+    looking = asyncio.create_task(worker._look(ended))
+    await asyncio.sleep(0.05)
+    assert looks.steps == 0
+    ended.set()
+    await looking
+    ended.clear()
+    Busy.is_busy = False
+    looking = asyncio.create_task(worker._look(ended))
+    await asyncio.sleep(0.05)
+    ended.set()
+    await looking
+    assert looks.steps > 2

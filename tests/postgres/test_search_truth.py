@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +15,17 @@ from pictograph.errors import ValidationError
 from pictograph.pipeline import Intake
 from pictograph.search import planner
 from pictograph.search.filter import Conditions, Filter, Place, TagFilter
-from pictograph.search.found import Facets, Likeness, Steps, Window, recall
+from pictograph.search.found import Facets, Likeness, Steps, Undecided, Window, recall
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, tag_filter
 from pictograph.store.blobs import BlobStore
 from pictograph.store.images import Images
 from pictograph.store.pages import After, Beyond
 from pictograph.store.tickets import Tickets
-from pictograph.types import ImageId, Tags
+from pictograph.types import ImageId, ImageState, Tags
 from pictograph.upload.limits import PictureLimits
 from support.engines import engine_of
 from support.planting import Garden, direction
-from support.world import FOLDERS, World
+from support.world import FOLDERS, NEW_YEAR, Row, World, value_of
 
 WANTED = [
     TagFilter(),
@@ -241,6 +241,115 @@ async def test_images_uploaded_between_two_moments_are_found_by_every_kind_of_se
         page = await world.engine.pipeline.newest(wanted, Window(500))
         assert ({row.id for row in page.rows}, page.total) == ({row.id for row in meant}, len(meant))
         assert (await world.engine.pipeline.facets(wanted)).images == len(meant)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """The rule in words of its own: from left to right, a star takes as little or as much as it likes."""
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return matches(pattern[1:], name) or (bool(name) and matches(pattern, name[1:]))
+    if pattern[0] == "?":
+        return bool(name) and matches(pattern[1:], name[1:])
+    if pattern[0] == "\\":
+        pattern = pattern[1:]
+    alike = bool(name) and (pattern[0] == name[0] or (pattern[0].isascii() and pattern[0].lower() == name[0].lower()))
+    return alike and matches(pattern[1:], name[1:])
+
+
+def meets(row: Row, asked: Conditions) -> bool | None:
+    """Whether it meets all of them; None where what is not known decides."""
+    told: list[bool | None] = [carries(row.tags, asked.tags)]
+    for fact, least, most in asked.bounds():
+        value = value_of(row, fact)
+        low, high = getattr(asked, least), getattr(asked, most)
+        inside = None if value is None else (low is None or value >= low) and (
+            high is None or (value < high if isinstance(high, datetime) else value <= high)
+        )  # fmt: skip
+        told.append(inside)
+    unwanted = {label for labels in asked.without.labels.values() for label in labels}
+    if unwanted:
+        carried = unwanted & {label for labels in row.tags.values() for label in labels}
+        told.append(False if carried else True if row.facts["state"] == "tagged" else None)
+    if asked.filename is not None:
+        told.append(matches(asked.filename, row.facts["filename"]))
+    if asked.camera is not None:
+        told.append(None if row.facts["camera"] is None else matches(asked.camera, row.facts["camera"]))
+    if asked.states is not None:
+        told.append(row.facts["state"] in asked.states)
+    if asked.content_types is not None:
+        told.append(row.facts["content_type"] in asked.content_types)
+    return False if False in told else None if None in told else True
+
+
+ASKED = [
+    Conditions(min_width=480, max_width=640),
+    Conditions(max_width=480, min_height=640),
+    Conditions(min_file_size=2),
+    Conditions(min_aspect=1919 / 1080),
+    Conditions(min_aspect=1.0, max_aspect=1.0),
+    Conditions(min_sharpness=0.1, max_sharpness=0.5),
+    Conditions(max_sharpness=0.1, min_brightness=0.3),
+    Conditions(max_contrast=0.2),
+    Conditions(max_brightness=0, formats=["jpg", "HEIC"]),
+    Conditions(taken_from=NEW_YEAR, taken_before=NEW_YEAR + timedelta(days=1)),
+    Conditions(taken_before=NEW_YEAR),
+    Conditions(taken_from=NEW_YEAR, min_width=500, camera="*canon*"),
+    Conditions(formats=["png"]),
+    Conditions(formats=[]),
+    Conditions(states=[ImageState.EMBEDDED]),
+    Conditions(states=[ImageState.RECEIVED, ImageState.TAGGED], formats=["jpeg"]),
+    Conditions(without=tag_filter(objects=["car", "dog"])),
+    Conditions(without=tag_filter(objects=[], scenes=["indoor"])),
+    Conditions(tag_filter(objects=["car"]), without=tag_filter(scenes=["outdoor"]), min_sharpness=0),
+    Conditions(camera="canon"),
+    Conditions(camera="_"),
+    Conditions(camera="\x00"),
+    *(
+        Conditions(filename=pattern)
+        for pattern in ("img_*.jpg", "IMG?9.*", "*.png", "100%*", "*%_a*", "?.jpg", "\\*.jpg", "*\\\\*", "ü*", "*[2]*",
+                        "*1*2*.*", "**", "nothing", "\ud800*", "a\\\\b.jpg", "*.JPE?G", "*{row}*", "%(x)s")
+    ),
+]  # fmt: skip
+
+
+async def test_facts_names_and_tags_that_are_not_wanted_are_what_brute_force_gives(world: World) -> None:
+    place, pipeline, space = Place([one.id for one in world.datasets]), world.engine.pipeline, world.garden.space
+    seen = undecided = 0
+    for asked in ASKED:
+        told = {row.id: meets(row, asked) for row in world.rows}
+        meant = {image for image, is_met in told.items() if is_met}
+        with_vector = {row.id for row in world.rows if row.vector is not None}
+        wanted = Filter(place, asked)
+        found = await pipeline.nearest(Likeness(wanted, space, direction(1.0), 0.0, 500), Steps())
+        assert {row.id for row in found.rows} == meant & with_vector, asked
+        assert (found.scope_size, found.scanned) == (len(with_vector), len(meant & with_vector)) or not meant
+        page = await pipeline.newest(wanted, Window(500))
+        assert ({row.id for row in page.rows}, page.total) == (meant, len(meant)), asked
+        assert (await pipeline.facets(wanted)).images == len(meant)
+        unknown = {image for image, is_met in told.items() if is_met is None}
+        assert asked.may_be_undecided or not unknown
+        waiting = {row.id for row in world.rows if not row.facts["facts_version"]}
+        for of, images in ((None, unknown), (space, unknown & with_vector)):
+            assert await pipeline.undecided(wanted, of) == Undecided(len(images), len(images & waiting)), asked
+        seen, undecided = seen + len(meant), undecided + len(unknown)
+    assert seen > 500
+    assert undecided > 500
+
+
+def test_bounds_and_names_that_make_no_sense_are_refused() -> None:
+    for wrong, message in (
+        ({"min_width": 2, "max_width": 1}, "must not be above max_width"),
+        ({"min_aspect": float("nan")}, "must be between"),
+        ({"filename": ""}, "must not be empty"),
+        ({"camera": "a\\"}, "write two"),
+        ({"filename": "*a" * 11}, "at most 10 stars"),
+        ({"formats": ["jpog"]}, "Did you mean 'jpeg'"),
+        ({"states": ["tag"]}, "must be among received"),
+        ({"taken_from": NEW_YEAR, "taken_before": NEW_YEAR}, "must be before taken_before"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            Conditions(**wrong)  # type: ignore[arg-type]
 
 
 def test_a_span_without_time_is_refused() -> None:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 from pictograph import AsyncClient, Client, NotFoundError, ValidationError
+from pictograph.client.filters import Filters
 from pictograph.localconfig import LocalConfig, write_config
 from pictograph.types import OrganizationId
 from pictograph.wire import Dataset
@@ -341,6 +342,45 @@ def test_searches_keep_to_images_uploaded_between_two_moments(client: Client, pl
             client.search.by_tag(objects=["car"], uploaded_from=wrong)
     with pytest.raises(ValidationError, match="between them lies no time"):
         client.search.by_tag(objects=["car"], uploaded_from="2026-01-02", uploaded_before="2026-01-01")
+
+
+def test_every_search_takes_facts_names_and_unwanted_tags_and_says_what_it_could_not_judge(
+    client: Client, planted: dict[str, str], service: Service
+) -> None:
+    """Planted images are 640 x 480 JPEGs of one byte at which nobody has looked."""
+
+    async def look() -> None:
+        async with service.services.database.connection() as connection:
+            await connection.execute(
+                "UPDATE image SET sharpness = 0.5, taken_at = '2024-05-17', camera = 'Canon EOS 5D', facts_version = 1"
+                " WHERE id = ANY(%s)",
+                [[planted["near.jpg"], planted["below.jpg"]]],
+            )
+
+    service.run(look())
+    facts: Filters = {
+        "min_width": 640, "max_height": 480, "max_file_size": 1, "min_aspect": 1.3, "min_sharpness": 0.5,
+        "taken_from": "2024-05-17", "taken_before": "2024-05-18", "camera": "canon*", "formats": ["jpg"],
+        "states": ["tagged"], "filename": "NE?R*", "not_scenes": ["outdoor"],
+    }  # fmt: skip
+    like = client.search.by_similarity(planted["reference.jpg"], folder_path="/", **facts)
+    assert names(like) == ["near.jpg"]
+    assert names(client.search.by_tag(objects=["car"], **facts)) == ["near.jpg"]
+    assert names(client.search.iterate_by_tag(objects=["car"], page_size=1, **facts)) == ["near.jpg"]
+    assert client.search.tags(**facts).images == 1
+    sharp = client.search.by_tag(objects=["car"], min_sharpness=0.1)
+    assert (names(sharp), sharp.undecided, sharp.undecided_waiting) == (["below.jpg", "near.jpg"], 1, 1)
+    assert client.search.tags(max_sharpness=0.1).undecided == 3
+    likely = client.search.by_similarity(planted["reference.jpg"], folder_path="/", camera="*", exact=True)
+    assert (names(likely), likely.undecided) == (["near.jpg", "below.jpg"], 3)
+    assert client.search.by_tag(objects=["car"], formats=[]) == []
+    for wrong, message in (
+        ({"min_width": 3, "max_width": 2}, "min_width"), ({"formats": ["jpge"]}, "Did you mean 'jpeg'"),
+        ({"states": ["taged"]}, "Did you mean 'tagged'"), ({"filename": ""}, "filename"),
+        ({"taken_from": "soon"}, "taken_from"), ({"min_aspect": "wide"}, "min_aspect"),
+    ):  # fmt: skip
+        with pytest.raises(ValidationError, match=message):
+            client.search.by_tag(objects=["car"], **wrong)  # type: ignore[arg-type]
 
 
 def test_a_tag_search_says_how_many_images_there_are_in_all(client: Client, planted: dict[str, str]) -> None:

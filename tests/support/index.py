@@ -6,8 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pictograph.search.memory.builder import Builder
 from pictograph.search.memory.index import MemoryIndex
+from pictograph.search.memory.segment import UNKNOWN_TIME
 from pictograph.search.memory.view import View
 
 MOST_ROUNDS = 100
@@ -24,6 +27,18 @@ SELECT %(space)s, id, dataset_id, folder_id,
        (SELECT array_agg(random() - 0.5) FROM generate_series(1, 1152) WHERE id IS NOT NULL)::vector::halfvec
 FROM added"""
 """Images with vectors: values `count`, `dataset`, `folder`, `space`; there must be a blob of the hash of 'x'."""
+
+
+def nothing_known(count: int) -> dict[str, Any]:
+    """The columns of `Facts` that tell of pictures, of images at which nobody has looked."""
+    return {
+        "taken": np.full(count, UNKNOWN_TIME, np.int64),
+        "camera": np.zeros(count, np.uint32),
+        **{name: np.full(count, np.nan, np.float32) for name in ("sharpness", "brightness", "contrast")},
+        "average_color": np.full(count, -1, np.int32),
+        "perceptual_hash": np.zeros(count, np.int64),
+        "looked": np.zeros(count, bool),
+    }
 
 
 class TestIndex:

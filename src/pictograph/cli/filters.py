@@ -31,6 +31,27 @@ UploadedFrom = Annotated[
     str | None, typer.Option(help="Only images uploaded then or later: 2026-11-01, or with a time; UTC without a zone.")
 ]
 UploadedBefore = Annotated[str | None, typer.Option(help="Only images uploaded before.")]
+NotObjects = Annotated[list[str] | None, typer.Option("--not-object", help="A tag that no image may carry; repeat it.")]
+NotScenes = Annotated[list[str] | None, typer.Option("--not-scene", help="A tag that no image may carry; repeat it.")]
+NotAttributes = Annotated[
+    list[str] | None, typer.Option("--not-attribute", help="A tag that no image may carry; repeat it.")
+]
+TakenFrom = Annotated[str | None, typer.Option(help="Only images taken then or later, by their EXIF.")]
+TakenBefore = Annotated[str | None, typer.Option(help="Only images taken before.")]
+Pixels = Annotated[int | None, typer.Option(min=0, help="Pixels.")]
+Bytes = Annotated[int | None, typer.Option(min=0, help="Bytes.")]
+Aspect = Annotated[float | None, typer.Option(help="Width / height: 1 square, above 1 wider than high.")]
+Sharpness = Annotated[float | None, typer.Option(help="About 0 blurred to 1 crisp; may lie beyond.")]
+Brightness = Annotated[float | None, typer.Option(help="0 black to 1 white.")]
+Contrast = Annotated[float | None, typer.Option(help="Standard deviation of the luminance, 0 to 0.5.")]
+Formats = Annotated[
+    list[str] | None, typer.Option("--image-format", help="jpeg, png, webp, gif, bmp, tiff, heif or avif; repeat it.")
+]
+States = Annotated[list[str] | None, typer.Option("--state", help="received, embedded, tagged or failed; repeat it.")]
+Filename = Annotated[
+    str | None, typer.Option(help="A pattern for the whole name: 'IMG_*.jpg', '?' is one character; a and A are alike.")
+]
+Camera = Annotated[str | None, typer.Option(help="A pattern for make and model: 'canon*'.")]
 NO_FILTERS: Final[Filters] = {}
 
 
@@ -42,6 +63,29 @@ def chosen(
     folder: Folder = None,
     uploaded_from: UploadedFrom = None,
     uploaded_before: UploadedBefore = None,
+    not_objects: NotObjects = None,
+    not_scenes: NotScenes = None,
+    not_attributes: NotAttributes = None,
+    taken_from: TakenFrom = None,
+    taken_before: TakenBefore = None,
+    min_width: Pixels = None,
+    max_width: Pixels = None,
+    min_height: Pixels = None,
+    max_height: Pixels = None,
+    min_file_size: Bytes = None,
+    max_file_size: Bytes = None,
+    min_aspect: Aspect = None,
+    max_aspect: Aspect = None,
+    min_sharpness: Sharpness = None,
+    max_sharpness: Sharpness = None,
+    min_brightness: Brightness = None,
+    max_brightness: Brightness = None,
+    min_contrast: Contrast = None,
+    max_contrast: Contrast = None,
+    formats: Formats = None,
+    states: States = None,
+    filename: Filename = None,
+    camera: Camera = None,
 ) -> Filters:
     """What the client takes for these options."""
     return {
@@ -52,6 +96,29 @@ def chosen(
         "folder_path": folder,
         "uploaded_from": uploaded_from,
         "uploaded_before": uploaded_before,
+        "not_objects": not_objects or None,
+        "not_scenes": not_scenes or None,
+        "not_attributes": not_attributes or None,
+        "taken_from": taken_from,
+        "taken_before": taken_before,
+        "min_width": min_width,
+        "max_width": max_width,
+        "min_height": min_height,
+        "max_height": max_height,
+        "min_file_size": min_file_size,
+        "max_file_size": max_file_size,
+        "min_aspect": min_aspect,
+        "max_aspect": max_aspect,
+        "min_sharpness": min_sharpness,
+        "max_sharpness": max_sharpness,
+        "min_brightness": min_brightness,
+        "max_brightness": max_brightness,
+        "min_contrast": min_contrast,
+        "max_contrast": max_contrast,
+        "formats": formats or None,
+        "states": states or None,
+        "filename": filename,
+        "camera": camera,
     }
 
 

@@ -352,6 +352,10 @@ def warn_of_tags(answer: OfTags) -> None:
     ):
         if tags:
             errors.print(f"[yellow]{said}[/] {escape(', '.join(tags))}", soft_wrap=True)
+    if answer.undecided:
+        waiting = f"; at {answer.undecided_waiting:,} of them nobody has looked yet" if answer.undecided_waiting else ""
+        said = f"{answer.undecided:,} more images may be meant, of which a fact asked for is not known{waiting}."
+        errors.print(f"[yellow]{said}[/]", soft_wrap=True)
     for tag, near in answer.nearest_tags.items():
         errors.print(f"  near {tag!r} and judged: {', '.join(map(as_option, near))}", markup=False, highlight=False)
 

@@ -31,6 +31,41 @@ class Filters(TypedDict, total=False):
     """Only images uploaded then or later; a text is ISO 8601; UTC, if it names no zone."""
     uploaded_before: datetime | str | None
     """Only images uploaded before."""
+    not_objects: Sequence[str] | None
+    """Tags of which an image must carry none; images without tags yet are left out. Also the next two."""
+    not_scenes: Sequence[str] | None
+    not_attributes: Sequence[str] | None
+    taken_from: datetime | str | None
+    """Only images taken then or later, by their EXIF."""
+    taken_before: datetime | str | None
+    min_width: int | None
+    """Pixels; this and all bounds that follow belong to what is found."""
+    max_width: int | None
+    min_height: int | None
+    max_height: int | None
+    min_file_size: int | None
+    """Bytes."""
+    max_file_size: int | None
+    min_aspect: float | None
+    """Width / height: 1 square, above 1 wider than high."""
+    max_aspect: float | None
+    min_sharpness: float | None
+    """About 0 blurred to 1 crisp; may lie beyond."""
+    max_sharpness: float | None
+    min_brightness: float | None
+    """Mean luminance, 0 black to 1 white."""
+    max_brightness: float | None
+    min_contrast: float | None
+    """Standard deviation of the luminance, 0 to 0.5."""
+    max_contrast: float | None
+    formats: Sequence[str] | None
+    """Any of jpeg, png, webp, gif, bmp, tiff, heif, avif."""
+    states: Sequence[str] | None
+    """Any of received, embedded, tagged, failed."""
+    filename: str | None
+    """A pattern that the whole name matches: `*` any characters, `?` one. A to Z match in either case."""
+    camera: str | None
+    """A pattern for make and model: `canon*`."""
 
 
 class DatasetFilters(Filters, total=False):
@@ -53,7 +88,8 @@ DEFAULTS: Final[Mapping[str, object]] = {"match": "any", "recursive": True}
 """Of the filters that are never None."""
 SENT_AS: Final[Mapping[str, str]] = {"folder_path": "directory_path"}
 """Filters that the service calls otherwise."""
-LISTS: Final = frozenset({*TAG_CATEGORIES, "dataset_names"})
+NOT_TAGS: Final = tuple(f"not_{category}" for category in TAG_CATEGORIES)
+LISTS: Final = frozenset({*TAG_CATEGORIES, *NOT_TAGS, "formats", "states", "dataset_names"})
 """Filters that are lists of names."""
 
 
@@ -79,7 +115,7 @@ def filter_query(filters: Filters, kind: type[Filters]) -> list[tuple[str, str]]
     """The filters as the service takes them. Raises TypeError for a name that is no filter of this search."""
     pairs: list[tuple[str, str]] = []
     for name, value in chosen(filters, kind):
-        if name in TAG_CATEGORIES:
+        if name in LISTS:
             pairs += [(name, label) for label in checked_labels(name, value)] or [(name, "")]
         else:
             text = value.isoformat() if isinstance(value, datetime) else str(value)

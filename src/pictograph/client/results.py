@@ -108,6 +108,10 @@ class SearchResults(Rows[Row]):
         """Tags in the question that the running encoder cannot judge, and that no image found carries."""
         self.nearest_tags = facts.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
+        self.undecided = facts.undecided
+        """Images of the place that the filter could not judge, since a fact that it asks for is not known of them."""
+        self.undecided_waiting = facts.undecided_waiting
+        """Of those, the images at whose picture nobody has looked yet."""
         self.total = facts.pagination.total
         """How many rows there are in all, on whatever page; None where the service did not count."""
         self.total_is = facts.pagination.total_is
@@ -175,6 +179,10 @@ class TaggedResults(Rows[TaggedImage]):
         """Tags in the question that the running encoder cannot judge, and that no image found carries."""
         self.nearest_tags = answer.nearest_tags
         """For some of both, keys of tags that are near and that are judged: `{"nighttime": ["attributes/dark"]}`."""
+        self.undecided = answer.undecided
+        """Images of the place that the filter could not judge, since a fact that it asks for is not known of them."""
+        self.undecided_waiting = answer.undecided_waiting
+        """Of those, the images at whose picture nobody has looked yet."""
 
     @property
     def said(self) -> str:

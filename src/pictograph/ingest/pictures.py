@@ -24,7 +24,7 @@ from pictograph.tagging.measures import measure_picture
 from pictograph.types import Sha256
 from pictograph.upload.bounded.estimate import estimated_bytes
 from pictograph.upload.bounded.pool import PictureReaders
-from pictograph.upload.bounded.wanted import Wanted
+from pictograph.upload.bounded.wanted import Made, Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,15 @@ class Pictures:
         except Exception as error:  # noqa: BLE001 - the per-job edge: whatever it is, it fails this picture alone
             return error
 
+    async def facts(self, sha256: Sha256) -> Facts:
+        """What a picture tells of itself, without its vector; within all that one picture may take.
+
+        Raises BadImage, BlobMissing, Unavailable, DecoderEnded.
+        """
+        async with self._memory.hold(self._memory.total_bytes // 2):
+            data = await self._blobs.get(sha256)
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, self._look, sha256, data)
+
     async def _why_missing(self, error: BlobMissing) -> Exception:
         try:
             await self._blobs.require_itself()
@@ -131,13 +140,22 @@ class Pictures:
             decode = partial(self._decode, sha256, data, wanted, memory_bytes, seconds)
             return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
 
-    def _decode(self, sha256: Sha256, data: bytes, wanted: Wanted, memory_bytes: int, seconds: float) -> Ready:
+    def _look(self, sha256: Sha256, data: bytes) -> Facts:
+        picture = self._made(data, Wanted(WORKING_SIDE_PX), self._readers.budget.memory_bytes, None).picture
+        if picture is None:
+            raise ValueError("pixels were wanted")
+        return facts_of(sha256, picture, measure_picture(picture))
+
+    def _made(self, data: bytes, wanted: Wanted, memory_bytes: int, seconds: float | None) -> Made:
         try:
-            made = self._readers.read(data, wanted, memory_bytes=memory_bytes, seconds=seconds)
+            return self._readers.read(data, wanted, memory_bytes=memory_bytes, seconds=seconds)
         except Unavailable as error:
             raise DecoderEnded(
                 f"{error.message} If the machine ran out of memory, lower the setting decode_memory_bytes."
             ) from error
+
+    def _decode(self, sha256: Sha256, data: bytes, wanted: Wanted, memory_bytes: int, seconds: float) -> Ready:
+        made = self._made(data, wanted, memory_bytes, seconds)
         if made.picture is None:
             raise ValueError("pixels were wanted")
         measures = measure_picture(made.picture)

@@ -55,6 +55,11 @@ class Worker:
         """Whether a batch takes so long that it will never end: then it is no use to wait for this process."""
         return any(time.monotonic() - begun > STUCK_AFTER_S for begun in self._begun.values())
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has a batch at hand."""
+        return bool(self._begun)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; then the batches at hand are finished first."""
         async with asyncio.TaskGroup() as group:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pictograph.search.found import UNDECIDED_NONE, Undecided
 from pictograph.spaces.registry import Space, Spaces
 from pictograph.tagging.labels import judged_keys, near_tags
 from pictograph.tagging.protocol import Tagger
@@ -31,6 +32,8 @@ class TagNotes:
     """In the taxonomy, but the running encoder cannot judge them, and no image found carries them."""
     nearest: dict[str, list[str]] = field(default_factory=dict)
     """For some of both: keys of tags that are near and that are judged, `attributes/dark`."""
+    undecided: Undecided = UNDECIDED_NONE
+    """What the filter could not judge."""
 
 
 class JudgedTags:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -206,13 +206,13 @@ class SearchEngine:
         if query.count_only:
             count, found = await self.pipeline.count(ask, steps, ground)
             total = count if query.top is None else min(count, query.top)
-            return await self._answer(ask.wanted, query, (), found, next_cursor=None, total=total)
+            return await self._answer(ask.wanted, query, (), found, ask.space, next_cursor=None, total=total)
         if query.is_listing or query.top is not None:
             return await self._cut(ask, query, steps, ground)
         found, more = await self._page(ask, query, steps, ground)
         whole, cuts = more is None and query.cursor is None, ask.farthest < MOST_DISTANT
         return await self._answer(
-            ask.wanted, query, found.rows, found, next_cursor=more,
+            ask.wanted, query, found.rows, found, ask.space, next_cursor=more,
             total=len(found.rows) if whole else None if cuts else found.scanned - found.left_out,
             total_is_exact=found.exact or not cuts,
         )  # fmt: skip
@@ -263,7 +263,7 @@ class SearchEngine:
         found = replace(kept.found, rows=kept.found.rows[: len(rows)])
         cut_off = kept.cut_off and query.top is None
         return await self._answer(
-            ask.wanted, query, found.rows, found, values=values, next_cursor=more, total=kept.page.total,
+            ask.wanted, query, found.rows, found, ask.space, values=values, next_cursor=more, total=kept.page.total,
             total_is_exact=found.exact or kept.page.total == query.top, unknown=kept.page.unknown, cut_off=cut_off,
         )  # fmt: skip
 
@@ -279,21 +279,21 @@ class SearchEngine:
         page, found = await self.pipeline.listed(wanted, listing_of(query, question), steps)
         rows, more = next_page(page, query, question) if not query.count_only else ((), None)
         return await self._answer(
-            wanted, query, rows, found, values=page.values[: len(rows)], next_cursor=more, total=page.total,
+            wanted, query, rows, found, None, values=page.values[: len(rows)], next_cursor=more, total=page.total,
             unknown=page.unknown,
         )  # fmt: skip
 
     async def _answer(
-        self, wanted: Filter, query: Query, rows: Sequence[Hit], found: Found, **page: Any
+        self, wanted: Filter, query: Query, rows: Sequence[Hit], found: Found, space: SpaceId | None, **page: Any
     ) -> QueryAnswer:
-        notes = await self._notes(query.conditions.tags.labels, rows)
+        notes = await self._notes(wanted, rows, space)
         return QueryAnswer(query, rows, found, wanted.place.folder_path, notes, **page)
 
     async def explain(self, organization: OrganizationId, query: SimilarQuery | TextQuery) -> Explanation:
         """How the query is answered, and what every other way would have given. Raises as the search itself does."""
         steps = Steps()
         ask, _ = await self._ask(organization, query.whole, steps)
-        notes = await notes_on(query.conditions.tags.labels, self._is_label, self._judged)
+        notes = await self._notes(ask.wanted, (), ask.space)
         return replace(await explain(self.pipeline, ask, steps), notes=notes)
 
     async def _ask(self, organization: OrganizationId, query: Query, steps: Steps) -> tuple[Likeness, Ground | None]:
@@ -328,10 +328,11 @@ class SearchEngine:
         question = question_key("tags", organization, scope, asdict(query.conditions), query.folder_path)
         after = read_after(query.cursor, question) if query.cursor is not None else query.after
         window = Window(query.limit + 1, query.offset, after)  # one more tells whether there is a next page
-        found = await self.pipeline.newest(Filter(place, query.conditions), window)
+        wanted = Filter(place, query.conditions)
+        found = await self.pipeline.newest(wanted, window)
         page, last = page_of(found.rows, query.limit)
         more = cursor_after(After(last.created_at, last.id), question) if last else None
-        return TagAnswer(query, page, await self._notes(query.filters, page), more, found.total)
+        return TagAnswer(query, page, await self._notes(wanted, page), more, found.total)
 
     async def count_tags(
         self,
@@ -346,9 +347,10 @@ class SearchEngine:
         Raises NotFoundError if the dataset is unknown, ValidationError for a path that no folder can have.
         """
         place = await self._place(organization, scope_of(dataset, folder_path))
-        facets = await self.pipeline.facets(Filter(place, conditions))
+        wanted = Filter(place, conditions)
+        facets = await self.pipeline.facets(wanted)
         counted: Tags = {kind: [tag for tag, n in facets.labels.get(kind, ()) if n] for kind in TAG_CATEGORIES}
-        return FacetAnswer(facets, await notes_on(conditions.tags.labels, self._is_label, self._judged, [counted]))
+        return FacetAnswer(facets, await self._notes_on(wanted, [counted]))
 
     async def _place(self, organization: OrganizationId, scope: Scope, steps: Steps | None = None) -> Place:
         """Raises NotFoundError if a dataset, or the folder, is unknown."""
@@ -365,8 +367,14 @@ class SearchEngine:
             await require_folder(connection, datasets, scope.folder_path)
         return Place(datasets, scope.folder_path or "/", scope.recursive)
 
-    async def _notes(self, asked: Mapping[TagCategory, Sequence[str]], rows: Sequence[Hit]) -> TagNotes:
-        return await notes_on(asked, self._is_label, self._judged, (row.tags for row in rows))
+    async def _notes(self, wanted: Filter, rows: Sequence[Hit], space: SpaceId | None = None) -> TagNotes:
+        """What to say of a filter's tags and facts. space: of a search by likeness or by words."""
+        return await self._notes_on(wanted, (row.tags for row in rows), space)
+
+    async def _notes_on(self, wanted: Filter, found: Iterable[Tags], space: SpaceId | None = None) -> TagNotes:
+        """found: the tags of images that were found."""
+        notes = await notes_on(wanted.conditions.tags.labels, self._is_label, self._judged, found)
+        return replace(notes, undecided=await self.pipeline.undecided(wanted, space))
 
     async def _embedded_reference(self, organization: OrganizationId, query: Query) -> Reference:
         """The one example, with the ground of its place: one statement has both."""

@@ -152,6 +152,19 @@ class Slice:
     """Of the total, those of which the fact is not known: they come last."""
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Images of a place that a filter cannot judge: what is not known of them decides. None of them is found."""
+
+    images: int = 0
+    waiting: int = 0
+    """Of those, the ones at whose picture nobody has looked yet; of the others it cannot be known."""
+
+    def __add__(self, other: Undecided) -> Undecided:
+        return Undecided(self.images + other.images, self.waiting + other.waiting)
+
+
+UNDECIDED_NONE: Final = Undecided()
 Row = TypeVar("Row", bound=Hit)
 
 

@@ -1,7 +1,7 @@
 """What can order images: relevance, or a fact. A leaf: it knows no way of answering.
 
 A fact is one number for each image, float64, NaN or NULL where it is not known; such images come last, whichever way.
-A new order is a line of `ORDERS`: its column in SQL, and in the index.
+A new order is a line of `FACTS` (facts.py), and one in memory/values.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from pictograph.search.facts import FACTS
 
 RELEVANCE: Final = "relevance"
 NEWEST: Final = "created_at"
@@ -25,10 +27,6 @@ class Order:
 
 
 ORDERS: Final[Mapping[str, Order]] = {
-    NEWEST: Order("extract(epoch FROM r.created_at) * 1000000", is_time=True),
-    "width": Order("nullif(r.width, 0)"),
-    "height": Order("nullif(r.height, 0)"),
-    "file_size": Order("nullif(r.file_size, 0)"),
-    "aspect": Order("nullif(r.width, 0)::float8 / nullif(r.height, 0)"),
+    name: Order(fact.number.format(row="r"), fact.is_time) for name, fact in FACTS.items()
 }
 """By the name that a question gives."""

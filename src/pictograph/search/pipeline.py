@@ -25,6 +25,7 @@ from pictograph.db.pool import Connection, Database
 from pictograph.search.filter import Filter, Place
 from pictograph.search.found import (
     MOST_DISTANT,
+    UNDECIDED_NONE,
     Facets,
     Found,
     Hit,
@@ -36,12 +37,14 @@ from pictograph.search.found import (
     PlanName,
     Slice,
     Steps,
+    Undecided,
     Window,
 )
 from pictograph.search.ground import Ground, Index, stand_on
 from pictograph.search.memory.arrays import Bytes, Distances, bytes_of, is_behind, nearest_first, newest_order
 from pictograph.search.memory.masks import count_of
-from pictograph.search.memory.ordering import Values, in_order
+from pictograph.search.memory.ordering import in_order
+from pictograph.search.memory.values import Values
 from pictograph.search.orders import RELEVANCE
 from pictograph.search.planner import plan_of
 from pictograph.search.table import (
@@ -60,9 +63,11 @@ from pictograph.search.table import (
     newest_in_table,
     ordered_in_table,
     similarities_of,
+    undecided_in_table,
     values_of,
 )
 from pictograph.settings import available_cores
+from pictograph.types import SpaceId
 
 if TYPE_CHECKING:
     from pictograph.search.memory.view import View  # faiss comes with it: only where there is an index
@@ -325,6 +330,29 @@ class Pipeline:
             return await self._in_thread(count)
 
         return await self._twice(wanted.place, answer, Steps())
+
+    async def undecided(self, wanted: Filter, space: SpaceId | None = None) -> Undecided:
+        """How many images a filter cannot judge. space: of those with a vector in it.
+
+        Counted on its own, a moment after the answer that it belongs to.
+        """
+        if wanted.matches_nothing or not wanted.conditions.may_be_undecided:
+            return UNDECIDED_NONE
+        ground = await self._resolve(lambda: self._database.connection("generic"), wanted.place, Steps())
+        view = ground.view if space is None else ground.view_of(space)
+        fresh = None if view is None else ground.fresh
+        count = UNDECIDED_NONE
+        if fresh is None or len(fresh):
+            async with self._database.connection() as connection:
+                count = await undecided_in_table(connection, wanted, ground.folders, space, fresh)
+        if view is None:
+            return count
+
+        def rest() -> Undecided:
+            mask = view.place(wanted.place, ground.folders, ground.fresh)
+            return Undecided(*view.undecided(mask if space is None else view.with_vectors(mask, space), wanted))
+
+        return count + await self._in_thread(rest)
 
     # --- what all of them share
 

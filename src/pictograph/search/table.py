@@ -14,7 +14,7 @@ from pgvector import HalfVector
 from pictograph.db.pool import Connection
 from pictograph.db.rows import fetch_all
 from pictograph.search.filter import Filter
-from pictograph.search.found import Facets, Likeness, Listing, Window
+from pictograph.search.found import Facets, Likeness, Listing, Undecided, Window
 from pictograph.search.ground import Ground
 from pictograph.search.memory.arrays import (
     NO_IDS,
@@ -26,11 +26,11 @@ from pictograph.search.memory.arrays import (
     microseconds,
     nearest_first,
 )
-from pictograph.search.memory.ordering import Values
+from pictograph.search.memory.values import Values
 from pictograph.search.orders import Order
 from pictograph.search.sql import statement
 from pictograph.search.where import where
-from pictograph.types import DIMENSION, DatasetId, ImageId, Tags
+from pictograph.types import DIMENSION, DatasetId, ImageId, SpaceId, Tags
 
 SLACK: Final = 8
 """Rows beyond the limit that are fetched at first, since the database's order may differ in the last digits."""
@@ -263,6 +263,21 @@ async def fresh_images(connection: Connection, wanted: Filter, ground: Ground) -
     conditions = where(wanted, ground.folders, "image")
     values = conditions.values | {"fresh": uuid_array(ground.fresh)}
     return await fetch_all(connection, FreshImage, conditions.into("fresh_images"), values)
+
+
+async def undecided_in_table(
+    connection: Connection,
+    wanted: Filter,
+    folders: Sequence[int] | None,
+    space: SpaceId | None,
+    fresh: Bytes | None = None,
+) -> Undecided:
+    """How many images a filter cannot judge. space: of those with a vector in it. fresh: of those, uint8 (N, 16)."""
+    conditions = where(wanted, folders, "image" if space is None else "image_embedding")
+    values = conditions.values | {"space": space, "fresh": None if fresh is None else uuid_array(fresh)}
+    name = "undecided" if space is None else "undecided_vectors"
+    ((images, waiting),) = await fetched(connection, conditions.into(name), values)
+    return Undecided(int(images), int(waiting))
 
 
 Columns: TypeAlias = tuple[ImageId, str, str, DatasetId, Tags, datetime]

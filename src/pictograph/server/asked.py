@@ -6,6 +6,7 @@ A new filter is a field of `Filters`: every route takes it then, and the OpenAPI
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -64,6 +65,14 @@ Moment = Annotated[datetime, BeforeValidator(written_as_iso), AfterValidator(in_
 Cursor = Annotated[str | None, Field(max_length=MAX_CURSOR, description="`next_cursor` of the page before.")]
 
 
+Size = Annotated[int, Field(ge=0, le=2**53)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Names = Annotated[list[Label] | None, Field(max_length=20, description="Repeat the key for several.")]
+Pattern = Annotated[str, Field(max_length=MAX_NAMED)]
+OTHER_CONDITIONS = [field.name for field in fields(Conditions) if field.name not in ("tags", "without")]
+"""They have the same names here."""
+
+
 class Filters(BaseModel):
     """Which images a search considers."""
 
@@ -80,12 +89,62 @@ class Filters(BaseModel):
     """Only images uploaded then or later: ISO 8601; UTC, if it names no zone."""
     uploaded_before: Moment | None = None
     """Only images uploaded before."""
+    not_objects: Labels = None
+    """Only images that carry none of these; ones without tags yet are left out."""
+    not_scenes: Labels = None
+    """Only images that carry none of these."""
+    not_attributes: Labels = None
+    """Only images that carry none of these."""
+    taken_from: Moment | None = None
+    """Only images taken then or later, by their EXIF."""
+    taken_before: Moment | None = None
+    """Only images taken before."""
+    min_width: Size | None = None
+    """Pixels across, at least; images that have just so many are found too, as with all bounds that follow."""
+    max_width: Size | None = None
+    """Pixels across, at most."""
+    min_height: Size | None = None
+    """Pixels down, at least."""
+    max_height: Size | None = None
+    """Pixels down, at most."""
+    min_file_size: Size | None = None
+    """Bytes of the file, at least."""
+    max_file_size: Size | None = None
+    """Bytes of the file, at most."""
+    min_aspect: Number | None = None
+    """Width / height, at least: 1 square, above 1 wider than high."""
+    max_aspect: Number | None = None
+    """Width / height, at most."""
+    min_sharpness: Number | None = None
+    """Sharpness, at least: about 0 blurred to 1 crisp; may lie beyond."""
+    max_sharpness: Number | None = None
+    """Sharpness, at most."""
+    min_brightness: Number | None = None
+    """Mean luminance, at least: 0 black to 1 white."""
+    max_brightness: Number | None = None
+    """Mean luminance, at most."""
+    min_contrast: Number | None = None
+    """Standard deviation of the luminance, at least: 0 to 0.5."""
+    max_contrast: Number | None = None
+    """Standard deviation of the luminance, at most."""
+    formats: Names = None
+    """Any of jpeg, png, webp, gif, bmp, tiff, heif, avif."""
+    states: Names = None
+    """Any of received, embedded, tagged, failed."""
+    filename: Pattern | None = None
+    """A pattern that the whole name matches: `*` any characters, `?` one, a backslash before one that is meant itself.
+    A to Z match in either case, other letters as written."""
+    camera: Pattern | None = None
+    """A pattern for make and model: `canon*`."""
 
     @property
     def conditions(self) -> Conditions:
         """What the images must be: tags OR inside a category, AND across; what is absent does not filter."""
         tags = tag_filter(given(self.objects), given(self.scenes), given(self.attributes), self.match)
-        return Conditions(tags, self.uploaded_from, self.uploaded_before)
+        without = tag_filter(given(self.not_objects), given(self.not_scenes), given(self.not_attributes))
+        others = {name: getattr(self, name) for name in OTHER_CONDITIONS}
+        named = {"formats": given(self.formats), "states": given(self.states)}
+        return Conditions(tags, without=without, **others | named)
 
 
 class TagCountsAsked(Filters):

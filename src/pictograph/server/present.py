@@ -173,7 +173,13 @@ def with_rows(answer: wire.OfTags, rows: Sequence[JsonRow]) -> Response:
 
 def tag_notes(notes: TagNotes) -> dict[str, Any]:
     """What every answer says of the tags that were asked for: the fields of `wire.OfTags`."""
-    return {"unknown_tags": notes.unknown, "unjudged_tags": notes.unjudged, "nearest_tags": notes.nearest}
+    return {
+        "unknown_tags": notes.unknown,
+        "unjudged_tags": notes.unjudged,
+        "nearest_tags": notes.nearest,
+        "undecided": notes.undecided.images,
+        "undecided_waiting": notes.undecided.waiting,
+    }
 
 
 def search_facts(found: Found) -> dict[str, Any]:

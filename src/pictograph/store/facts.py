@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Final
 
 from pictograph.db.pool import Connection
+from pictograph.db.rows import fetch_column
+from pictograph.store.locks import lock_images
 from pictograph.types import ImageId, Sha256
 
 VERSION: Final = 1
@@ -34,6 +36,12 @@ UPDATE image SET ({COLUMNS}, facts_version) =
 FROM (SELECT DISTINCT ON (sha256) sha256, {COLUMNS} FROM image
       WHERE sha256 = ANY(%(sha256s)b) AND facts_version = {VERSION}) twin
 WHERE image.id = ANY(%(images)s) AND image.sha256 = twin.sha256 AND image.facts_version <> {VERSION}"""
+
+
+WITHOUT: Final = """
+SELECT DISTINCT ON (sha256) sha256 FROM image
+WHERE facts_version = 0 AND state IN ('embedded', 'tagged') AND sha256 > %s ORDER BY sha256 LIMIT %s"""
+LACKING: Final = "SELECT id FROM image WHERE sha256 = ANY(%b) AND facts_version = 0 LIMIT 1000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,19 @@ async def write_facts(connection: Connection, facts: Sequence[Facts], images: Se
         return
     values = {column.name: [getattr(one, column.name) for one in facts] for column in fields(Facts)}
     await connection.execute(WRITE.encode(), {**values, "images": list(images)})
+
+
+async def bytes_without_facts(connection: Connection, after: bytes, limit: int) -> list[Sha256]:
+    """Hashes of pictures at which nobody has looked, rising, behind `after`; not those that wait for a worker."""
+    return await fetch_column(connection, WITHOUT, [after, limit])
+
+
+async def write_lacking_facts(connection: Connection, facts: Sequence[Facts]) -> int:
+    """Gives the facts to images that lack them, whichever have these bytes, a thousand at most; how many there were."""
+    lacking = await fetch_column(connection, LACKING, [[one.sha256 for one in facts]])
+    images = await lock_images(connection, lacking)
+    await write_facts(connection, facts, images)
+    return len(images)
 
 
 async def share_facts(connection: Connection, sha256s: Sequence[Sha256], images: Sequence[ImageId]) -> None:

@@ -47,7 +47,7 @@ class TaggedImage(SearchRow):
 
 
 class OfTags(Wire):
-    """What an answer says about the tags in its question."""
+    """What an answer says about the tags in its question, and about what its filter asks for besides."""
 
     unknown_tags: list[str] = []
     """Tags in the question that are not in the taxonomy: no image can carry them."""
@@ -55,6 +55,10 @@ class OfTags(Wire):
     """Tags in the question that the running encoder cannot judge, and that no image found carries."""
     nearest_tags: dict[str, list[str]] = {}
     """For some of both, similar tags that the encoder can judge: `{"nighttime": ["attributes/dark"]}`."""
+    undecided: int = 0
+    """Images of the place that the filter could not judge, since a fact that it asks for is not known of them."""
+    undecided_waiting: int = 0
+    """Of those, the images at whose picture nobody has looked yet: their facts come, and the answer may change."""
 
 
 class SearchFacts(OfTags):

@@ -23,10 +23,9 @@ def command_of(path: str) -> Any:
 
 def test_every_filter_of_the_client_has_an_option() -> None:
     assert set(chosen()) == set(Filters.__annotations__)
-    assert chosen(objects=[], match_all=True, folder="/a") == {
-        "objects": None, "scenes": None, "attributes": None, "match": "all", "folder_path": "/a", "uploaded_from": None,
-        "uploaded_before": None,
-    }  # fmt: skip
+    told = chosen(objects=[], match_all=True, folder="/a", formats=["png"], min_width=3, not_objects=["car"])
+    given = {"match": "all", "folder_path": "/a", "formats": ["png"], "min_width": 3, "not_objects": ["car"]}
+    assert told == dict.fromkeys(Filters.__annotations__) | given
 
 
 @pytest.mark.parametrize("path", SEARCHES)

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 
 from pictograph import AsyncClient, Client, Example, ValidationError
-from pictograph.client.filters import DEFAULTS, DatasetFilters, Filters, QueryFilters, filter_json, filter_query
+from pictograph.client.filters import (
+    DEFAULTS,
+    LISTS,
+    DatasetFilters,
+    Filters,
+    QueryFilters,
+    filter_json,
+    filter_query,
+)
 from pictograph.server.asked import Filters as Asked
 from pictograph.server.asked import QueryAsked, QueryFilter
 
@@ -144,6 +152,11 @@ def test_what_is_no_filter_is_refused_as_python_would() -> None:
 
 def test_the_service_takes_the_same_filters() -> None:
     times: Filters = {"uploaded_from": "2026-01-01", "uploaded_before": datetime(2026, 2, 1, tzinfo=UTC)}
-    sent = {name for name, _ in filter_query({**GIVEN, "attributes": ["dark"], **times}, Filters)}
+    others: dict[str, Any] = {
+        name: ["x"] if name in LISTS else 1
+        for name in Filters.__annotations__
+        if name not in {*GIVEN, *times, "attributes"}
+    }
+    sent = {name for name, _ in filter_query({**GIVEN, "attributes": ["dark"], **times, **others}, Filters)}  # type: ignore[typeddict-item]
     assert sent == set(Asked.model_fields)
     assert len(sent) == len(Filters.__annotations__)

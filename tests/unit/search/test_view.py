@@ -32,6 +32,7 @@ from pictograph.search.memory.segment_files import open_segment, write_segment
 from pictograph.search.memory.view import View
 from pictograph.store.pages import After, Beyond
 from pictograph.types import DIMENSION, DatasetId, SpaceId
+from support.index import nothing_known
 
 SPACE = SpaceId(1)
 DATASETS = [DatasetId(UUID(int=number << 64)) for number in (1, 2)]
@@ -94,6 +95,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
         format=np.zeros(count, np.uint16),
         state=np.zeros(count, np.uint8),
         archived=random.random(count) < 0.05,
+        **nothing_known(count),
     )
     facts.ids[:50, :8] = facts.ids[0, :8]  # ids that begin alike
     tags = [[label for label in LABELS if random.random() < 0.4] for _ in range(count)]
@@ -111,6 +113,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
         block = Block(
             facts.take(rows),
             ["image/jpeg"],
+            [""],
             Ragged.of([1] * 300, np.full(300, ord("a"), np.uint8)),
             [*LABELS, RARE],
             Ragged.of([len(one) for one in carried], np.array([label for one in carried for label in one], np.int64)),

@@ -508,7 +508,7 @@ class Reading:
         """Everything of these images, which are all there, in this order."""
         named = rows.facts_of(self.connection, ids)
         vectors = {space: self._vectors(space, fitted.quantiser, ids) for space, fitted in self.after.spaces.items()}
-        return Block(named.facts, named.formats, named.filenames, named.labels, named.tags, vectors)
+        return Block(named.facts, named.formats, named.cameras, named.filenames, named.labels, named.tags, vectors)
 
     def _vectors(self, space: SpaceId, quantiser: Quantiser, ids: Bytes) -> Vectors:
         made = Vectors.none(len(ids))

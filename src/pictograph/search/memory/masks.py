@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pictograph.search.filter import Filter, Place
-from pictograph.search.memory.arrays import Bytes, Mask, Rows, as_void, microseconds
+from pictograph.search.memory.arrays import Bytes, Mask, Rows, as_void
+from pictograph.search.memory.judging import verdicts
 from pictograph.search.memory.segment import Segment
 from pictograph.types import DatasetId, SpaceId
 
@@ -115,15 +116,20 @@ def place_of(number: int, kept: Kept, place: Place, folders: Sequence[int] | Non
 
 def meant_by(segment: Segment, part: Part, wanted: Filter) -> Part:
     """Those rows of a place that a filter means."""
-    for category, labels in wanted.conditions.tags.labels.items():
-        asked, every = [(category, label) for label in labels], wanted.conditions.tags.match == "all"
-        part = part.narrowed(segment.carrying(asked, part.start, part.stop, every=every))
-    created = segment.facts.created[part.start : part.stop]
-    if wanted.conditions.uploaded_from is not None:
-        part = part.narrowed(created >= microseconds(wanted.conditions.uploaded_from))
-    if wanted.conditions.uploaded_before is not None:
-        part = part.narrowed(created < microseconds(wanted.conditions.uploaded_before))
+    for verdict in verdicts(segment, part.start, part.stop, wanted.conditions):
+        part = part.narrowed(verdict.met)
+        if not part.count:
+            break
     return part
+
+
+def undecided(segment: Segment, part: Part, wanted: Filter) -> Rows:
+    """Rows of a place that a filter cannot judge: nothing that is known of them rules them out."""
+    possible, met = part.mask, part.mask
+    for verdict in verdicts(segment, part.start, part.stop, wanted.conditions):
+        possible = possible & (verdict.met if verdict.unknown is None else verdict.met | verdict.unknown)
+        met = met & verdict.met
+    return np.flatnonzero(possible & ~met) + part.start
 
 
 def with_vectors(segment: Segment, part: Part, space: SpaceId) -> Part:

@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 
 from pictograph.search.memory.arrays import Bytes, Rows, as_void, bytes_of, halves
-from pictograph.search.memory.segment import Facts
+from pictograph.search.memory.values import Values
 from pictograph.store.pages import At
-
-Values: TypeAlias = npt.NDArray[np.float64]
-"""A fact of each image, float64 (N,), NaN where it is not known."""
-
-
-def known(column: npt.NDArray[np.generic]) -> Values:
-    """Sizes, of which 0 means that nobody knows."""
-    values = column.astype(np.float64)
-    values[values == 0] = np.nan
-    return values
-
-
-VALUES: Final[Mapping[str, Callable[[Facts, slice], Values]]] = {
-    "created_at": lambda facts, rows: facts.created[rows].astype(np.float64),
-    "width": lambda facts, rows: known(facts.width[rows]),
-    "height": lambda facts, rows: known(facts.height[rows]),
-    "file_size": lambda facts, rows: known(facts.file_size[rows]),
-    "aspect": lambda facts, rows: known(facts.width[rows]) / known(facts.height[rows]),
-}
-"""For each name of `ORDERS` the column, of some rows."""
 
 
 def in_order(ids: Bytes, values: Values, limit: int, after: At | None, *, descending: bool) -> Rows:

@@ -17,7 +17,7 @@ from pydantic_core import from_json
 
 from pictograph.db.blocking import BlockingConnection
 from pictograph.search.memory.arrays import Bytes, FloatArray, Rows, as_void
-from pictograph.search.memory.segment import STATES, Facts, Label, Numbers, Ragged
+from pictograph.search.memory.segment import STATES, UNKNOWN_TIME, Facts, Label, Numbers, Ragged
 from pictograph.types import DIMENSION, SpaceId
 
 TABLES: Final = ("image", "image_embedding", "image_change")
@@ -55,8 +55,11 @@ FROM (
 IN_ORDER: Final = f"SELECT string_agg(uuid_send(id), '' {ORDER}) FROM image WHERE id = ANY(%s::text::uuid[])"
 FACTS: Final = """
 SELECT uuid_send(id) || uuid_send(dataset_id) || int8send(folder_id) || timestamptz_send(created_at) || int4send(width)
-           || int4send(height) || int8send(file_size),
-       content_type, state, archived_at IS NOT NULL, filename, image_auto_tags::text
+           || int4send(height) || int8send(file_size) || timestamptz_send(coalesce(taken_at, '-infinity'))
+           || float4send(coalesce(sharpness, 'NaN')) || float4send(coalesce(brightness, 'NaN'))
+           || float4send(coalesce(contrast, 'NaN')) || int4send(coalesce(average_color, -1))
+           || int8send(coalesce(perceptual_hash, 0)) || boolsend(facts_version > 0),
+       content_type, state, archived_at IS NOT NULL, filename, image_auto_tags::text, coalesce(camera, '')
 FROM image WHERE id = ANY(%s::text::uuid[])"""
 VECTORS: Final = """
 SELECT string_agg(uuid_send(image_id) || halfvec_send(vector), '')
@@ -77,7 +80,8 @@ FORGET_FOLLOWERS: Final = "DELETE FROM index_follower WHERE seen_at < now() - in
 
 FIXED: Final = np.dtype(
     [("id", "V16"), ("dataset", "V16"), ("folder", ">i8"), ("created", ">i8"), ("width", ">i4"), ("height", ">i4"),
-     ("file_size", ">i8")]
+     ("file_size", ">i8"), ("taken", ">i8"), ("sharpness", ">f4"), ("brightness", ">f4"), ("contrast", ">f4"),
+     ("average_color", ">i4"), ("perceptual_hash", ">i8"), ("looked", "?")]
 )  # fmt: skip
 VECTOR: Final = np.dtype([("id", "V16"), ("dimension", ">i2"), ("unused", ">i2"), ("vector", ">f2", DIMENSION)])
 CHANGE: Final = np.dtype([("id", "V16"), ("vector", "?")])
@@ -156,6 +160,7 @@ class Named:
 
     facts: Facts
     formats: Sequence[str]
+    cameras: Sequence[str]
     filenames: Ragged
     labels: Sequence[Label]
     tags: Ragged
@@ -168,7 +173,7 @@ def facts_of(connection: BlockingConnection, ids: Bytes) -> Named:
     fixed = np.frombuffer(b"".join(row[0] for row in rows), FIXED)
     order = places_among(as_bytes(fixed["id"]), ids)
     rows, fixed = [rows[place] for place in order], fixed[order]
-    formats, labels = Numbers[str](), Numbers[Label]()
+    formats, cameras, labels = Numbers[str](), Numbers[str](), Numbers[Label]()
     facts = Facts(
         ids=as_bytes(fixed["id"]),
         dataset=as_bytes(fixed["dataset"]),
@@ -180,6 +185,14 @@ def facts_of(connection: BlockingConnection, ids: Bytes) -> Named:
         format=formats.of(row[1] for row in rows).astype(np.uint16),
         state=np.array([STATES.index(row[2]) for row in rows], np.uint8),
         archived=np.array([row[3] for row in rows], bool),
+        taken=times_of(fixed["taken"].astype(np.int64)),
+        camera=cameras.of(row[6] for row in rows).astype(np.uint32),
+        sharpness=fixed["sharpness"].astype(np.float32),
+        brightness=fixed["brightness"].astype(np.float32),
+        contrast=fixed["contrast"].astype(np.float32),
+        average_color=fixed["average_color"].astype(np.int32),
+        perceptual_hash=fixed["perceptual_hash"].astype(np.int64),
+        looked=fixed["looked"].copy(),
     )
     names = [row[4].encode() for row in rows]
     carried = [dict.fromkeys(labels_in(row[5])) for row in rows]
@@ -187,10 +200,16 @@ def facts_of(connection: BlockingConnection, ids: Bytes) -> Named:
     return Named(
         facts,
         formats.names,
+        cameras.names,
         Ragged.of([len(name) for name in names], np.frombuffer(b"".join(names), np.uint8)),
         labels.names,
         tags,
     )
+
+
+def times_of(sent: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Microseconds since 1970 of what PostgreSQL counts from 2000; its lowest number is ours too."""
+    return np.where(sent == UNKNOWN_TIME, UNKNOWN_TIME, sent + POSTGRES_EPOCH)
 
 
 def labels_in(document: str) -> list[Label]:

@@ -25,6 +25,7 @@ STATES: Final = tuple(ImageState)
 Label: TypeAlias = tuple[str, str]
 """(category, name)."""
 Name = TypeVar("Name")
+UNKNOWN_TIME: Final = int(np.iinfo(np.int64).min)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,20 @@ class Facts:
     state: npt.NDArray[np.uint8]
     """Its place in `STATES`."""
     archived: Mask
+    taken: npt.NDArray[np.int64]
+    """Microseconds since 1970; UNKNOWN_TIME where it is not known."""
+    camera: npt.NDArray[np.uint32]
+    """The place of its name in `cameras` beside it; the name of one that is not known is empty."""
+    sharpness: npt.NDArray[np.float32]
+    """This, brightness and contrast: NaN where they are not known."""
+    brightness: npt.NDArray[np.float32]
+    contrast: npt.NDArray[np.float32]
+    average_color: npt.NDArray[np.int32]
+    """0xRRGGBB; -1 where it is not known."""
+    perceptual_hash: npt.NDArray[np.int64]
+    """64 bits; meaningless where the average colour is not known."""
+    looked: Mask
+    """Whether somebody has looked at the picture for what stands between `taken` and here."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -128,6 +143,8 @@ class Block:
     facts: Facts
     formats: Sequence[str]
     """Content types that `facts.format` names."""
+    cameras: Sequence[str]
+    """Names that `facts.camera` names."""
     filenames: Ragged
     """uint8, UTF-8."""
     labels: Sequence[Label]
@@ -143,6 +160,7 @@ class Block:
         return Block(
             self.facts.take(rows),
             self.formats,
+            self.cameras,
             self.filenames.take(rows),
             self.labels,
             self.tags.take(rows),
@@ -152,13 +170,14 @@ class Block:
     @classmethod
     def joined(cls, parts: Sequence[Block]) -> Block:
         """All of them, in the order given; at least one. A space that only some have: the others have no vectors."""
-        formats, labels = Numbers[str](), Numbers[Label]()
-        facts = [renumbered(part.facts, formats.of(part.formats)) for part in parts]
+        formats, cameras, labels = Numbers[str](), Numbers[str](), Numbers[Label]()
+        facts = [renumbered(part.facts, formats.of(part.formats), cameras.of(part.cameras)) for part in parts]
         tags = [Ragged(part.tags.starts, labels.of(part.labels)[part.tags.values]) for part in parts]
         spaces = sorted({space for part in parts for space in part.vectors})
         return cls(
             Facts.joined(facts),
             formats.names,
+            cameras.names,
             Ragged.joined([part.filenames for part in parts]),
             labels.names,
             Ragged.joined(tags),
@@ -195,9 +214,11 @@ EVERY_LABEL: Final = Numbers[Label]()
 LABELS_LOCK: Final = threading.Lock()
 
 
-def renumbered(facts: Facts, formats: npt.NDArray[np.int64]) -> Facts:
+def renumbered(facts: Facts, formats: npt.NDArray[np.int64], cameras: npt.NDArray[np.int64]) -> Facts:
+    """The same facts with other numbers for names. formats, cameras: the new number of each old one."""
     columns = {column.name: getattr(facts, column.name) for column in fields(facts)}
-    return Facts(**columns | {"format": formats[facts.format].astype(np.uint16)})
+    named = {"format": formats[facts.format].astype(np.uint16), "camera": cameras[facts.camera].astype(np.uint32)}
+    return Facts(**columns | named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +262,8 @@ class Segment:
     facts: Facts
     formats: Sequence[str]
     """Content types that `facts.format` names."""
+    cameras: Sequence[str]
+    """Names that `facts.camera` names."""
     tags: TagLists
     filenames: Ragged = field(repr=False)
     """uint8, UTF-8."""
@@ -324,6 +347,7 @@ class Segment:
         return Block(
             self.facts.take(rows),
             self.formats,
+            self.cameras,
             self.filenames.take(rows),
             self.tags.labels,
             tags.take(rows),

@@ -1,6 +1,6 @@
 """The files of a segment: written once, whole and flushed; opened by mapping them.
 
-about.json          version, rows, labels, formats; of every file its size and checksum, and where each array lies
+about.json          version, rows, labels, formats, cameras; of each file its size and checksum; where each array lies
 columns.bin         facts, filenames, tags and orders, one array after the other
 space-7.bin         of space 7: which rows have a vector, fine codes, inverse norms
 coarse-7.faiss      coarse codes, as faiss writes them
@@ -40,7 +40,7 @@ from pictograph.search.memory.segment import (
 )
 from pictograph.types import DIMENSION, SpaceId
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the files' layout; a segment of another version is made anew."""
 ABOUT: Final = "about.json"
 COLUMNS: Final = "columns.bin"
@@ -65,7 +65,7 @@ class SegmentWriter:
         folder.mkdir(parents=True)
         self._folder = folder
         self._quantisers = quantisers
-        self._formats = Numbers[str]()
+        self._formats, self._cameras = Numbers[str](), Numbers[str]()
         self._labels = Numbers[Label]()
         self._facts: list[Facts] = []
         self._filenames: list[Ragged] = []
@@ -80,7 +80,8 @@ class SegmentWriter:
     def add(self, block: Block) -> None:
         """Appends rows."""
         self.rows += len(block)
-        self._facts.append(renumbered(block.facts, self._formats.of(block.formats)))
+        numbers = self._formats.of(block.formats), self._cameras.of(block.cameras)
+        self._facts.append(renumbered(block.facts, *numbers))
         self._filenames.append(block.filenames)
         self._tags.append(Ragged(block.tags.starts, self._labels.of(block.labels)[block.tags.values]))
         for space, parts in self._vectors.items():
@@ -105,6 +106,7 @@ class SegmentWriter:
             "rows": len(facts),
             "labels": [list(label) for label in tags.labels],
             "formats": self._formats.names,
+            "cameras": self._cameras.names,
             "spaces": [int(space) for space in self._vectors],
             "arrays": where,
         }
@@ -167,6 +169,7 @@ def open_segment(folder: Path, spaces: Collection[SpaceId], *, verify: bool = Fa
             folder=folder,
             facts=Facts(*(arrays[column.name] for column in fields(Facts))),
             formats=[str(name) for name in about["formats"]],
+            cameras=[str(name) for name in about["cameras"]],
             tags=TagLists(labels, *(arrays[f"tag_{column.name}"] for column in fields(TagLists)[1:])),
             filenames=Ragged(arrays["filename_starts"], arrays["filenames"]),
             vectors=vectors,

@@ -31,12 +31,23 @@ from pictograph.search.memory.arrays import (
     nearest_first,
     unit_of,
 )
-from pictograph.search.memory.masks import Kept, Part, RowMask, count_of, meant_by, place_of, with_vectors, without
+from pictograph.search.memory.masks import (
+    Kept,
+    Part,
+    RowMask,
+    count_of,
+    meant_by,
+    place_of,
+    undecided,
+    with_vectors,
+    without,
+)
 from pictograph.search.memory.newest import newest_page
-from pictograph.search.memory.ordering import VALUES, Values, in_order
+from pictograph.search.memory.ordering import in_order
 from pictograph.search.memory.quantiser import QUERY_BITS, Kind, Quantiser, Query
 from pictograph.search.memory.segment import EVERY_LABEL, Label, Ragged, Segment
 from pictograph.search.memory.segment_files import exact_index
+from pictograph.search.memory.values import VALUES, Values
 from pictograph.store.pages import After, Beyond
 from pictograph.types import SpaceId
 
@@ -115,6 +126,13 @@ class View:
         if wanted.conditions.are_none:
             return mask
         return lasting(meant_by(self._segment(part), part, wanted) for part in mask)
+
+    def undecided(self, mask: RowMask, wanted: Filter) -> tuple[int, int]:
+        """How many rows of a place a filter cannot judge, for want of facts; at how many of those nobody has looked."""
+        found = [(self._segment(part), undecided(self._segment(part), part, wanted)) for part in mask]
+        looked = sum(int(np.count_nonzero(segment.facts.looked[rows])) for segment, rows in found)
+        images = sum(len(rows) for _, rows in found)
+        return images, images - looked
 
     def with_vectors(self, mask: RowMask, space: SpaceId) -> RowMask:
         """Those of the rows that have a vector in this space."""

@@ -21,6 +21,7 @@ from pictograph.search.memory.segment_files import (
     write_segment,
 )
 from pictograph.types import DIMENSION, SpaceId
+from support.index import nothing_known
 
 SPACE = SpaceId(1)
 LABELS: list[Label] = [("objects", "car"), ("objects", "dog"), ("scenes", "street"), ("attributes", "rare")]
@@ -51,6 +52,7 @@ def images(count: int, quantiser: Quantiser, seed: int = 1) -> Block:
         format=(np.arange(count) % 2).astype(np.uint16),
         state=np.full(count, 2, np.uint8),
         archived=np.arange(count) % 7 == 0,
+        **nothing_known(count) | {"camera": (np.arange(count) % 3).astype(np.uint32), "taken": np.arange(count)},
     )
     names = [f"bild-ü{number}.jpg".encode() for number in range(count)]
     tags = [sorted(chance.choice(3, chance.integers(0, 4), replace=False)) for _ in range(count)]
@@ -58,6 +60,7 @@ def images(count: int, quantiser: Quantiser, seed: int = 1) -> Block:
     return Block(
         facts,
         ["image/png", "image/jpeg"],
+        ["", "Canon", "Apple iPhone"],
         Ragged.of([len(name) for name in names], np.frombuffer(b"".join(names), np.uint8)),
         LABELS,
         Ragged.of([len(one) for one in tags], np.array([n for one in tags for n in one], np.int64)),
@@ -84,6 +87,8 @@ def test_everything_that_was_written_is_read(tmp_path: Path, quantiser: Quantise
         carried = block.tags.values[block.tags.starts[before] : block.tags.starts[before + 1]]
         assert set(labels_of(segment, row)) == {LABELS[number] for number in carried}
         assert segment.formats[segment.facts.format[row]] == block.formats[block.facts.format[before]]
+        assert segment.cameras[segment.facts.camera[row]] == block.cameras[block.facts.camera[before]]
+    assert np.array_equal(segment.facts.taken, block.facts.taken[order])
     keys = list(zip(-segment.facts.created, map(bytes, segment.facts.ids), strict=True))
     assert [keys[row] for row in segment.newest] == sorted(keys)
     assert np.array_equal(np.sort(segment.rows_of(block.facts.ids[:20])), np.sort(np.argsort(order)[:20]))
