@@ -11,6 +11,7 @@ from pictograph.agents import pictures, texts
 from pictograph.agents.asking import Asked
 from pictograph.agents.handles import Handles
 from pictograph.client import AsyncClient
+from pictograph.client.filters import DatasetFilters
 from pictograph.client.pictures import box_query
 from pictograph.client.results import SearchResults
 from pictograph.errors import BadImage, NoBytes, NotFoundError, wrong_value
@@ -56,10 +57,12 @@ class Session:
         """Tags that images carry, with how many do; of images with `asked.tags`, where there are any."""
         given = asked.arguments(self.handles, await self.taxonomy())
         tags = {name: given[name] for name in TAG_CATEGORIES if name in given}
-        within = {"folder_path": asked.folder} if asked.folder else {}
+        within: DatasetFilters = {"match": asked.match}
+        if asked.folder:
+            within["folder_path"] = asked.folder
         if asked.datasets:
             within["dataset_name"] = asked.datasets[0]
-        counts = await self.named(self.client.search.tags(**tags, match=asked.match, **within))
+        counts = await self.named(self.client.search.tags(**tags, **within))
         lines = [f"{texts.count_of(counts.images, 'exact')} were counted; a number is how many of them carry the tag."]
         for category in TAG_CATEGORIES:
             rows = [row for row in getattr(counts, category) if row.label.startswith(prefix.strip().lower())]
