@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from pictograph import Client
+from pictograph import Client, Example
 from support.databases import fresh_database
 from support.services import running_service
 
@@ -126,3 +126,42 @@ def test_what_was_found_is_exported_as_a_table_and_as_files(curator: Client, tmp
     assert sorted(written) == cities
     original = curator.images.download(image_id(curator, "castle-chambord"))
     assert written["castle-chambord"].read_bytes() == original
+
+
+def test_like_these_but_not_like_that_one(curator: Client) -> None:
+    castles = [image_id(curator, f"castle-{name}") for name in ("chambord", "chenonceau", "neuschwanstein")]
+    unlike = Example(image_id=image_id(curator, "windmill-mykonos"), negative=True)
+    these = curator.search.query(examples=castles, dataset_names=["train"])
+    not_that = curator.search.query(examples=[*castles, unlike], dataset_names=["train"])
+    assert not {"castle-chambord", "windmill-mykonos"} & {*names(not_that)}  # examples are no answers
+    assert {*names(these)[:2]} == {"windmill-mykonos", "windmill-rhodes"}  # walls below a blue sky, like a castle's
+    assert names(not_that)[0] != "windmill-rhodes"
+    assert (these.total, not_that.total) == (len(TRAIN) - 3, len(TRAIN) - 4)
+
+
+def test_leakage_between_train_and_test(curator: Client) -> None:
+    leaked = {
+        row.filename: image.filename
+        for image in curator.images.iterate("train")
+        for row in curator.search.query(examples=[image.id], dataset_names=["test"], threshold=0.9)
+    }
+    assert leaked == {"smaller.jpg": "scissors-orange.jpg", "mirrored.jpg": "castle-chambord.jpg"}
+
+
+def test_how_many_are_there_without_fetching_them(curator: Client) -> None:
+    rows = curator.search.query(dataset_names=["train"], folder_path="/city", count_only=True)
+    assert (list(rows), rows.total) == ([], 5)
+
+
+def test_all_of_it_page_by_page_the_largest_first(curator: Client) -> None:
+    pages, cursor = [], None
+    while True:
+        page = curator.search.query(dataset_names=["train", "test"], order_by="file_size", limit=4, cursor=cursor)
+        pages += page
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert len({row.image_id for row in pages}) == len(pages) == len(TRAIN) + len(TEST) + 2
+    sizes = [row.order_value for row in pages]
+    assert sizes == sorted(sizes, reverse=True)
+    assert pages == list(curator.search.iterate_query(dataset_names=["train", "test"], order_by="file_size"))

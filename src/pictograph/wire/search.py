@@ -142,10 +142,15 @@ class UsedExample(Wire):
     """An example as it was understood."""
 
     kind: Literal["image", "text", "vector"]
+    """What it is given by."""
     image_id: str | None = None
+    """UUID of the indexed image; None of another kind."""
     text: str | None = None
+    """The words; None of another kind."""
     weight: float
+    """Among positive examples, its share of the score; of a negative one, its force."""
     negative: bool
+    """Whether rows should be unlike it."""
 
 
 class QueryRow(SearchRow):
@@ -169,11 +174,13 @@ class QueryAnswer(SearchFacts):
     count: int
     """Rows of this page."""
     examples: list[UsedExample]
+    """The examples of the question, in its order."""
     formula: str | None
     """What `score` is, for people. None without examples."""
     order_by: str
     """`relevance`, or the fact that orders the rows."""
     descending: bool
+    """Whether the best, newest or largest come first."""
     threshold: float | None
     """The least score of a row; None: nothing was cut."""
     top: int | None
