@@ -29,6 +29,8 @@ MAX_TOP: Final = 10_000
 """Images that relevance keeps, at most, where a fact orders them."""
 MAX_TEXT: Final = 1000
 """Characters of a text to search by; encoders read only the first 64 or 128 tokens of it."""
+MAX_QUERY_BYTES: Final = 16_000_000
+"""Of the JSON of a query, which may carry pictures; larger ones go to `/search/by-image` as they are."""
 MAX_CURSOR: Final = 1000
 """Characters of a cursor; ours have far fewer."""
 MAX_BOX: Final = 200

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
+import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +21,7 @@ from pictograph import (
     BadImage,
     Client,
     ConnectionFailed,
+    Example,
     NoBytes,
     NotFoundError,
     TooLarge,
@@ -27,7 +30,8 @@ from pictograph import (
 )
 from pictograph.client.pictures import picture_bytes as file_of
 from pictograph.db.pool import Connection
-from pictograph.wire import Dataset
+from pictograph.types import MAX_QUERY_BYTES
+from pictograph.wire import Dataset, QueryAnswer
 from support.pictures import noise_bytes, picture_bytes
 from support.raw import Raw
 from support.services import Service
@@ -154,18 +158,22 @@ def test_a_question_has_the_bounds_and_filters_of_every_search(client: Client, s
     assert stored
 
 
-def test_a_box_of_an_image_without_bytes_is_a_conflict(
-    service: Service, client: Client, stored: dict[str, str]
-) -> None:
+def test_a_box_needs_the_bytes_of_an_image(service: Service, client: Client, street: Dataset) -> None:
+    assert street
+    image = client.images.upload("street", picture_bytes(77, size=SIZE), filename="imported.jpg")
+    client.datasets.wait_until_processed("street")
+
     async def forget(connection: Connection) -> None:
         await connection.execute(
             "UPDATE blob SET has_bytes = false WHERE sha256 = (SELECT sha256 FROM image WHERE id = %s)",
-            [stored["whole.png"]],
+            [image.image_id],
         )
 
     service.run(service.services.database.write(forget))
     with pytest.raises(NoBytes):
-        client.search.by_similarity(stored["whole.png"], box=BOX)
+        client.search.by_similarity(image.image_id, box=BOX)
+    with pytest.raises(NoBytes):
+        client.search.query(examples=[Example(image_id=image.image_id, box=BOX)])
 
 
 def test_the_next_question_is_answered_after_the_process_was_killed(service: Service, client: Client) -> None:
@@ -237,3 +245,57 @@ def test_the_client_fetches_urls_itself(raw: Raw, service: Service, client: Clie
     with pytest.raises(ConnectionFailed, match="could not be fetched"):
         client.search.by_image("http://127.0.0.1:1/x.jpg")
     assert raw.key
+
+
+def test_a_picture_and_a_box_go_with_other_examples_in_a_query(
+    service: Service, client: Client, stored: dict[str, str], tmp_path: Path
+) -> None:
+    before = kept(service)
+    path = tmp_path / "question.png"
+    path.write_bytes(png(WHOLE))
+    for picture in (path, WHOLE, png(WHOLE)):
+        (best, *_) = client.search.query(examples=[Example(picture=picture)], dataset_names=["street"])
+        assert (best.filename, round(best.score or 0, 3)) == ("whole.png", 1.0)
+    for example in (Example(picture=path, box=BOX), Example(image_id=stored["whole.png"], box=BOX)):
+        rows = client.search.query(examples=[example], dataset_names=["street"])
+        assert (rows[0].filename, round(rows[0].score or 0, 3)) == ("part.png", 1.0)
+    both = client.search.query(
+        examples=[Example(picture=path), Example(picture=PART), Example(image_id=stored["other.png"], negative=True)],
+        dataset_names=["street"],
+    )
+    assert {row.filename for row in both} == {"whole.png", "part.png"}
+    assert isinstance(both.answer, QueryAnswer)
+    assert [one.kind for one in both.answer.examples] == ["picture", "picture", "image"]
+    every = client.search.iterate_query(examples=[Example(picture=path)], dataset_names=["street"], page_size=2)
+    assert next(row.filename for row in every) == "whole.png"
+    assert kept(service) == before
+
+
+def test_base64_in_json_is_read_within_bounds(service: Service, raw: Raw, stored: dict[str, str]) -> None:
+    assert stored
+
+    def ask(image: str, **more: Any) -> httpx.Response:
+        answer: httpx.Response = raw.api("POST", "/search/query", json={"examples": [{"image": image, **more}]})
+        return answer
+
+    text = base64.b64encode(png(WHOLE)).decode()
+    for written in (text, f"data:image/png;base64,{text}"):
+        assert ask(written).json()["results"][0]["filename"] == "whole.png"
+    assert ask(text, box={"x": 64, "y": 48, "width": 128, "height": 96}).json()["results"][0]["filename"] == "part.png"
+    for bad, more in (("no base64!", {}), (text, {"text": "a dog"}), (text, {"box": {"x": 1}})):
+        assert ask(bad, **more).status_code == 422
+    assert ask(text, box={"x": 0, "y": 0, "width": 1000, "height": 1}).status_code == 422
+    large = base64.b64encode(noise_bytes(1, 1_200_000)).decode()  # above what JSON may have elsewhere
+    assert (ask(large).status_code, ask(large).json()["error"]["code"]) == (413, "too_large")
+    assert "max_bytes" in ask(large).json()["error"]["message"]
+    assert ask("A" * (MAX_QUERY_BYTES + 1)).status_code == 413
+    until_free(service)
+
+
+def until_free(service: Service) -> None:
+    """Every place is given back."""
+    for _ in range(200):
+        if not service.admission.inside:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{service.admission.inside} places are still held")

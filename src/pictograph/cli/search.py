@@ -34,6 +34,12 @@ BoxFractions = Annotated[bool, typer.Option("--fraction", help="The numbers of -
 
 Like = Annotated[list[str] | None, typer.Option("--like", help="UUID of an image to be like; repeat it for several.")]
 Unlike = Annotated[list[str] | None, typer.Option("--unlike", help="UUID of an image to be unlike.")]
+LikeFiles = Annotated[
+    list[str] | None, typer.Option("--like-file", help="A picture on this machine, or its URL, to be like.")
+]
+UnlikeFiles = Annotated[
+    list[str] | None, typer.Option("--unlike-file", help="A picture on this machine, or its URL, to be unlike.")
+]
 WantedWords = Annotated[list[str] | None, typer.Option("--text", help="Words that say what images show.")]
 UnwantedWords = Annotated[list[str] | None, typer.Option("--not-text", help="Words that say what they do not.")]
 OrderBy = Annotated[
@@ -174,6 +180,8 @@ def query(
     context: typer.Context,
     like: Like = None,
     unlike: Unlike = None,
+    like_files: LikeFiles = None,
+    unlike_files: UnlikeFiles = None,
     words: WantedWords = None,
     unwanted: UnwantedWords = None,
     datasets: Annotated[
@@ -199,7 +207,11 @@ def query(
     Example: pictograph search query --like 0198c0de-... --like 0198c0df-... --unlike 0198c0e0-... -d train --top 200
     """
     asked: dict[str, Any] = dict(
-        examples=examples_of(like, words, unlike, unwanted),
+        examples=[
+            *examples_of(like, words, unlike, unwanted),
+            *(Example(picture=file) for file in like_files or ()),
+            *(Example(picture=file, negative=True) for file in unlike_files or ()),
+        ],
         order_by=order_by,
         descending=not ascending,
         threshold=threshold,

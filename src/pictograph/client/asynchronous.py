@@ -32,7 +32,7 @@ from pictograph.client.directory import (
     sort_out,
     tell,
 )
-from pictograph.client.examples import Example
+from pictograph.client.examples import Example, example_bodies
 from pictograph.client.exporting.job import ExportJob, ExportProgress
 from pictograph.client.exporting.options import (
     SHARD_BYTES,
@@ -266,8 +266,9 @@ class AsyncSearch:
     ) -> SearchResults[wire.QueryRow]:
         """Finds images by examples, a filter and an order: every other search is a short form of this one.
 
-        examples: what images should be like, or unlike; a plain text is the id of an image. Without any, a fact orders
-        the images. order_by: None is "relevance" with examples and "created_at" without; "width", "height",
+        examples: what images should be like, or unlike; a plain text is the id of an image, a picture that is not
+        stored goes as `Example(picture=...)`. Without any, a fact orders the images. order_by: None is "relevance" with
+        examples and "created_at" without; "width", "height",
         "file_size", "aspect"; with examples a fact needs threshold or top, which cut first. descending: the best,
         newest, largest first; images of which the fact is not known come last either way. threshold: least score;
         None cuts nothing. top: only the best so many by relevance. limit: 1 to 500. cursor: `next_cursor` of the page
@@ -277,10 +278,11 @@ class AsyncSearch:
         not yet embedded, and raises EmbeddingPending if that takes too long.
         """
         order = calls.Order(order_by, descending, threshold, top, limit, exact, count_only)
-        return await self._transport.send(calls.query_search(examples, order, cursor, filters))
+        bodies = await run_blocking(example_bodies, examples)
+        return await self._transport.send(calls.query_search(bodies, order, cursor, filters))
 
     @filtered(QueryFilters)
-    def iterate_query(
+    async def iterate_query(
         self,
         *,
         examples: Sequence[Example | str] = (),
@@ -294,7 +296,9 @@ class AsyncSearch:
     ) -> AsyncIterator[wire.QueryRow]:
         """Yields every image that `query` finds, however many, page by page; none comes twice."""
         order = calls.Order(order_by, descending, threshold, top, page_size, exact)
-        return self._transport.each(lambda cursor: calls.query_search(examples, order, cursor, filters))
+        bodies = await run_blocking(example_bodies, examples)
+        async for row in self._transport.each(lambda cursor: calls.query_search(bodies, order, cursor, filters)):
+            yield row
 
     @filtered(Filters)
     async def by_similarity(

@@ -14,7 +14,6 @@ import httpx
 import pydantic
 
 from pictograph import wire
-from pictograph.client.examples import Example, example_bodies
 from pictograph.client.exporting.page import Page, of_rows, of_vectors
 from pictograph.client.filters import DatasetFilters, Filters, QueryFilters, filter_json, filter_query
 from pictograph.client.pictures import BoxLike, box_query
@@ -160,10 +159,10 @@ class Order:
 
 
 def query_search(
-    examples: Sequence[Example | str], order: Order, cursor: str | None, filters: QueryFilters
+    examples: Sequence[Mapping[str, Any]], order: Order, cursor: str | None, filters: QueryFilters
 ) -> Call[SearchResults[wire.QueryRow]]:
     body = {
-        "examples": example_bodies(examples),
+        "examples": examples,
         "filter": filter_json(filters, QueryFilters),
         "cursor": cursor,
         **asdict(order),

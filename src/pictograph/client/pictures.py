@@ -130,9 +130,15 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def box_query(box: BoxLike | None) -> list[tuple[str, str]]:
-    """The box as the service takes it. Raises ValidationError for what is none."""
+    """The box as the service takes it in an address. Raises ValidationError for what is none."""
     if box is None:
         return []
+    *numbers, unit = box_body(box).values()
+    return [("box", ",".join(repr(number) for number in numbers)), ("box_unit", str(unit))]
+
+
+def box_body(box: BoxLike) -> dict[str, float | str]:
+    """The box as the service takes it in JSON: x, y, width, height, unit. Raises ValidationError for what is none."""
     unit = "px"
     if isinstance(box, Mapping):
         names = {"x", "y", "width", "height"}
@@ -144,7 +150,7 @@ def box_query(box: BoxLike | None) -> list[tuple[str, str]]:
         x, y, width, height = (float(number) for number in box)
     except (TypeError, ValueError) as error:
         raise wrong_value("box", f"box must be four numbers (x, y, width, height), not {box!r}.") from error
-    return [("box", ",".join(repr(number) for number in (x, y, width, height))), ("box_unit", unit)]
+    return {"x": x, "y": y, "width": width, "height": height, "unit": unit}
 
 
 def wrong_picture(why: str) -> ValidationError:

@@ -17,13 +17,15 @@ from typing import BinaryIO, Final, NamedTuple, cast
 from uuid import UUID
 
 from fastapi import Request, Response, UploadFile
+from starlette.types import Message, Receive
 
 from pictograph.errors import RateLimitError, SlowSender, UnsupportedFormat
 from pictograph.server.access import KeyFirst
 from pictograph.server.idempotency import Once, hash_of
 from pictograph.server.pace import Pace
-from pictograph.server.strict import Handler, Strict
+from pictograph.server.strict import JSON_BYTES, Handler, Strict
 from pictograph.store.keys import Caller
+from pictograph.types import MAX_QUERY_BYTES
 from pictograph.wire.vectors import ARROW_STREAM, MAX_ROWS_BYTES
 
 LONGEST_WAIT_S: Final = 10.0
@@ -252,6 +254,35 @@ class UploadForm(KeyFirst):
                 return await read_and_handle(request)
 
         return handle_admitted
+
+
+class LargeJson(KeyFirst):
+    """A route whose JSON may carry pictures: a large body takes a place, and waits in a file for its turn."""
+
+    def reader(self) -> Handler:
+        """FastAPI's handler; of a large body, inside a place and a turn."""
+        read_and_handle = super().reader()
+
+        async def handle_admitted(request: Request) -> Response:
+            declared = request.headers.get("content-length", "")
+            if declared.isdigit() and int(declared) <= JSON_BYTES:
+                return await read_and_handle(request)
+            request.state.body_limit = MAX_QUERY_BYTES
+            owner = owner_of(request.state.caller)
+            async with spooled_body(request, owner) as spooled, admission_of(request).turn():
+                return await read_and_handle(Request(request.scope, replay(await spooled.read(), request.receive)))
+
+        return handle_admitted
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """What receives a body that was read already; behind it, whether the caller hangs up."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receive_again
 
 
 class UploadBody(KeyFirst):

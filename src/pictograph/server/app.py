@@ -61,6 +61,7 @@ ROOM_EVERY_S: Final = 60.0
 ADD_UP_EVERY_S: Final = 30.0
 ROUTERS: Final = (
     search.router,
+    search.queries,
     exports.router,
     tags.router,
     datasets.router,

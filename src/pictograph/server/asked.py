@@ -5,6 +5,9 @@ A new filter is a field of `Filters`: every route takes it then, and the OpenAPI
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import binascii
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -16,6 +19,7 @@ from pictograph.errors import wrong_value
 from pictograph.search import query as questions
 from pictograph.search.filter import Conditions
 from pictograph.search.orders import ORDERS, RELEVANCE
+from pictograph.search.pictures import Source
 from pictograph.search.query import PictureQuery, SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
 from pictograph.types import (
     DEFAULT_LIMIT,
@@ -335,7 +339,28 @@ class QueryAsked(Body):
 def example_of(sent: Example) -> questions.Example:
     """The example, checked. Raises NotFoundError for an id that is none, ValidationError."""
     image = None if sent.image_id is None else parse_image_id(sent.image_id)
-    return questions.Example(image, sent.text, sent.vector, sent.encoder, weight=sent.weight, negative=sent.negative)
+    picture = None if sent.image is None else source_of(sent.image)
+    box = None if sent.box is None else Box(**sent.box.model_dump())
+    return questions.Example(
+        image, sent.text, sent.vector, sent.encoder, picture, box, weight=sent.weight, negative=sent.negative
+    )
+
+
+def source_of(text: str) -> Source:
+    """Gives the bytes of a picture in base64, once they are needed; `data:image/...;base64,` may stand before it."""
+
+    async def source() -> bytes:
+        return await asyncio.to_thread(bytes_of, text)
+
+    return source
+
+
+def bytes_of(text: str) -> bytes:
+    """Raises ValidationError for what is no base64."""
+    try:
+        return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise wrong_value("image", f"image must be the bytes of a picture in base64: {error}.") from error
 
 
 class VectorsAsked(Filters):

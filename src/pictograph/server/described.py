@@ -18,9 +18,10 @@ from fastapi.security import APIKeyHeader
 from pictograph.errors import error_class_for
 from pictograph.naming import aliases_of, other_names
 from pictograph.server.access import API_KEY_HEADER, KeyFirst, reads
-from pictograph.server.admission import UploadBody
+from pictograph.server.admission import LargeJson, UploadBody
 from pictograph.server.examples import BY_NAME, Examples, NoExample
 from pictograph.server.strict import JSON_BYTES, Strict, body_model
+from pictograph.types import MAX_QUERY_BYTES
 from pictograph.wire import PICTURES_PREFIX
 
 Document = dict[str, Any]
@@ -255,7 +256,7 @@ def describe_names(operation: Document, route: Strict) -> None:
     limit = (
         "The setting `max_bytes` says how large the file may be."
         if route.form_names.known
-        else f"At most {JSON_BYTES} bytes."
+        else f"At most {MAX_QUERY_BYTES if isinstance(route, LargeJson) else JSON_BYTES} bytes."
     )
     body["description"] = " ".join([limit, *([f"Other names: {'; '.join(taken)}."] if taken else [])])
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from dataclasses import asdict
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -156,9 +157,19 @@ def query_answer(answer: QueryAnswer) -> wire.QueryAnswer:
     )
 
 
+def kind_of(example: Example) -> Literal["image", "text", "vector", "picture"]:
+    if example.image_id is not None:
+        return "image"
+    if example.text is not None:
+        return "text"
+    return "vector" if example.vector is not None else "picture"
+
+
 def used_example(example: Example) -> wire.UsedExample:
+    box = None if example.box is None else wire.Box(**asdict(example.box))
     return wire.UsedExample(
-        kind="image" if example.image_id is not None else "text" if example.text is not None else "vector",
+        kind=kind_of(example),
+        box=box,
         image_id=None if example.image_id is None else str(example.image_id),
         text=example.text,
         weight=example.weight,

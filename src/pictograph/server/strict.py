@@ -5,6 +5,7 @@ Every route of the service is one of these; the names are read from what the rou
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         """The body. Raises ValidationError for what is no JSON, or says a thing twice."""
         if not hasattr(self, "_json"):
-            self._json = read_json(await self.body())
+            self._json = await parsed(await self.body())
         return self._json
 
     async def _get_form(
@@ -163,6 +164,11 @@ class StrictRequest(Request):
                 await form.close()
                 raise
         return form
+
+
+async def parsed(body: bytes) -> Any:
+    """As `read_json`; other requests go on while a large body is read."""
+    return read_json(body) if len(body) <= JSON_BYTES else await asyncio.to_thread(read_json, body)
 
 
 def read_json(body: bytes) -> Any:

@@ -45,6 +45,7 @@ from pictograph.wire.keys import ApiKey, ApiKeyCreate, ApiKeys, CreatedApiKey, R
 from pictograph.wire.reindex import FailedImage, ForgottenSpaces, Reindex, ReindexStart, Space
 from pictograph.wire.saved_queries import SavedQuery, SavedQueryRun
 from pictograph.wire.search import (
+    Box,
     Example,
     OfTags,
     PictureAnswer,

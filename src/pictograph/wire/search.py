@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat
 
-from pictograph.types import DIMENSION, MAX_ENCODER, MAX_ID_SENT, MAX_TEXT, MAX_WEIGHT, TagMatch
+from pictograph.types import DIMENSION, MAX_ENCODER, MAX_ID_SENT, MAX_QUERY_BYTES, MAX_TEXT, MAX_WEIGHT, TagMatch
 from pictograph.wire import compat
 from pictograph.wire.base import Body, Pagination, Pictured, TagObject, Wire
 
@@ -121,8 +121,23 @@ class SimilarAnswer(SearchFacts):
     """The scope that was searched: this folder and everything below it."""
 
 
+class Box(Body):
+    """A part of a picture; its origin is the top left corner of the upright picture, as a person sees it."""
+
+    x: FiniteFloat
+    """Its left edge."""
+    y: FiniteFloat
+    """Its upper edge."""
+    width: FiniteFloat
+    """How far it reaches to the right, above 0."""
+    height: FiniteFloat
+    """How far it reaches down, above 0."""
+    unit: Literal["px", "fraction"] = "px"
+    """Pixels of the file, or fractions: each side of the picture is 1."""
+
+
 class Example(Body):
-    """One thing that images should be like, or unlike: exactly one of `image_id`, `text` and `vector`."""
+    """One thing that images should be like, or unlike: exactly one of `image_id`, `text`, `vector` and `image`."""
 
     image_id: Annotated[str, Field(max_length=MAX_ID_SENT)] | None = None
     """UUID of an indexed image. It is never among the rows."""
@@ -132,6 +147,10 @@ class Example(Body):
     """A vector of this library's encoder, of any length but 0."""
     encoder: Annotated[str, Field(max_length=MAX_ENCODER)] | None = None
     """With a vector: the fingerprint of the encoder that made it, as `/health` and exported files have it."""
+    image: Annotated[str, Field(max_length=MAX_QUERY_BYTES)] | None = None
+    """The file of a picture that is not stored, in base64. It is encoded like an upload, and never kept."""
+    box: Box | None = None
+    """With `image_id` or `image`: only this part of the picture counts."""
     weight: Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)] = 1.0
     """Among positive examples, its share of the score; of a negative one, its force."""
     negative: bool = False
@@ -141,12 +160,14 @@ class Example(Body):
 class UsedExample(Wire):
     """An example as it was understood."""
 
-    kind: Literal["image", "text", "vector"]
-    """What it is given by."""
+    kind: Literal["image", "text", "vector", "picture"]
+    """What it is given by: an indexed image, words, a vector, or a picture that is not stored."""
     image_id: str | None = None
     """UUID of the indexed image; None of another kind."""
     text: str | None = None
     """The words; None of another kind."""
+    box: Box | None = None
+    """The part of the picture that counts; None: all of it."""
     weight: float
     """Among positive examples, its share of the score; of a negative one, its force."""
     negative: bool

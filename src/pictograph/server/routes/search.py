@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pictograph import wire
 from pictograph.server import present
 from pictograph.server.access import KeyFirst, ServicesDep, Viewer
-from pictograph.server.admission import PICTURE_BODY, owner_of, spooled_body
+from pictograph.server.admission import PICTURE_BODY, LargeJson, owner_of, spooled_body
 from pictograph.server.asked import (
     ByTagsAsked,
     ExplainAsked,
@@ -22,6 +22,7 @@ from pictograph.server.asked import (
 from pictograph.server.idempotency import only_reads
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_class=KeyFirst)
+queries = APIRouter(prefix=router.prefix, tags=["search"], route_class=LargeJson)
 
 
 @router.get("/similar", response_model=wire.SimilarAnswer)
@@ -103,13 +104,13 @@ async def by_image(
     )
 
 
-@router.post("/query", response_model=wire.QueryAnswer)
+@queries.post("/query", response_model=wire.QueryAnswer)
 @only_reads
 async def query(request: Request, services: ServicesDep, caller: Viewer, asked: QueryAsked) -> Response:
     """Finds images by examples, a filter and an order: every other search is a short form of this one. It only reads.
 
-    Examples are indexed images, words or vectors, each positive or negative and with a weight. Without any, a fact
-    orders the images.
+    Examples are indexed images, words, vectors or pictures that are not stored, each positive or negative and with a
+    weight. Without any, a fact orders the images. A body above 1 MB takes a place among the uploads.
     """
     found = await services.search.query(caller.organization_id, asked.query())
     urls = await present.urls_for(request, services, caller)
