@@ -366,7 +366,9 @@ def bytes_of(text: str) -> bytes:
         parts = (text[at : at + DECODED_AT_ONCE] for at in range(0, len(text), DECODED_AT_ONCE))
         return b"".join(binascii.a2b_base64(part, strict_mode=True) for part in parts)
     except ValueError as error:
-        raise wrong_value("image", f"image must be the bytes of a picture in base64: {error}.") from error
+        meant = " Did you mean 'image_id'?" if len(text) <= MAX_ID_SENT else ""
+        message = f"image must be the bytes of a picture in base64 ({error}).{meant}"
+        raise wrong_value("image", message) from error
 
 
 class VectorsAsked(Filters):
