@@ -11,8 +11,10 @@ import pytest
 from fastapi.routing import APIRoute
 
 from pictograph.naming import aliases_of
+from pictograph.server.admission import LargeJson
 from pictograph.server.app import all_routes
 from pictograph.server.strict import Strict, body_model
+from pictograph.types import MAX_QUERY_BYTES
 from pictograph.wire import API_PREFIX, Body, Dataset
 from support.pictures import picture_bytes
 from support.raw import Raw
@@ -117,11 +119,12 @@ def test_a_body_of_another_kind_or_size_is_refused_before_it_is_looked_at(
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/octet-stream", "x"):
         answer = raw(method, address(route), content=b'{"name": "x"}', headers={"Content-Type": kind})
         assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_format")
-    large = b'{"description": "' + b"x" * 1_000_000 + b'"}'
+    most_bytes = MAX_QUERY_BYTES if isinstance(route, LargeJson) else 1_000_000
+    large = b'{"description": "' + b"x" * most_bytes + b'"}'
     for content in (large, pieces(large)):
         answer = raw(method, address(route), content=content, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
-        assert "1000000 bytes" in answer.json()["detail"]
+        assert f"{most_bytes} bytes" in answer.json()["detail"]
 
 
 def pieces(content: bytes) -> Iterator[bytes]:
