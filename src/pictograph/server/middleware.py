@@ -132,7 +132,7 @@ class BodyLimit:
     def _too_large(self, limit: int) -> TooLarge:
         if limit == MAX_ROWS_BYTES:
             return TooLarge(f"One request may have at most {limit} bytes of rows. Send the rows in several requests.")
-        if limit < self._limit:
+        if limit != self._limit:
             return TooLarge(f"The body is larger than this route takes: JSON may have at most {limit} bytes.")
         return TooLarge(
             f"The request is larger than the server takes: a file may have at most {self._max_bytes} bytes "
