@@ -14,6 +14,7 @@ import httpx
 import pydantic
 
 from pictograph import wire
+from pictograph.client.examples import Example, example_bodies
 from pictograph.client.exporting.page import Page, of_rows, of_vectors
 from pictograph.client.filters import DatasetFilters, Filters, QueryFilters, filter_json, filter_query
 from pictograph.client.pictures import BoxLike, box_query
