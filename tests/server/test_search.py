@@ -383,6 +383,41 @@ def test_every_search_takes_facts_names_and_unwanted_tags_and_says_what_it_could
             client.search.by_tag(objects=["car"], **wrong)  # type: ignore[arg-type]
 
 
+def test_a_likeness_search_looks_from_one_dataset_into_another_and_at_a_folder_alone(
+    client: Client, planted: dict[str, str], service: Service, garden: Garden
+) -> None:
+    """What of `train` is in `test`?"""
+
+    async def plant() -> None:
+        test = await garden.dataset("test")
+        for name, cosine, folder in (("leak.jpg", 0.99, "/x"), ("below.jpg", 0.93, "/x/y"), ("other.jpg", 0.1, "/")):
+            await garden.plant(test, name, direction(cosine), folder=folder, tags={"objects": ["car"]})  # type: ignore[arg-type]
+
+    service.run(plant())
+    search, reference = client.search, planted["reference.jpg"]
+    leaks = search.by_similarity(reference, dataset_names=["test"])
+    assert (names(leaks), leaks.answer.folder_path) == (["leak.jpg", "below.jpg"], "/")
+    assert names(search.by_similarity(reference, dataset_names=["test"], folder_path="/x", recursive=False)) == [
+        "leak.jpg"
+    ]
+    both = search.by_similarity(reference, dataset_names=["test", "my-dataset"], limit=3)
+    assert names(both) == ["leak.jpg", "elsewhere.jpg", "below.jpg"]
+    assert both.next_cursor is not None
+    rest = search.by_similarity(reference, dataset_names=["test", "my-dataset"], limit=3, cursor=both.next_cursor)
+    assert names(rest) == ["near.jpg", "below.jpg"]
+    assert names(search.by_similarity(reference, recursive=False)) == ["near.jpg"]
+    assert names(search.iterate_by_similarity(reference, dataset_names=["test"], page_size=1)) == names(leaks)
+    assert names(search.by_tag(objects=["car"], dataset_names=["test"], folder_path="/x", recursive=False)) == [
+        "leak.jpg"
+    ]
+    assert search.tags(dataset_names=["test"]).images == 3
+    assert search.tags(dataset_names=["test", "my-dataset"]).images == 8
+    with pytest.raises(NotFoundError):
+        search.by_similarity(reference, dataset_names=["nowhere"])
+    with pytest.raises(ValidationError, match="either dataset_name or dataset_names"):
+        search.by_tag(objects=["car"], dataset_name="test", dataset_names=["test"])
+
+
 def test_a_tag_search_says_how_many_images_there_are_in_all(client: Client, planted: dict[str, str]) -> None:
     rows = client.search.by_tag(objects=["car", "Unicorn"], limit=2)
     assert names(rows) == ["elsewhere.jpg", "below.jpg"]

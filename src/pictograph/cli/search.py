@@ -30,6 +30,7 @@ BoxText = Annotated[
         "--box", metavar="X,Y,W,H", help="Only this part counts: pixels from the top left of the upright picture."
     ),
 ]
+OnlyThisFolder = Annotated[bool, typer.Option("--only-this-folder", help="Not the folders below it.")]
 BoxFractions = Annotated[bool, typer.Option("--fraction", help="The numbers of --box are fractions of the sides.")]
 
 Like = Annotated[list[str] | None, typer.Option("--like", help="UUID of an image to be like; repeat it for several.")]
@@ -46,8 +47,9 @@ OrderBy = Annotated[
     str | None,
     typer.Option(
         "--order-by",
-        help="relevance, created_at, width, height, file_size, aspect; with examples a fact needs"
-        " --threshold or --top, which cut first. Default: relevance with examples, else created_at.",
+        help="relevance, created_at, taken_at, width, height, file_size, aspect, sharpness, brightness, contrast;"
+        " with examples a fact needs --threshold or --top, which cut first. Default: relevance with examples, else"
+        " created_at.",
     ),
 ]
 Ascending = Annotated[bool, typer.Option("--ascending", help="The oldest, smallest first.")]
@@ -70,7 +72,12 @@ def similar(
     box: BoxText = None,
     fraction: BoxFractions = False,
     limit: Limit = DEFAULT_LIMIT,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option("--dataset", "-d", help="Repeat it for several. Default: the reference's own."),
+    ] = None,
     filters: Filters = NO_FILTERS,
+    only_this_folder: OnlyThisFolder = False,
     exact: Exact = False,
     cursor: Cursor = None,
     as_json: Json = False,
@@ -85,6 +92,8 @@ def similar(
             box=box_of(box, fraction),
             threshold=threshold,
             limit=limit,
+            dataset_names=datasets,
+            recursive=not only_this_folder,
             **filters,
             exact=exact,
             cursor=cursor,
@@ -188,7 +197,7 @@ def query(
         list[str] | None, typer.Option("--dataset", "-d", help="Repeat it for several. Default: all your datasets.")
     ] = None,
     filters: Filters = NO_FILTERS,
-    only_this_folder: Annotated[bool, typer.Option("--only-this-folder", help="Not the folders below it.")] = False,
+    only_this_folder: OnlyThisFolder = False,
     order_by: OrderBy = None,
     ascending: Ascending = False,
     threshold: LeastScore = None,

@@ -300,7 +300,7 @@ class AsyncSearch:
         async for row in self._transport.each(lambda cursor: calls.query_search(bodies, order, cursor, filters)):
             yield row
 
-    @filtered(Filters)
+    @filtered(QueryFilters)
     async def by_similarity(
         self,
         image_id: str,
@@ -310,13 +310,14 @@ class AsyncSearch:
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         cursor: str | None = None,
-        **filters: Unpack[Filters],
+        **filters: Unpack[QueryFilters],
     ) -> SearchResults[wire.SimilarImage]:
         """Finds images that look like the one with this id, by falling similarity; leaves out the reference itself.
 
         box: only this part of the reference counts, as in `by_image`; its bytes are read, cut and encoded for that.
         threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
         folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
+        dataset_names: look there instead: from `train` into `test`, say. recursive=False: not the folders below.
         objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare every vector,
         whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are a list that
         also says how they were found and where the next page begins: see `SearchResults`.
@@ -394,7 +395,7 @@ class AsyncSearch:
         ):
             yield row
 
-    @filtered(Filters)
+    @filtered(QueryFilters)
     def iterate_by_similarity(
         self,
         image_id: str,
@@ -403,7 +404,7 @@ class AsyncSearch:
         threshold: float = DEFAULT_THRESHOLD,
         exact: bool = False,
         page_size: int = MAX_LIMIT,
-        **filters: Unpack[Filters],
+        **filters: Unpack[QueryFilters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Yields every image that `by_similarity` finds, however many, page by page; none comes twice."""
         return self._transport.each(

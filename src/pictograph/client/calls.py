@@ -135,9 +135,9 @@ def by_image(
 
 
 def by_similarity(
-    image_id: str, box: BoxLike | None, part: Cut, filters: Filters
+    image_id: str, box: BoxLike | None, part: Cut, filters: QueryFilters
 ) -> Call[SearchResults[wire.SimilarImage]]:
-    query = [("image_id", str(image_id)), *box_query(box), *part.query, *filter_query(filters, Filters)]
+    query = [("image_id", str(image_id)), *box_query(box), *part.query, *filter_query(filters, QueryFilters)]
     return Call("GET", api("search", "similar"), lambda r: results(parse(wire.SimilarAnswer, r)), query)
 
 

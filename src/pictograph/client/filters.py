@@ -68,20 +68,20 @@ class Filters(TypedDict, total=False):
     """A pattern for make and model: `canon*`."""
 
 
-class DatasetFilters(Filters, total=False):
+class QueryFilters(Filters, total=False):
+    """The same, and in which datasets: for searches that look into several."""
+
+    dataset_names: Sequence[str] | None
+    """Names or UUIDs of the datasets to search; None: all of your organization, or the reference image's own."""
+    recursive: bool
+    """Whether folders below `folder_path` are meant, too."""
+
+
+class DatasetFilters(QueryFilters, total=False):
     """The same for searches without a reference image, which would say in which dataset to look."""
 
     dataset_name: str | None
-    """Name or UUID of the only dataset; None: all that your organization has."""
-
-
-class QueryFilters(Filters, total=False):
-    """The same for `query`, which looks into any datasets."""
-
-    dataset_names: Sequence[str] | None
-    """Names or UUIDs of the datasets to search; None: all that your organization has."""
-    recursive: bool
-    """Whether folders below `folder_path` are meant, too."""
+    """Name or UUID of the only dataset; None: all that your organization has, or `dataset_names`."""
 
 
 DEFAULTS: Final[Mapping[str, object]] = {"match": "any", "recursive": True}
@@ -119,6 +119,7 @@ def filter_query(filters: Filters, kind: type[Filters]) -> list[tuple[str, str]]
             pairs += [(name, label) for label in checked_labels(name, value)] or [(name, "")]
         else:
             text = value.isoformat() if isinstance(value, datetime) else str(value)
+            text = text.lower() if isinstance(value, bool) else text
             pairs.append((SENT_AS.get(name, name), text))
     return pairs
 

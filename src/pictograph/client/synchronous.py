@@ -298,7 +298,7 @@ class Search:
         bodies = run_blocking(example_bodies, examples)
         yield from self._transport.each(lambda cursor: calls.query_search(bodies, order, cursor, filters))
 
-    @filtered(Filters)
+    @filtered(QueryFilters)
     def by_similarity(
         self,
         image_id: str,
@@ -308,13 +308,14 @@ class Search:
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         cursor: str | None = None,
-        **filters: Unpack[Filters],
+        **filters: Unpack[QueryFilters],
     ) -> SearchResults[wire.SimilarImage]:
         """Finds images that look like the one with this id, by falling similarity; leaves out the reference itself.
 
         box: only this part of the reference counts, as in `by_image`; its bytes are read, cut and encoded for that.
         threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
         folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
+        dataset_names: look there instead: from `train` into `test`, say. recursive=False: not the folders below.
         objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare every vector,
         whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are a list that
         also says how they were found and where the next page begins: see `SearchResults`.
@@ -389,7 +390,7 @@ class Search:
             lambda cursor: calls.by_image(data, box, Cut(threshold, page_size, exact, cursor), filters)
         )
 
-    @filtered(Filters)
+    @filtered(QueryFilters)
     def iterate_by_similarity(
         self,
         image_id: str,
@@ -398,7 +399,7 @@ class Search:
         threshold: float = DEFAULT_THRESHOLD,
         exact: bool = False,
         page_size: int = MAX_LIMIT,
-        **filters: Unpack[Filters],
+        **filters: Unpack[QueryFilters],
     ) -> Iterator[wire.SimilarImage]:
         """Yields every image that `by_similarity` finds, however many, page by page; none comes twice."""
         return self._transport.each(

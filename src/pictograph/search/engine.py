@@ -305,10 +305,10 @@ class SearchEngine:
             if box is not None:
                 with steps.step("picture"):
                     vector = await vector_of_part(self._sources, organization, reference.space, reference.id, box)
-            place = Place([reference.dataset_id], reference.folder_path)
+            place = Place([reference.dataset_id], reference.folder_path, query.scope.recursive)
             examples = [Resolved(vector, "image", image=reference.id)]
             ask = likeness(query, place, reference.space, examples, reference.stretch)
-            return ask, reference.ground
+            return ask, reference.ground if place.recursive else None  # which has the folders below, too
         has_picture = any(example.picture is not None for example in query.examples)
         early = await self._place(organization, query.scope, steps) if has_picture else None  # before it is read
         with steps.step(query.examples[0].step):
@@ -322,10 +322,11 @@ class SearchEngine:
         Raises ValidationError for a cursor of another question.
         """
         place = await self._place(organization, query.whole.scope)
-        scope = (
-            place.datasets if query.dataset is not None else None
-        )  # a dataset that is made meanwhile changes nothing
-        question = question_key("tags", organization, scope, asdict(query.conditions), query.folder_path)
+        asked = query.whole.scope
+        datasets = None if asked.datasets is None else place.datasets  # one made meanwhile changes nothing
+        question = question_key(
+            "tags", organization, datasets, asdict(query.conditions), query.folder_path, query.recursive
+        )
         after = read_after(query.cursor, question) if query.cursor is not None else query.after
         window = Window(query.limit + 1, query.offset, after)  # one more tells whether there is a next page
         wanted = Filter(place, query.conditions)
@@ -340,13 +341,16 @@ class SearchEngine:
         dataset: str | None = None,
         folder_path: str | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        *,
+        datasets: Sequence[str] | None = None,
+        recursive: bool = True,
     ) -> FacetAnswer:
         """Which tags the images carry, and how often. dataset: None asks the whole organization.
 
         folder_path: only this folder of each dataset, with everything below it. conditions: only images that are so.
         Raises NotFoundError if the dataset is unknown, ValidationError for a path that no folder can have.
         """
-        place = await self._place(organization, scope_of(dataset, folder_path))
+        place = await self._place(organization, scope_of(dataset, folder_path, datasets, recursive=recursive))
         wanted = Filter(place, conditions)
         facets = await self.pipeline.facets(wanted)
         counted: Tags = {kind: [tag for tag, n in facets.labels.get(kind, ()) if n] for kind in TAG_CATEGORIES}

@@ -192,6 +192,10 @@ class SimilarQuery:
     """`next_cursor` of the answer before."""
     box: Box | None = None
     """Only this part of the reference image is what others must look like; it is read from the image's bytes."""
+    datasets: Sequence[str] | None = None
+    """Where to look instead of the reference image's dataset and folder: names or ids."""
+    recursive: bool = True
+    """With the folders below it."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -202,7 +206,7 @@ class SimilarQuery:
     @property
     def whole(self) -> Query:
         """What it is short for."""
-        scope = Scope(folder_path=self.folder_path, of_reference=True)
+        scope = Scope(self.datasets, self.folder_path, self.recursive, of_reference=self.datasets is None)
         return Query(
             (Example(self.image_id, box=self.box),), scope, self.conditions,
             threshold=self.threshold, limit=self.limit, cursor=self.cursor, exact=self.exact,
@@ -227,6 +231,10 @@ class PictureQuery:
     """What the images must be besides."""
     cursor: str | None = None
     """`next_cursor` of the answer before."""
+    datasets: Sequence[str] | None = None
+    """Instead of one: only these, by names or ids."""
+    recursive: bool = True
+    """With the folders below it."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -236,8 +244,9 @@ class PictureQuery:
 
     def whole(self, picture: Source) -> Query:
         """What it is short for."""
+        scope = scope_of(self.dataset, self.folder_path, self.datasets, recursive=self.recursive)
         return Query(
-            (Example(picture=picture, box=self.box),), scope_of(self.dataset, self.folder_path), self.conditions,
+            (Example(picture=picture, box=self.box),), scope, self.conditions,
             threshold=self.threshold, limit=self.limit, cursor=self.cursor, exact=self.exact,
         )  # fmt: skip
 
@@ -259,6 +268,10 @@ class TextQuery:
     """What the images must be besides."""
     cursor: str | None = None
     """`next_cursor` of the answer before."""
+    datasets: Sequence[str] | None = None
+    """Instead of one: only these, by names or ids."""
+    recursive: bool = True
+    """With the folders below it."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -270,8 +283,9 @@ class TextQuery:
     @property
     def whole(self) -> Query:
         """What it is short for."""
+        scope = scope_of(self.dataset, self.folder_path, self.datasets, recursive=self.recursive)
         return Query(
-            (Example(text=self.text),), scope_of(self.dataset, self.folder_path), self.conditions,
+            (Example(text=self.text),), scope, self.conditions,
             threshold=self.threshold, limit=self.limit, cursor=self.cursor, exact=self.exact,
         )  # fmt: skip
 
@@ -297,6 +311,10 @@ class TagQuery:
     """The same place, for who has the row itself."""
     besides: Conditions = NO_CONDITIONS
     """What the images must be besides; its tags are not read."""
+    datasets: Sequence[str] | None = None
+    """Instead of one: only these, by names or ids."""
+    recursive: bool = True
+    """With the folders below it."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -321,7 +339,7 @@ class TagQuery:
     @property
     def whole(self) -> Query:
         """What it is short for, but for the offset."""
-        scope = scope_of(self.dataset, self.folder_path)
+        scope = scope_of(self.dataset, self.folder_path, self.datasets, recursive=self.recursive)
         return Query((), scope, self.conditions, limit=self.limit, cursor=self.cursor)
 
     @property
@@ -330,8 +348,13 @@ class TagQuery:
         return filters_of(self.objects, self.scenes, self.attributes)
 
 
-def scope_of(dataset: str | None, folder_path: str | None) -> Scope:
-    return Scope(None if dataset is None else [dataset], folder_path)
+def scope_of(
+    dataset: str | None, folder_path: str | None, datasets: Sequence[str] | None = None, *, recursive: bool = True
+) -> Scope:
+    """Where a short form looks. Raises ValidationError if it names both one dataset and some."""
+    if dataset is not None and datasets is not None:
+        raise wrong_value("dataset_names", "Name either dataset_name or dataset_names: both say where to look.")
+    return Scope(datasets if dataset is None else [dataset], folder_path, recursive)
 
 
 def tag_filter(

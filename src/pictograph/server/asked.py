@@ -75,6 +75,7 @@ Size = Annotated[int, Field(ge=0, le=2**53)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Names = Annotated[list[Label] | None, Field(max_length=20, description="Repeat the key for several.")]
 Pattern = Annotated[str, Field(max_length=MAX_NAMED)]
+MAX_PLACES = 1000
 OTHER_CONDITIONS = [field.name for field in fields(Conditions) if field.name not in ("tags", "without")]
 """They have the same names here."""
 
@@ -153,11 +154,20 @@ class Filters(BaseModel):
         return Conditions(tags, without=without, **others | named)
 
 
-class TagCountsAsked(Filters):
+class PlaceAsked(Filters):
+    """Where does a search look, and at which images?"""
+
+    dataset_names: Annotated[list[DatasetName] | None, Field(min_length=1, max_length=MAX_PLACES)] = None
+    """Names or UUIDs of the only datasets to search: repeat the key for several."""
+    recursive: bool = True
+    """Whether the folders below `directory_path` are meant, too."""
+
+
+class TagCountsAsked(PlaceAsked):
     """How often do tags occur?"""
 
     dataset_name: DatasetName | None = None
-    """Name or UUID; absent: the whole organization."""
+    """Name or UUID; absent: the whole organization, or `dataset_names`."""
 
 
 class BoxAsked(BaseModel):
@@ -183,7 +193,7 @@ class BoxAsked(BaseModel):
         return Box(x, y, width, height, self.box_unit)
 
 
-class SimilarAsked(Filters, BoxAsked):
+class SimilarAsked(PlaceAsked, BoxAsked):
     """Which images look like this one?"""
 
     image_id: ImageId
@@ -191,7 +201,7 @@ class SimilarAsked(Filters, BoxAsked):
     threshold: Threshold = DEFAULT_THRESHOLD
     """The lowest cosine similarity of a row; 0.6 is about visually related."""
     directory_path: Folder | None = None
-    """The folder to search, with the folders below it. Absent: the reference's own; `/`: the dataset."""
+    """The folder to search. Absent: the reference's own, or with `dataset_names` all of them; `/`: the dataset."""
     limit: Limit = DEFAULT_LIMIT
     exact: Exact = False
     cursor: Cursor = None
@@ -235,7 +245,7 @@ class TextAsked(TagCountsAsked):
         return TextQuery(self.text, self.dataset_name, threshold=self.threshold, cursor=self.cursor, **scope_of(self))
 
 
-class ExplainAsked(Filters):
+class ExplainAsked(PlaceAsked):
     """How is a search by likeness or by words answered?"""
 
     image_id: ImageId | None = None
@@ -259,7 +269,8 @@ class ExplainAsked(Filters):
             return TextAsked(**self.model_dump(exclude_unset=True)).query()
         if self.dataset_name is not None:
             raise wrong_value(
-                "dataset_name", "dataset_name goes with text: a likeness search uses the image's own dataset."
+                "dataset_name",
+                "dataset_name goes with text: a likeness search uses the image's own dataset, or dataset_names.",
             )
         return SimilarAsked(**self.model_dump(exclude_unset=True)).query()
 
@@ -284,18 +295,15 @@ class ByTagsAsked(TagCountsAsked):
             offset=self.offset,
             cursor=self.cursor,
             besides=self.conditions,
+            datasets=self.dataset_names,
+            recursive=self.recursive,
         )
 
 
-class QueryFilter(Filters, Body):
-    """Which images a query considers."""
+class QueryFilter(PlaceAsked, Body):
+    """Which images a query considers; without `dataset_names`, those of the whole organization."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    dataset_names: Annotated[list[DatasetName] | None, Field(min_length=1, max_length=1000)] = None
-    """Names or UUIDs of the datasets to search; absent: the whole organization."""
-    recursive: bool = True
-    """Whether the folders below `directory_path` are meant, too."""
 
 
 class QueryAsked(Body):
@@ -385,6 +393,8 @@ def scope_of(asked: SimilarAsked | TextAsked | PictureAsked) -> dict[str, Any]:
         "folder_path": asked.directory_path,
         "exact": asked.exact,
         "conditions": asked.conditions,
+        "datasets": asked.dataset_names,
+        "recursive": asked.recursive,
     }
 
 

@@ -262,9 +262,13 @@ class TagFilters(Wire):
     attributes: list[str] | None = None
     """Tags: what kind of picture it is."""
     dataset_name: str | None = None
-    """The only dataset; None: all of the organization."""
+    """The only dataset; None: all of the organization, or `dataset_names`."""
+    dataset_names: list[str] | None = None
+    """The only datasets."""
     folder_path: str | None = None
-    """The only folder, with everything below it."""
+    """The only folder."""
+    recursive: bool = True
+    """Whether the folders below it are meant, too."""
     match: TagMatch = "any"
     """How tags inside one category combine."""
 

@@ -26,8 +26,8 @@ from pictograph.server.asked import QueryAsked, QueryFilter
 
 QUERIES = {"query": QueryFilters, "iterate_query": QueryFilters}
 SEARCHES = {
-    "by_similarity": Filters,
-    "iterate_by_similarity": Filters,
+    "by_similarity": QueryFilters,
+    "iterate_by_similarity": QueryFilters,
     "by_image": DatasetFilters,
     "iterate_by_image": DatasetFilters,
     "by_text": DatasetFilters,
@@ -84,7 +84,7 @@ def test_every_search_sends_every_filter(name: str) -> None:
 
     client = Client("k", base_url="http://x", http_client=httpx.Client(transport=httpx.MockTransport(respond)))
     first = FIRST.get(name.removeprefix("iterate_"), {})
-    for extra in [{}] if SEARCHES[name] is Filters else [{}, {"dataset_name": "street"}]:
+    for extra in [{}] if SEARCHES[name] is QueryFilters else [{}, {"dataset_name": "street"}]:
         with pytest.raises(ValidationError):
             list(getattr(client.search, name)(**first, **GIVEN, **extra))
         sent = asked.pop().params.multi_items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -138,7 +138,8 @@ async def by_tags(
     """
     query = asked.query()
     found = await services.search.by_tag(caller.organization_id, query)
-    within = {"dataset_name": query.dataset, "folder_path": query.folder_path}
+    within: dict[str, Any] = {"dataset_name": query.dataset, "folder_path": query.folder_path}
+    within |= {"dataset_names": query.datasets, "recursive": query.recursive}
     answer = wire.TagAnswer(
         results=[],
         count=len(found.rows),
@@ -160,6 +161,11 @@ async def tag_counts(
     """
     return present.tag_counts(
         await services.search.count_tags(
-            caller.organization_id, asked.dataset_name, asked.directory_path, asked.conditions
+            caller.organization_id,
+            asked.dataset_name,
+            asked.directory_path,
+            asked.conditions,
+            datasets=asked.dataset_names,
+            recursive=asked.recursive,
         )
     )
