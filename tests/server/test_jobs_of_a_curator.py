@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from pictograph import Client, Example
 from support.databases import fresh_database
@@ -63,6 +64,8 @@ def curator(postgres: str, template: str, tmp_path_factory: pytest.TempPathFacto
         for name in TEST:
             client.images.upload("test", saved(photo(name)), filename=f"{name.rpartition('/')[2]}.jpg")
         client.images.upload("test", saved(halved(photo("things/scissors-orange"))), filename="smaller.jpg")
+        blurred = photo("food/citrus-fruits").filter(ImageFilter.GaussianBlur(6))
+        client.images.upload("test", saved(blurred), filename="blurred.jpg")
         client.images.upload("test", saved(ImageOps.mirror(photo("city/castle-chambord"))), filename="mirrored.jpg")
         for dataset in ("train", "test"):
             client.datasets.wait_until_processed(dataset, timeout=100)
@@ -168,7 +171,58 @@ def test_all_of_it_page_by_page_the_largest_first(curator: Client) -> None:
         cursor = page.next_cursor
         if cursor is None:
             break
-    assert len({row.image_id for row in pages}) == len(pages) == len(TRAIN) + len(TEST) + 2
+    assert len({row.image_id for row in pages}) == len(pages) == len(TRAIN) + len(TEST) + 3
     sizes = [row.order_value for row in pages]
     assert sizes == sorted(sizes, reverse=True)
     assert pages == list(curator.search.iterate_query(dataset_names=["train", "test"], order_by="file_size"))
+
+
+def test_only_what_was_taken_in_spring(curator: Client) -> None:
+    spring: Any = {"taken_from": "2026-03-01", "taken_before": "2026-06-01"}
+    rows = curator.search.query(dataset_names=["train"], order_by="taken_at", descending=False, **spring)
+    assert names(rows) == [name.rpartition("/")[2] for name in TRAIN[2:5]]
+    before = curator.images.list("train", limit=1)[0].created_at
+    assert len(curator.search.query(dataset_names=["train"], uploaded_before=before)) == len(TRAIN) - 1
+
+
+def test_images_of_which_no_time_is_known_are_counted_not_forgotten(curator: Client) -> None:
+    rows = curator.search.query(dataset_names=["train", "test"], taken_from="2026-01-01", order_by="taken_at")
+    assert len(rows) == len(TRAIN)
+    assert rows.undecided == len(TEST) + 3
+    assert rows.undecided_waiting == 0  # they were looked at: they have no EXIF
+
+
+def test_the_blurred_ones(curator: Client) -> None:
+    rows = curator.search.query(dataset_names=["test"], order_by="sharpness", descending=False, limit=1)
+    assert names(rows) == ["blurred"]
+    sharp = curator.search.query(dataset_names=["test"], min_sharpness=rows[0].order_value + 0.01)
+    assert "blurred" not in names(sharp)
+    assert len(sharp) == len(TEST) + 2
+
+
+def test_by_filename_size_camera_and_without_a_tag(curator: Client) -> None:
+    search = curator.search
+    assert sorted(names(search.query(filename="castle-*", camera="box*"))) == [
+        "castle-chambord", "castle-chenonceau", "castle-neuschwanstein",
+    ]  # fmt: skip
+    small = halved(photo("things/scissors-orange")).width
+    assert names(search.query(dataset_names=["test"], max_width=small)) == ["smaller"]
+    label = search.tags(dataset_name="train").objects[0].label
+    with_tag = names(search.query(dataset_names=["train"], objects=[label]))
+    without = names(search.query(dataset_names=["train"], not_objects=[label]))
+    assert with_tag
+    assert without
+    assert sorted(with_tag + without) == sorted(name.rpartition("/")[2] for name in TRAIN)
+
+
+def test_the_examples_of_the_docs_run(curator: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (PHOTOS.parents[1] / "docs" / "client.md").read_text(encoding="utf-8")
+    section = page.partition("## Filters and queries")[2].partition("\n## ")[0]
+    names: dict[str, Any] = {"client": curator}
+    for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(block, names)
+    assert names["rows"]
+    assert names["how_many"] == len(TRAIN)
+    assert len(names["sharpest"]) == 5
+    assert len(names["everything"]) == len(TRAIN)
+    assert "score" in capsys.readouterr().out

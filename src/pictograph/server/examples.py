@@ -212,6 +212,7 @@ BY_MODEL: Final[Mapping[str, Any]] = {
     "Dataset.images": None,
     "DatasetUpdate": {"new_name": "street at night"},
     "DeletedDataset.id": DATASET,
+    "ExportAsked": {"query": {"filter": {"dataset_names": ["street"], "objects": ["car"]}}, "limit": 1000},
     "FailedImage.reason": "Decoding it takes more memory than one picture may.",
     "Image.reason": None,
     "Image.replacement": None,
@@ -237,6 +238,7 @@ BY_MODEL: Final[Mapping[str, Any]] = {
     "Reindex.previous": None,
     "Reindex.state": "idle",
     "DifferentVector.reason": "another vector",
+    "SavedQueryRun": {"limit": 50},
     "TriedPlan.fell_back": None,
     "Replacement.reason": None,
     "TagCount.label": "car",
@@ -247,6 +249,7 @@ BY_MODEL: Final[Mapping[str, Any]] = {
     "TagUpdate.reason": None,
     "ThresholdBody": {"label": "dog", "threshold": 0.4, "category": "objects"},
     "Write.detail": None,
+    "ZipAsked": {"query": {"filter": {"dataset_names": ["street"], "objects": ["car"]}}},
 }
 """Where a model, or a field of one, needs another value than its name has elsewhere."""
 JSON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {

@@ -98,6 +98,20 @@ def test_every_example_is_what_its_schema_allows(document: dict[str, Any]) -> No
     assert wrong == [], "in src/pictograph/server/examples.py"
 
 
+def test_the_example_of_a_body_shows_what_to_send(document: dict[str, Any]) -> None:
+    empty = [name for name, place in places(document) if ": body" in name and not place["example"]]
+    assert empty == [], "give the model of the body an example in BY_MODEL of src/pictograph/server/examples.py"
+
+
+def test_the_config_for_generated_clients_names_every_kind_of_bytes(document: dict[str, Any]) -> None:
+    config = (Path(__file__).parents[3] / "examples" / "openapi-python-client.yaml").read_text(encoding="utf-8")
+    for name, operation in operations(document):
+        for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for kind in part.get("content", {}):
+                known = kind in ("application/json", "application/octet-stream", "multipart/form-data")
+                assert known or kind.startswith("text/") or f"{kind}: application/octet-stream" in config, (name, kind)
+
+
 def test_examples_name_only_what_there_is(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     fields = {field for schema in schemas.values() for field in schema.get("properties", {})}
