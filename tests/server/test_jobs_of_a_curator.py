@@ -225,4 +225,4 @@ def test_the_examples_of_the_docs_run(curator: Client, capsys: pytest.CaptureFix
     assert names["how_many"] == len(TRAIN)
     assert len(names["sharpest"]) == 5
     assert len(names["everything"]) == len(TRAIN)
-    assert "score" in capsys.readouterr().out
+    assert "mean similarity" in capsys.readouterr().out
