@@ -102,7 +102,27 @@ def notes_of(answer: Any) -> list[str]:
         said.append(f"{unknown:,} images have no value to be ordered by: they come last.")
     if getattr(answer, "cut_off", False):
         said.append("More images would pass the cut than are ordered here.")
-    return [shown(line) for line in said]
+    return [shown(line) for line in [*said, *worth_of(answer)]]
+
+
+def worth_of(answer: Any) -> list[str]:
+    """What an answer says of its scores: that nothing fits, what lies just below the cut, the best of all."""
+    relevance = getattr(answer, "relevance", None)
+    if relevance is None:
+        return []
+    said: list[str] = []
+    if relevance.nothing_fits:
+        unknown = relevance.nothing_fits_because == "unknown_words"
+        why = "the encoder knows nothing that the words name" if unknown else "no image here shows it"
+        said.append(f"Nothing fits the words, whatever rows there are: {why}.")
+    if relevance.just_below:
+        least = "at least " if relevance.just_below_is == "at_least" else ""
+        said.append(
+            f"{least}{relevance.just_below:,} more just below the cut, down to {relevance.just_below_from:.2f}."
+        )
+    if relevance.best is not None and not getattr(answer, "results", None):
+        said.append(f"The best score of all is {relevance.best:.2f}.")
+    return said
 
 
 def near(names: Sequence[str] | None) -> str:

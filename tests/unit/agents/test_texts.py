@@ -83,3 +83,14 @@ def test_what_is_unknown_or_may_be_missing_is_said() -> None:
     for part in ("no tag 'nighttime'", "Nearest: attributes/dark.", "'fog'", "quantized", "12 images", "3 images"):
         assert part in said
     assert notes_of(SimpleNamespace()) == []
+
+
+def test_what_the_scores_are_worth_is_said() -> None:
+    given = {"nothing_fits": True, "nothing_fits_because": "unknown_words", "just_below": 3, "best": 0.2}
+    relevance = SimpleNamespace(**given, just_below_is="at_least", just_below_from=0.55)
+    said = "\n".join(notes_of(SimpleNamespace(relevance=relevance, results=[])))
+    assert "Nothing fits the words" in said
+    assert "the encoder knows nothing" in said
+    assert "at least 3 more just below the cut, down to 0.55." in said
+    assert "The best score of all is 0.20." in said
+    assert "best score" not in "".join(notes_of(SimpleNamespace(relevance=relevance, results=["a row"])))
