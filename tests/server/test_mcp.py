@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -229,6 +231,26 @@ def test_over_http_nobody_asks_without_a_working_key(service: Service, organizat
             assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized")
             assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert httpx.post(url, json=BODY, headers=TAKES | {"X-API-Key": key.api_key}).status_code == 200
+
+
+@pytest.mark.long
+def test_the_command_serves_http_and_says_where(service: Service, organization: OrganizationId, tmp_path: Path) -> None:
+    given = {**os.environ, "PICTOGRAPH_HOME": str(tmp_path), "PICTOGRAPH_BASE_URL": service.address}
+    command = [sys.executable, "-m", "pictograph", "mcp", "--http", "--port", "0"]
+    with subprocess.Popen(command, env=given, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stderr is not None
+            address = running.stderr.readline().split()[2].rstrip(",")
+            key = {"X-API-Key": service.key(organization, "viewer")}
+            assert httpx.post(address, json=BODY, headers=TAKES).status_code == 401
+            tools = httpx.post(address, json=BODY, headers=TAKES | key).json()["result"]["tools"]
+            assert "contact_sheet" in [tool["name"] for tool in tools]
+            taken = address.rpartition(":")[2].removesuffix("/mcp")
+            again = subprocess.run([*command[:-1], taken], env=given, capture_output=True, text=True, check=False)
+            assert again.returncode != 0
+            assert "cannot be listened on" in again.stderr
+        finally:
+            running.terminate()
 
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])

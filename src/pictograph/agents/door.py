@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from pictograph.agents.server import make_server
 from pictograph.agents.tools import Session
 from pictograph.client import AsyncClient
 from pictograph.client.config import ClientConfig
-from pictograph.errors import AuthError, PictographError
+from pictograph.errors import AuthError, ConfigurationError, PictographError
 from pictograph.network import address_of, is_loopback
 from pictograph.upload.bounded.pool import PictureReaders
 from pictograph.upload.bounded.wanted import DecodeBudget
@@ -53,16 +53,32 @@ async def serve_stdio(config: ClientConfig, *, allow_write: bool) -> None:
             await make_server(the_one, allow_write=allow_write, local_files=True).run_stdio_async()
 
 
-async def serve_http(config: ClientConfig, hosts: Hosts, port: int, *, allow_write: bool) -> None:
-    """Answers until the process is told to end. Each caller sends an API key of the service; none is lent."""
-    with picture_readers() as readers:
+async def serve_http(
+    config: ClientConfig, hosts: Hosts, port: int, *, allow_write: bool, begun: Callable[[str], object]
+) -> None:
+    """Answers until the process is told to end. Each caller sends an API key of the service; none is lent.
+
+    port: 0 takes a free one. begun: told the address once it is listened on. Raises ConfigurationError if it is taken.
+    """
+    with picture_readers() as readers, listening(hosts.bound, port) as listener:
         sessions = Sessions(config, readers)
+        shown = f"[{hosts.bound}]" if ":" in hosts.bound else hosts.bound
+        begun(f"http://{shown}:{listener.getsockname()[1]}{PATH}")
         try:
             app = http_app(sessions, hosts, allow_write=allow_write)
-            server = uvicorn.Server(uvicorn.Config(app, host=hosts.bound, port=port, log_level="warning"))
-            await server.serve()
+            await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve(sockets=[listener])
         finally:
             await sessions.close()
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises ConfigurationError."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{host} port {port} cannot be listened on: {error}. Choose another --port."
+        ) from error
 
 
 def http_app(sessions: Sessions, hosts: Hosts, *, allow_write: bool) -> ASGIApp:

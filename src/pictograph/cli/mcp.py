@@ -45,7 +45,12 @@ def mcp(
     config = resolve_config(connection.api_key or "callers send theirs", connection.base_url, None, None)
     if not is_loopback(host):
         errors.print("Keys go over the network in the clear: put a proxy with TLS before this.", style="dim")
-    asyncio.run(serve_http(config, Hosts.of(host, allowed_host or ()), port, allow_write=allow_write))
+    hosts = Hosts.of(host, allowed_host or ())
+    asyncio.run(serve_http(config, hosts, port, allow_write=allow_write, begun=tell))
+
+
+def tell(address: str) -> None:
+    errors.print(f"Agents ask {address}, each with an API key. Ctrl-C ends this.", markup=False, highlight=False)
 
 
 def require_packages() -> None:
