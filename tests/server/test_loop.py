@@ -24,7 +24,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg.types.json import Jsonb
 
-from pictograph import Client
+from pictograph import Client, Example
 from pictograph.bulk.images import BulkImages, new_ids, tag_documents
 from pictograph.bulk.load import bulk_load, make_folders
 from pictograph.db.pool import Database
@@ -193,6 +193,14 @@ def test_no_ingest_and_no_upload_holds_the_loop(watched: Service, library: Libra
             library.ask("/search/by-tags", scenes="outdoor")
 
     assert_nothing_holds(watched, ingest)
+
+
+def test_no_picture_as_a_question_holds_the_loop(watched: Service, library: Library) -> None:
+    def ask_by_pictures() -> None:
+        library.client.search.by_image(picture_bytes(1) + bytes(20_000_000), limit=1)
+        library.client.search.query(examples=[Example(picture=picture_bytes(1) + bytes(11_000_000))], limit=1)
+
+    assert_nothing_holds(watched, ask_by_pictures)
 
 
 @pytest.mark.long
