@@ -272,17 +272,26 @@ WITH_BODY = [
     ("POST", f"{API_PREFIX}/tags/apply", JSON),
     ("POST", f"{API_PREFIX}/tags/reset", JSON),
     ("POST", f"{API_PREFIX}/datasets/street/vectors", {"Content_Type": ARROW_STREAM}),
+    ("POST", f"{API_PREFIX}/collections/", JSON),
+    ("PATCH", f"{API_PREFIX}/collections/{{collection}}", JSON),
+    ("POST", f"{API_PREFIX}/collections/{{collection}}/images", JSON),
+    ("POST", f"{API_PREFIX}/collections/{{collection}}/images/remove", JSON),
+    ("PUT", f"{API_PREFIX}/queries/{{query}}", JSON),
 ]
 
 
 WHICH_EXIST = f"{API_PREFIX}/images/which-exist"
-FOR_ANYBODY = {("POST", WHICH_EXIST), ("PUT", "/api/v1/uploads/{token}")}
+QUESTIONS = ("search/by-image", "search/query", "search/export", "search/export/zip", "queries/{query}/run")
+FOR_ANYBODY = {("POST", WHICH_EXIST), ("PUT", "/api/v1/uploads/{token}")} | {
+    ("POST", f"{API_PREFIX}/{question}") for question in QUESTIONS
+}
 """A viewer's key, or the address itself, is enough."""
 
 
 def test_a_question_with_a_body_is_refused_before_that_is_read(small: Service) -> None:
-    assert answer_without_body(small.address, "POST", WHICH_EXIST, **JSON).status == 401
-    assert answer_without_body(small.address, "POST", WHICH_EXIST, X_API_Key="wrong", **JSON).status == 401
+    for question in (WHICH_EXIST, *(f"{API_PREFIX}/{question}" for question in QUESTIONS)):
+        assert answer_without_body(small.address, "POST", question, **JSON).status == 401
+        assert answer_without_body(small.address, "POST", question, X_API_Key="wrong", **JSON).status == 401
 
 
 @pytest.mark.parametrize(("method", "path", "headers"), WITH_BODY, ids=lambda value: str(value)[-20:])
