@@ -68,8 +68,8 @@ async def upload_image(
     """
     place = await place_of(services, caller, dataset, directory_path, filename or file.filename or "")
     async with admission_of(request).turn():
-        data = await file.read()
-        image = await services.intake.receive(caller.organization_id, place, data, replace=replace)
+        # no name for the bytes: they go with the turn, while the answer is still being made
+        image = await services.intake.receive(caller.organization_id, place, await file.read(), replace=replace)
     replacement = await services.images.replacement(image.id) if replace else None
     return await shown(request, services, caller, image, replacement=replacement)
 
