@@ -20,6 +20,7 @@ ON_REQUEST = (
     "quality",
     "quantized",
     "queries",
+    "relevance",
     "runtimes",
     "search",
     "tags",

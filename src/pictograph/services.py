@@ -45,6 +45,8 @@ from pictograph.store.saved_queries import SavedQueries
 from pictograph.store.signing import Signing
 from pictograph.store.thumbnails import Thumbnails
 from pictograph.store.tickets import Tickets
+from pictograph.tagging.calibration import Calibration
+from pictograph.tagging.library.calibration import find_calibration
 from pictograph.tagging.library.retag import Retag
 from pictograph.tagging.library.taggers import stored_tagger
 from pictograph.tagging.library.thresholds import Thresholds
@@ -134,6 +136,10 @@ async def open_services(
         async def tagger(space: Space) -> Tagger | None:
             return await stored_tagger(database, space, taxonomy)
 
+        async def calibration(space: Space) -> Calibration | None:
+            async with database.connection() as connection:
+                return await find_calibration(connection, space.id, taxonomy)
+
         judged = JudgedTags(spaces, tagger, taxonomy)
         index = MemoryIndex(settings.index_folder)
         if settings.index_bytes:
@@ -145,8 +151,10 @@ async def open_services(
         search = SearchEngine(
             database, backlog, spaces, open_words(closing), label_test(taxonomy), index=index, judged=judged,
             pictures=pictures,
+            calibration_of=calibration, ordinary_words=things_and_places(taxonomy),
         )  # fmt: skip
         closing.callback(search.close)
+        closing.push_async_callback(search.scales.close)
         yield Services(
             settings=settings,
             database=database,
@@ -246,3 +254,8 @@ def label_test(taxonomy: Taxonomy) -> Callable[[TagCategory, str], bool]:
     """Whether the taxonomy has a label; asked for every tag of every search, so nothing is read or searched then."""
     labels = {category: frozenset(taxonomy.names(category)) for category in TAG_CATEGORIES}
     return lambda category, label: label in labels[category]
+
+
+def things_and_places(taxonomy: Taxonomy) -> list[str]:
+    """Names of labels: ordinary words."""
+    return [name for category in ("objects", "scenes") for name in taxonomy.names(category)]

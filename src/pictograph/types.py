@@ -53,6 +53,10 @@ MAX_OFFSET: Final = 1_000_000
 MAX_LIST_OFFSET: Final = 2**62
 """Listing a dataset has no end of its own; this is what the database can count to."""
 
+AUTO: Final = "auto"
+Threshold: TypeAlias = float | Literal["auto"]
+"""A lowest score; `auto` takes the one that the scope gives, or the words."""
+
 TagCategory: TypeAlias = Literal["objects", "scenes", "attributes"]
 TAG_CATEGORIES: Final[tuple[TagCategory, ...]] = ("objects", "scenes", "attributes")
 Tags: TypeAlias = dict[TagCategory, list[str]]

@@ -179,5 +179,6 @@ def test_the_description_of_a_search_carries_the_pages_defaults(service: Service
     limits = {item["name"]: item["schema"] for item in described["parameters"]}
     assert (limits["limit"]["default"], limits["limit"]["minimum"], limits["limit"]["maximum"]) == (50, 1, 500)
     if path.endswith("similar"):
-        threshold = limits["threshold"]
-        assert (threshold["default"], threshold["minimum"], threshold["maximum"]) == (0.6, 0, 1)
+        number, auto = limits["threshold"]["anyOf"]
+        assert (limits["threshold"]["default"], number["minimum"], number["maximum"]) == (0.6, 0, 1)
+        assert auto["const"] == "auto"

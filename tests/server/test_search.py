@@ -539,3 +539,27 @@ def test_the_examples_of_the_page_run_unchanged_on_this_machine(
         f"{planted['below.jpg']} below.jpg 0.800",
         f"{planted['elsewhere.jpg']} ['car']",
     ]
+
+
+def test_scores_say_what_they_are_worth(service: Service, garden: Garden, client: Client) -> None:
+    async def plant() -> str:
+        dataset = await garden.dataset("worth")
+        for number in range(12):
+            await garden.plant(dataset, f"{number}.jpg", direction(0.55 + number / 40, axis=1 + number))
+        return str(await garden.plant(dataset, "reference.jpg"))
+
+    image = service.run(plant())
+    rows = client.search.by_similarity(image, threshold=0.75, percentiles=True)
+    assert rows.relevance is not None
+    assert rows.relevance.scale is not None
+    assert rows.relevance.best == rows[0].similarity
+    assert rows.relevance.just_below == 2
+    assert [row.percentile for row in rows] == sorted((row.percentile for row in rows), reverse=True)  # type: ignore[type-var]
+    assert rows.relevance.scale.pictures == 13
+    plain = client.search.by_similarity(image, threshold=0.75)
+    assert (plain[0].percentile, plain.relevance.scale) == (None, None)  # type: ignore[union-attr]
+    auto = client.search.query(examples=[image], dataset_names=["worth"], threshold="auto", percentiles=True)
+    assert auto.relevance is not None
+    assert auto.relevance.auto == "rare"
+    assert auto.answer.threshold == auto.relevance.scale.auto_threshold  # type: ignore[union-attr]
+    assert all(row.score >= auto.answer.threshold for row in auto)

@@ -39,9 +39,16 @@ def engine_of(
     is_label: Callable[[TagCategory, str], bool] = lambda _category, _label: True,
     encoder: NoopEncoder | None = None,
     index: Index | None = None,
+    ordinary_words: Sequence[str] = (),
 ) -> SearchEngine:
     chosen = encoder or NoopEncoder()
     words = WordReaders(lambda _source: chosen)
     return SearchEngine(
-        garden.database, Backlog(garden.database), Spaces(garden.database), words, is_label, index=index
+        garden.database,
+        Backlog(garden.database),
+        Spaces(garden.database),
+        words,
+        is_label,
+        index=index,
+        ordinary_words=ordinary_words,
     )

@@ -13,6 +13,7 @@ import typer
 from pictograph.cli.connection import connected
 from pictograph.cli.filters import NO_FILTERS, takes_filters
 from pictograph.cli.output import EXIT_FAILED, Json, console, errors, print_json, print_table, progress_bar
+from pictograph.cli.relevance import threshold_of
 from pictograph.cli.search import (
     Ascending,
     Exact,
@@ -129,7 +130,7 @@ def export(
                     examples=examples_of(like, words, unlike, unwanted),
                     order_by=order_by,
                     descending=not ascending,
-                    threshold=threshold,
+                    threshold=None if threshold is None else threshold_of(threshold),
                     top=top,
                     exact=exact,
                     overwrite=overwrite,

@@ -13,6 +13,7 @@ from pictograph.cli.connection import connected
 from pictograph.cli.filters import NO_FILTERS, Dataset, takes_filters
 from pictograph.cli.output import Json, console, errors, print_json, print_table
 from pictograph.cli.pages import Cursor, part_of, tell_rest
+from pictograph.cli.relevance import Percentiles, tell_relevance, threshold_of
 from pictograph.client import Example, SearchResults
 from pictograph.client.filters import Filters
 from pictograph.errors import wrong_value
@@ -22,6 +23,14 @@ from pictograph.wire import OfTags, QueryAnswer, QueryRow, SearchExplanation, Se
 app = typer.Typer(no_args_is_help=True, help="Find images by likeness, by words or by tag.")
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help=f"Most rows to print, 1 to {MAX_LIMIT}.")]
+LeastLikeness = Annotated[
+    str,
+    typer.Option(
+        "--threshold",
+        "-t",
+        help="Least cosine similarity, 0 to 1; 0.6 is about visually related. `auto`: what the scope gives.",
+    ),
+]
 Exact = Annotated[bool, typer.Option("--exact", help="Compare every vector of the scope, however long that takes.")]
 
 BoxText = Annotated[
@@ -54,7 +63,7 @@ OrderBy = Annotated[
 ]
 Ascending = Annotated[bool, typer.Option("--ascending", help="The oldest, smallest first.")]
 LeastScore = Annotated[
-    float | None, typer.Option("--threshold", "-t", help="Least score, -1 to 1. Default: nothing is cut.")
+    str | None, typer.Option("--threshold", "-t", help="Least score, -1 to 1, or `auto`. Default: nothing is cut.")
 ]
 Top = Annotated[int | None, typer.Option("--top", help="Only the best so many by relevance.")]
 
@@ -66,9 +75,7 @@ MORE = f"a larger --limit (to {MAX_LIMIT}) shows more at once"
 def similar(
     context: typer.Context,
     image_id: Annotated[str, typer.Argument(help="UUID of the reference image, as every table and --json row has it.")],
-    threshold: Annotated[
-        float, typer.Option("--threshold", "-t", help="Least cosine similarity, 0 to 1; 0.6 is about visually related.")
-    ] = DEFAULT_THRESHOLD,
+    threshold: LeastLikeness = str(DEFAULT_THRESHOLD),
     box: BoxText = None,
     fraction: BoxFractions = False,
     limit: Limit = DEFAULT_LIMIT,
@@ -80,6 +87,7 @@ def similar(
     only_this_folder: OnlyThisFolder = False,
     exact: Exact = False,
     cursor: Cursor = None,
+    percentiles: Percentiles = True,
     as_json: Json = False,
 ) -> None:
     """Find images that look like a reference image, the most similar first; with tags, only those that carry them.
@@ -90,13 +98,14 @@ def similar(
         rows = client.search.by_similarity(
             image_id,
             box=box_of(box, fraction),
-            threshold=threshold,
+            threshold=threshold_of(threshold),
             limit=limit,
             dataset_names=datasets,
             recursive=not only_this_folder,
             **filters,
             exact=exact,
             cursor=cursor,
+            percentiles=percentiles,
         )
     warn_of_tags(rows.answer)
     if as_json:
@@ -114,13 +123,12 @@ def image(
     dataset: Dataset = None,
     box: BoxText = None,
     fraction: BoxFractions = False,
-    threshold: Annotated[
-        float, typer.Option("--threshold", "-t", help="Least cosine similarity, 0 to 1; 0.6 is about visually related.")
-    ] = DEFAULT_THRESHOLD,
+    threshold: LeastLikeness = str(DEFAULT_THRESHOLD),
     limit: Limit = DEFAULT_LIMIT,
     filters: Filters = NO_FILTERS,
     exact: Exact = False,
     cursor: Cursor = None,
+    percentiles: Percentiles = True,
     as_json: Json = False,
 ) -> None:
     """Find images that look like a picture that is not stored, and of which nothing is kept; the most similar first.
@@ -132,11 +140,12 @@ def image(
             picture,
             box=box_of(box, fraction),
             dataset_name=dataset,
-            threshold=threshold,
+            threshold=threshold_of(threshold),
             limit=limit,
             **filters,
             exact=exact,
             cursor=cursor,
+            percentiles=percentiles,
         )
     warn_of_tags(rows.answer)
     if as_json:
@@ -153,12 +162,18 @@ def text(
     words: Annotated[str, typer.Argument(help="What the images show: 'a red truck at night'.")],
     dataset: Dataset = None,
     threshold: Annotated[
-        float, typer.Option("--threshold", "-t", help="Least cosine, 0 to 1; between words and pictures it is low.")
-    ] = DEFAULT_TEXT_THRESHOLD,
+        str,
+        typer.Option(
+            "--threshold",
+            "-t",
+            help="Least cosine, 0 to 1; between words and pictures it is low. `auto`: what shows what the words say.",
+        ),
+    ] = str(DEFAULT_TEXT_THRESHOLD),
     limit: Limit = 10,
     filters: Filters = NO_FILTERS,
     exact: Exact = False,
     cursor: Cursor = None,
+    percentiles: Percentiles = True,
     as_json: Json = False,
 ) -> None:
     """Find images that show what the words say, the best first; with tags, only those that carry them.
@@ -169,11 +184,12 @@ def text(
         rows = client.search.by_text(
             words,
             dataset_name=dataset,
-            threshold=threshold,
+            threshold=threshold_of(threshold),
             limit=limit,
             **filters,
             exact=exact,
             cursor=cursor,
+            percentiles=percentiles,
         )
     warn_of_tags(rows.answer)
     if as_json:
@@ -209,6 +225,7 @@ def query(
         str | None, typer.Option("--save", help="Also save this query under a name, for `pictograph saved run NAME`.")
     ] = None,
     cursor: Cursor = None,
+    percentiles: Percentiles = True,
     as_json: Json = False,
 ) -> None:
     """Find images by examples, a filter and an order: like these but not like those, the newest, the largest.
@@ -223,7 +240,7 @@ def query(
         ],
         order_by=order_by,
         descending=not ascending,
-        threshold=threshold,
+        threshold=None if threshold is None else threshold_of(threshold),
         top=top,
         limit=limit,
         exact=exact,
@@ -232,7 +249,9 @@ def query(
         **filters,
     )
     with connected(context) as client:
-        rows = client.search.query(**asked, cursor=cursor, count_only=count)
+        rows = client.search.query(
+            **asked, cursor=cursor, count_only=count, percentiles=percentiles and bool(asked["examples"]) and not count
+        )
         if save is not None:
             client.queries.save(save, **asked)
     warn_of_tags(rows.answer)
@@ -265,6 +284,7 @@ def print_query(rows: SearchResults[QueryRow]) -> None:
     if not isinstance(answer, QueryAnswer):
         raise AssertionError("a query has this answer")
     columns = [name for name, is_there in (("score", answer.formula), ("similarity", len(answer.examples) > 1),
+                                           ("percentile", any(row.percentile is not None for row in rows)),
                                            (answer.order_by, answer.order_by != "relevance")) if is_there]  # fmt: skip
     cells = (
         (*(query_cell(row, name) for name in columns), row.image_id, path_of(row), labels(row, "objects"))
@@ -275,11 +295,13 @@ def print_query(rows: SearchResults[QueryRow]) -> None:
         errors.print(f"Of {answer.unknown_values:,} images {answer.order_by} is not known yet: they come last.")
     if answer.cut_off:
         errors.print("More images pass the threshold than can be put in order: these are of the best 10,000.")
+    tell_relevance(rows)
     tell_rest(len(rows), answer.pagination, MORE)
 
 
 def query_cell(row: QueryRow, column: str) -> str:
-    value = {"score": row.score, "similarity": row.similarity}.get(column, row.order_value)
+    known = {"score": row.score, "similarity": row.similarity, "percentile": row.percentile}
+    value = known.get(column, row.order_value)
     return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
 
 
@@ -290,7 +312,9 @@ def explain(
     image_id: Annotated[str | None, typer.Argument(help="UUID of a reference image, or else --text.")] = None,
     words: Annotated[str | None, typer.Option("--text", help="Words, or else an image id.")] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="With --text. Default: all.")] = None,
-    threshold: Annotated[float | None, typer.Option("--threshold", "-t", help="Default: the search's own.")] = None,
+    threshold: Annotated[
+        str | None, typer.Option("--threshold", "-t", help="A number, or `auto`. Default: the search's own.")
+    ] = None,
     limit: Limit = DEFAULT_LIMIT,
     filters: Filters = NO_FILTERS,
     exact: Exact = False,
@@ -305,7 +329,7 @@ def explain(
             image_id=image_id,
             text=words,
             dataset_name=dataset,
-            threshold=threshold,
+            threshold=None if threshold is None else threshold_of(threshold),
             limit=limit,
             **filters,
             exact=exact,
@@ -412,9 +436,21 @@ def print_explanation(found: SearchExplanation) -> None:
     print_table("Every way to answer", columns, cells)
 
 
-def print_similar(title: str, rows: Sequence[SimilarImage]) -> None:
-    cells = ((f"{row.similarity:.3f}", row.image_id, path_of(row), labels(row, "objects")) for row in rows)
-    print_table(title, ("similarity", "image", "file", "objects"), cells)
+def print_similar(title: str, rows: SearchResults[SimilarImage]) -> None:
+    """The rows with their scores, and, on standard error, what the scores are worth."""
+    placed = any(row.percentile is not None for row in rows)
+    cells = (
+        (
+            f"{row.similarity:.3f}",
+            *([f"{row.percentile:.2f}" if row.percentile is not None else ""] if placed else []),
+            row.image_id,
+            path_of(row),
+            labels(row, "objects"),
+        )
+        for row in rows
+    )
+    print_table(title, ("similarity", *(["percentile"] if placed else []), "image", "file", "objects"), cells)
+    tell_relevance(rows)
 
 
 def path_of(row: SearchRow) -> str:

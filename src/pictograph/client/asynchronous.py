@@ -73,6 +73,7 @@ from pictograph.types import (
     ImageState,
     Role,
     TagCategory,
+    Threshold,
 )
 from pictograph.version import __version__
 from pictograph.wire.collections import MAX_MEMBERS_SENT
@@ -256,12 +257,13 @@ class AsyncSearch:
         examples: Sequence[Example | str] = (),
         order_by: str | None = None,
         descending: bool = True,
-        threshold: float | None = None,
+        threshold: Threshold | None = None,
         top: int | None = None,
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
         exact: bool = False,
         count_only: bool = False,
+        percentiles: bool = False,
         **filters: Unpack[QueryFilters],
     ) -> SearchResults[wire.QueryRow]:
         """Finds images by examples, a filter and an order: every other search is a short form of this one.
@@ -271,13 +273,15 @@ class AsyncSearch:
         examples and "created_at" without; "width", "height",
         "file_size", "aspect"; with examples a fact needs threshold or top, which cut first. descending: the best,
         newest, largest first; images of which the fact is not known come last either way. threshold: least score;
-        None cuts nothing. top: only the best so many by relevance. limit: 1 to 500. cursor: `next_cursor` of the page
-        before, with the same question. exact: compare every vector, whatever it takes. count_only: no rows; `total`
-        says how many there are, exactly. dataset_names: None searches the whole organization.
+        None cuts nothing, "auto" takes what the scope, or one example of words, says. percentiles: place every
+        similarity among those of random pairs of the scope. top: only the best so many by relevance. limit: 1 to 500.
+        cursor: `next_cursor` of the page before, with the same question. exact: compare every vector, whatever it
+        takes. count_only: no rows; `total` says how many there are, exactly. dataset_names: None searches the whole
+        organization.
         Raises NotFoundError (no such image, dataset or folder), ValidationError, EmbeddingFailed; waits for an image
         not yet embedded, and raises EmbeddingPending if that takes too long.
         """
-        order = calls.Order(order_by, descending, threshold, top, limit, exact, count_only)
+        order = calls.Order(order_by, descending, threshold, top, limit, exact, count_only, percentiles)
         bodies = await run_blocking(example_bodies, examples)
         return await self._transport.send(calls.query_search(bodies, order, cursor, filters))
 
@@ -288,14 +292,15 @@ class AsyncSearch:
         examples: Sequence[Example | str] = (),
         order_by: str | None = None,
         descending: bool = True,
-        threshold: float | None = None,
+        threshold: Threshold | None = None,
         top: int | None = None,
         exact: bool = False,
+        percentiles: bool = False,
         page_size: int = MAX_LIMIT,
         **filters: Unpack[QueryFilters],
     ) -> AsyncIterator[wire.QueryRow]:
         """Yields every image that `query` finds, however many, page by page; none comes twice."""
-        order = calls.Order(order_by, descending, threshold, top, page_size, exact)
+        order = calls.Order(order_by, descending, threshold, top, page_size, exact, percentiles=percentiles)
         bodies = await run_blocking(example_bodies, examples)
         async for row in self._transport.each(lambda cursor: calls.query_search(bodies, order, cursor, filters)):
             yield row
@@ -306,16 +311,18 @@ class AsyncSearch:
         image_id: str,
         *,
         box: BoxLike | None = None,
-        threshold: float = DEFAULT_THRESHOLD,
+        threshold: Threshold = DEFAULT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         cursor: str | None = None,
+        percentiles: bool = False,
         **filters: Unpack[QueryFilters],
     ) -> SearchResults[wire.SimilarImage]:
         """Finds images that look like the one with this id, by falling similarity; leaves out the reference itself.
 
         box: only this part of the reference counts, as in `by_image`; its bytes are read, cut and encoded for that.
-        threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related". limit: 1 to 500.
+        threshold: least cosine similarity, 0 to 1; 0.6 is about "visually related"; "auto" takes what the scope gives.
+        limit: 1 to 500. percentiles: place every score among those of random pairs of the scope.
         folder_path: the folder to search, with all below it; None inherits the reference's, "/" is its whole dataset.
         dataset_names: look there instead: from `train` into `test`, say. recursive=False: not the folders below.
         objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare every vector,
@@ -326,7 +333,7 @@ class AsyncSearch:
         raises EmbeddingPending if that takes too long.
         """
         return await self._transport.send(
-            calls.by_similarity(image_id, box, Cut(threshold, limit, exact, cursor), filters)
+            calls.by_similarity(image_id, box, Cut(threshold, limit, exact, cursor, percentiles), filters)
         )
 
     @filtered(DatasetFilters)
@@ -334,22 +341,27 @@ class AsyncSearch:
         self,
         text: str,
         *,
-        threshold: float = DEFAULT_TEXT_THRESHOLD,
+        threshold: Threshold = DEFAULT_TEXT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         cursor: str | None = None,
+        percentiles: bool = False,
         **filters: Unpack[DatasetFilters],
     ) -> SearchResults[wire.SimilarImage]:
         """Finds images that show what the words say, by falling similarity.
 
         dataset_name: None searches the whole organization. folder_path: only this folder, with everything below it.
-        threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing.
-        limit: 1 to 500. objects, scenes, attributes, match: only images with these tags, as in `by_tag`. exact: compare
-        every vector, whatever it takes. cursor: `next_cursor` of the page before, with the same question. The rows are
-        a list that also says how they were found and where the next page begins: see `SearchResults`.
+        threshold: least cosine, 0 to 1, on a scale of the encoder's own, lower than between pictures; 0 cuts nothing,
+        "auto" what does not show what the words say. percentiles: place every score among those of ordinary words with
+        pictures of the scope. limit: 1 to 500. objects, scenes, attributes, match: only images with these tags, as in
+        `by_tag`. exact: compare every vector, whatever it takes. cursor: `next_cursor` of the page before, with the
+        same question. The rows are a list that also says how they were found, whether anything fits the words, and
+        where the next page begins: see `SearchResults`.
         Raises NotFoundError (no such dataset), ValidationError (the encoder has no text side).
         """
-        return await self._transport.send(calls.by_text(text, Cut(threshold, limit, exact, cursor), filters))
+        return await self._transport.send(
+            calls.by_text(text, Cut(threshold, limit, exact, cursor, percentiles), filters)
+        )
 
     @filtered(DatasetFilters)
     async def by_image(
@@ -357,10 +369,11 @@ class AsyncSearch:
         picture: PictureLike,
         *,
         box: BoxLike | None = None,
-        threshold: float = DEFAULT_THRESHOLD,
+        threshold: Threshold = DEFAULT_THRESHOLD,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         cursor: str | None = None,
+        percentiles: bool = False,
         **filters: Unpack[DatasetFilters],
     ) -> SearchResults[wire.SimilarImage]:
         """Finds images that look like a picture that is not stored, by falling similarity.
@@ -369,13 +382,15 @@ class AsyncSearch:
         array (uint8, RGB). It is decoded and encoded like an upload, and nothing of it is kept.
         box: only this part of it, `{"x": 10, "y": 20, "width": 300, "height": 200}`, or these four numbers: pixels from
         the top left of the upright picture; with `"unit": "fraction"`, each side of the picture is 1.
-        dataset_name: None searches the whole organization. threshold, limit, exact, and the filters as in
+        dataset_name: None searches the whole organization. threshold, limit, exact, percentiles and the filters as in
         `by_similarity`. cursor: `next_cursor` of the page before, with the same picture, which is encoded again.
         Raises BadImage, UnsupportedFormat, TooLarge as an upload does, ValidationError (a box outside), RateLimitError
         (many others ask), NotFoundError (no such dataset), OSError, ConnectionFailed (the picture cannot be read).
         """
         data = await run_blocking(picture_bytes, picture)
-        return await self._transport.send(calls.by_image(data, box, Cut(threshold, limit, exact, cursor), filters))
+        return await self._transport.send(
+            calls.by_image(data, box, Cut(threshold, limit, exact, cursor, percentiles), filters)
+        )
 
     @filtered(DatasetFilters)
     async def iterate_by_image(
@@ -383,15 +398,16 @@ class AsyncSearch:
         picture: PictureLike,
         *,
         box: BoxLike | None = None,
-        threshold: float = DEFAULT_THRESHOLD,
+        threshold: Threshold = DEFAULT_THRESHOLD,
         exact: bool = False,
+        percentiles: bool = False,
         page_size: int = MAX_LIMIT,
         **filters: Unpack[DatasetFilters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Yields every image that `by_image` finds, however many; the picture is sent and encoded for each page."""
         data = await run_blocking(picture_bytes, picture)
         async for row in self._transport.each(
-            lambda cursor: calls.by_image(data, box, Cut(threshold, page_size, exact, cursor), filters)
+            lambda cursor: calls.by_image(data, box, Cut(threshold, page_size, exact, cursor, percentiles), filters)
         ):
             yield row
 
@@ -401,14 +417,17 @@ class AsyncSearch:
         image_id: str,
         *,
         box: BoxLike | None = None,
-        threshold: float = DEFAULT_THRESHOLD,
+        threshold: Threshold = DEFAULT_THRESHOLD,
         exact: bool = False,
+        percentiles: bool = False,
         page_size: int = MAX_LIMIT,
         **filters: Unpack[QueryFilters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Yields every image that `by_similarity` finds, however many, page by page; none comes twice."""
         return self._transport.each(
-            lambda cursor: calls.by_similarity(image_id, box, Cut(threshold, page_size, exact, cursor), filters)
+            lambda cursor: calls.by_similarity(
+                image_id, box, Cut(threshold, page_size, exact, cursor, percentiles), filters
+            )
         )
 
     @filtered(DatasetFilters)
@@ -416,14 +435,15 @@ class AsyncSearch:
         self,
         text: str,
         *,
-        threshold: float = DEFAULT_TEXT_THRESHOLD,
+        threshold: Threshold = DEFAULT_TEXT_THRESHOLD,
         exact: bool = False,
+        percentiles: bool = False,
         page_size: int = MAX_LIMIT,
         **filters: Unpack[DatasetFilters],
     ) -> AsyncIterator[wire.SimilarImage]:
         """Yields every image that `by_text` finds, however many, page by page; none comes twice."""
         return self._transport.each(
-            lambda cursor: calls.by_text(text, Cut(threshold, page_size, exact, cursor), filters)
+            lambda cursor: calls.by_text(text, Cut(threshold, page_size, exact, cursor, percentiles), filters)
         )
 
     @filtered(DatasetFilters)
@@ -432,7 +452,7 @@ class AsyncSearch:
         *,
         image_id: str | None = None,
         text: str | None = None,
-        threshold: float | None = None,
+        threshold: Threshold | None = None,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,
         **filters: Unpack[DatasetFilters],
@@ -472,7 +492,7 @@ class AsyncSearch:
         examples: Sequence[Example | str] = (),
         order_by: str | None = None,
         descending: bool = True,
-        threshold: float | None = None,
+        threshold: Threshold | None = None,
         top: int | None = None,
         exact: bool = False,
         overwrite: bool = False,
@@ -1043,7 +1063,7 @@ class AsyncQueries:
         examples: Sequence[Example | str] = (),
         order_by: str | None = None,
         descending: bool = True,
-        threshold: float | None = None,
+        threshold: Threshold | None = None,
         top: int | None = None,
         limit: int = DEFAULT_LIMIT,
         exact: bool = False,

@@ -33,7 +33,7 @@ from pictograph.errors import (
     wrong_value,
 )
 from pictograph.network import Route
-from pictograph.types import ImageState, Role, TagCategory
+from pictograph.types import AUTO, ImageState, Role, TagCategory, Threshold
 from pictograph.wire.vectors import ARROW_STREAM
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -107,17 +107,20 @@ class Call(Generic[Result_co]):
 class Cut:
     """Which of the ordered images are wanted, and whether only an exact answer will do."""
 
-    threshold: float | None
+    threshold: Threshold | None
     limit: int
     exact: bool
     cursor: str | None = None
+    percentiles: bool = False
+    """Whether every score is placed among those of random pairs."""
 
     @property
     def query(self) -> list[tuple[str, str]]:
         """As the service takes it."""
-        least = None if self.threshold is None else repr(float(self.threshold))
-        whole = "true" if self.exact else None
-        return given(("threshold", least), ("limit", str(self.limit)), ("exact", whole), ("cursor", self.cursor))
+        least = self.threshold if self.threshold in (None, AUTO) else repr(float(self.threshold))
+        whole, placed = ("true" if wanted else None for wanted in (self.exact, self.percentiles))
+        part = ("threshold", least), ("limit", str(self.limit)), ("exact", whole), ("cursor", self.cursor)
+        return given(*part, ("percentiles", placed))
 
 
 def by_image(
@@ -152,11 +155,12 @@ class Order:
 
     order_by: str | None
     descending: bool
-    threshold: float | None
+    threshold: Threshold | None
     top: int | None
     limit: int
     exact: bool = False
     count_only: bool = False
+    percentiles: bool = False
 
 
 def query_search(

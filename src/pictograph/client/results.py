@@ -102,6 +102,11 @@ class SearchResults(Rows[Row]):
         """True if every image of the scope was considered."""
         self.took_ms = facts.took_ms
         """Milliseconds in the service, without HTTP."""
+        self.relevance = facts.relevance
+        """What the scores are worth: the best one, how many are just below the threshold, whether nothing fits words;
+        with `percentiles=True` also the scale of the scope. None from a service older than this client."""
+        self.nothing_fits = facts.relevance.nothing_fits if facts.relevance else None
+        """Of words: whether no image shows what they say, whatever the rows; None if that is not known."""
         self.unknown_tags = facts.unknown_tags
         """Tags in the question that are not in the taxonomy: no image can carry them."""
         self.unjudged_tags = facts.unjudged_tags
@@ -124,7 +129,8 @@ class SearchResults(Rows[Row]):
     @property
     def said(self) -> str:
         """`50 rows, exact, 1000 images, 2.1 ms`."""
-        return f"{len(self)} rows, {self.plan}, {self.scope_size} images, {self.took_ms:.1f} ms"
+        nothing = ", but nothing fits the words" if self.nothing_fits else ""
+        return f"{len(self)} rows, {self.plan}, {self.scope_size} images, {self.took_ms:.1f} ms{nothing}"
 
 
 class ListPage(Rows[Row]):

@@ -85,3 +85,20 @@ class PairEncoder(Encoder, Protocol):
     def forget_words(self) -> None:
         """Gives back the memory that `encode_texts` took; its next call takes it again."""
         ...
+
+
+@runtime_checkable
+class SightedEncoder(Encoder, Protocol):
+    """An encoder that knows a list of things by sight: it can say how near words come to any of them."""
+
+    @property
+    def known_from(self) -> float:
+        """The `reach` from which a text is about something that the encoder has a sight of."""
+        ...
+
+    def reach(self, texts: FloatArray) -> FloatArray:
+        """float32 (N,): for each text the highest cosine that a picture of one thing would have with it.
+
+        texts: float32 (N, 1152), as `encode_texts` gave them.
+        """
+        ...

@@ -21,8 +21,9 @@ from pictograph.search.pictures import PictureVectors, Source
 from pictograph.search.pipeline import Pipeline
 from pictograph.search.query import PictureQuery, Query, Scope, SimilarQuery, TagQuery, TextQuery, scope_of
 from pictograph.search.reference import Reference, find_reference
+from pictograph.search.relevance import Asked, CalibrationOf, Relevance, Scales, relevance_of
 from pictograph.search.words import WordReaders
-from pictograph.spaces.registry import Spaces
+from pictograph.spaces.registry import Space, Spaces
 from pictograph.store.datasets import datasets_of, resolve_dataset
 from pictograph.store.folders import require_folder
 from pictograph.store.pages import (
@@ -38,7 +39,8 @@ from pictograph.store.pages import (
     read_at,
     read_beyond,
 )
-from pictograph.types import MAX_TOP, TAG_CATEGORIES, OrganizationId, SpaceId, TagCategory, Tags
+from pictograph.tagging.calibration import Calibration
+from pictograph.types import AUTO, MAX_TOP, TAG_CATEGORIES, OrganizationId, SpaceId, TagCategory, Tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class QueryAnswer:
     """Of the total, the rows of which the fact that orders them is not known."""
     cut_off: bool = False
     """Whether more images passed the threshold than a fact puts in order."""
+    threshold: float | None = None
+    """The least score of a row: what `auto` has become; None: nothing was cut."""
+    relevance: Relevance | None = None
+    """What the scores are worth; None without examples, and where only a count was wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,10 @@ class SimilarAnswer:
     """On the tags that were asked for besides."""
     next_cursor: str | None
     """Where the next page begins; None on the last one."""
+    threshold: float
+    """The lowest score of a row: what `auto` has become."""
+    relevance: Relevance | None
+    """What the scores are worth."""
 
     @property
     def total(self) -> int | None:
@@ -101,6 +111,10 @@ class TextAnswer:
     """On the tags that were asked for besides."""
     next_cursor: str | None
     """Where the next page begins; None on the last one."""
+    threshold: float
+    """The lowest score of a row: what `auto` has become."""
+    relevance: Relevance | None
+    """What the scores are worth."""
 
     @property
     def total(self) -> int | None:
@@ -123,6 +137,10 @@ class PictureAnswer:
     """On the tags that were asked for besides."""
     next_cursor: str | None
     """Where the next page begins; None on the last one."""
+    threshold: float
+    """The lowest score of a row: what `auto` has become."""
+    relevance: Relevance | None
+    """What the scores are worth."""
 
     @property
     def total(self) -> int | None:
@@ -172,10 +190,13 @@ class SearchEngine:
         index: Index | None = None,
         judged: JudgedTags | None = None,
         pictures: PictureVectors | None = None,
+        calibration_of: CalibrationOf | None = None,
+        ordinary_words: Sequence[str] = (),
     ) -> None:
         """is_label: whether the taxonomy has a label. index: what is kept in memory; None asks the database alone.
 
         judged: which tags the running encoder can judge. pictures: encodes pictures that are not stored, and parts.
+        calibration_of: what is stored of a space. ordinary_words: those that scores of words are compared with.
         """
         self._database = database
         self._backlog = backlog
@@ -184,6 +205,8 @@ class SearchEngine:
         self._sources = Sources(database, backlog, spaces, words, pictures or PictureVectors(None))
         self.pipeline = Pipeline(database, index)
         """Answers what has its place and its vector."""
+        self.scales = Scales(self.pipeline, words, calibration_of or no_calibration, ordinary_words)
+        """What the scores of a scope are worth."""
         self._watchers: list[Callable[[Likeness, Found], None]] = []
 
     def watch(self, watcher: Callable[[Likeness, Found], None]) -> None:
@@ -202,19 +225,24 @@ class SearchEngine:
         steps = Steps()
         if not query.examples:
             return await self._listed(organization, query, steps)
-        ask, ground = await self._ask(organization, query, steps)
+        asked = await self._ask(organization, query, steps)
+        ask, ground = asked.ask, asked.ground
         if query.count_only:
             count, found = await self.pipeline.count(ask, steps, ground)
             total = count if query.top is None else min(count, query.top)
-            return await self._answer(ask.wanted, query, (), found, ask.space, next_cursor=None, total=total)
+            threshold = threshold_of(ask, query)
+            return await self._answer(
+                ask.wanted, query, (), found, ask.space, next_cursor=None, total=total, threshold=threshold
+            )
         if query.is_listing or query.top is not None:
-            return await self._cut(ask, query, steps, ground)
+            return await self._cut(asked, query, steps)
         found, more = await self._page(ask, query, steps, ground)
         whole, cuts = more is None and query.cursor is None, ask.farthest < MOST_DISTANT
         return await self._answer(
             ask.wanted, query, found.rows, found, ask.space, next_cursor=more,
             total=len(found.rows) if whole else None if cuts else found.scanned - found.left_out,
-            total_is_exact=found.exact or not cuts,
+            total_is_exact=found.exact or not cuts, threshold=threshold_of(ask, query),
+            relevance=await self._relevance(asked, query, found, more),
         )  # fmt: skip
 
     async def by_similarity(self, organization: OrganizationId, query: SimilarQuery) -> SimilarAnswer:
@@ -223,7 +251,10 @@ class SearchEngine:
         Raises NotFoundError, EmbeddingFailed, or EmbeddingPending after ten seconds of waiting.
         """
         answer = await self.query(organization, query.whole)
-        return SimilarAnswer(query, answer.folder_path, answer.found, answer.notes, answer.next_cursor)
+        return SimilarAnswer(
+            query, answer.folder_path, answer.found, answer.notes, answer.next_cursor, answer.threshold or 0.0,
+            answer.relevance,
+        )  # fmt: skip
 
     async def by_text(self, organization: OrganizationId, query: TextQuery) -> TextAnswer:
         """Images that show what the words say. Raises NotFoundError if `query.dataset` is unknown.
@@ -231,7 +262,9 @@ class SearchEngine:
         Raises ValidationError if the encoder has no text side.
         """
         answer = await self.query(organization, query.whole)
-        return TextAnswer(query, answer.found, answer.notes, answer.next_cursor)
+        return TextAnswer(
+            query, answer.found, answer.notes, answer.next_cursor, answer.threshold or 0.0, answer.relevance
+        )
 
     async def by_image(self, organization: OrganizationId, source: Source, query: PictureQuery) -> PictureAnswer:
         """Images like a picture that is not stored, and of which nothing is kept. source: gives its bytes.
@@ -239,7 +272,9 @@ class SearchEngine:
         Raises what `PictureVectors.vector_of` raises, and NotFoundError if `query.dataset` is unknown.
         """
         answer = await self.query(organization, query.whole(source))
-        return PictureAnswer(query, answer.found, answer.notes, answer.next_cursor)
+        return PictureAnswer(
+            query, answer.found, answer.notes, answer.next_cursor, answer.threshold or 0.0, answer.relevance
+        )
 
     async def _page(self, ask: Likeness, query: Query, steps: Steps, ground: Ground | None) -> tuple[Found, str | None]:
         """One page, and the cursor of the next. Raises ValidationError for a cursor of another question."""
@@ -253,8 +288,20 @@ class SearchEngine:
         more = cursor_beyond(Beyond(last.distance, last.id), key_of(ask, query)) if last else None
         return replace(found, rows=rows), more
 
-    async def _cut(self, ask: Likeness, query: Query, steps: Steps, ground: Ground | None) -> QueryAnswer:
+    async def _relevance(self, asked: Asked, query: Query, found: Found, next_cursor: str | None) -> Relevance:
+        """What the answer says of its scores. By a fact, its first row is not the best."""
+        scale = None
+        if query.percentiles and not query.is_mixed:
+            with found.steps.step("scale"):
+                scale = await self.scales.scale(asked, found.scope_size)
+        return relevance_of(
+            asked.ask, found, first=query.cursor is None and not query.is_listing, more=next_cursor is not None,
+            fit=asked.fit, cut=asked.cut, scale=scale,
+        )  # fmt: skip
+
+    async def _cut(self, asked: Asked, query: Query, steps: Steps) -> QueryAnswer:
         """Relevance first, then a fact, or only the best by relevance."""
+        ask, ground = asked.ask, asked.ground
         question = key_of(ask, query)
         listing = listing_of(query, question)
         kept = await self.pipeline.cut(replace(ask, limit=query.top or MAX_TOP), listing, steps, ground)
@@ -265,6 +312,7 @@ class SearchEngine:
         return await self._answer(
             ask.wanted, query, found.rows, found, ask.space, values=values, next_cursor=more, total=kept.page.total,
             total_is_exact=found.exact or kept.page.total == query.top, unknown=kept.page.unknown, cut_off=cut_off,
+            threshold=threshold_of(ask, query), relevance=await self._relevance(asked, query, found, more),
         )  # fmt: skip
 
     async def _listed(self, organization: OrganizationId, query: Query, steps: Steps) -> QueryAnswer:
@@ -292,12 +340,20 @@ class SearchEngine:
     async def explain(self, organization: OrganizationId, query: SimilarQuery | TextQuery) -> Explanation:
         """How the query is answered, and what every other way would have given. Raises as the search itself does."""
         steps = Steps()
-        ask, _ = await self._ask(organization, query.whole, steps)
-        notes = await self._notes(ask.wanted, (), ask.space)
-        return replace(await explain(self.pipeline, ask, steps), notes=notes)
+        asked = await self._ask(organization, query.whole, steps)
+        notes = await self._notes(asked.ask.wanted, (), asked.ask.space)
+        return replace(await explain(self.pipeline, asked.ask, steps), notes=notes)
 
-    async def _ask(self, organization: OrganizationId, query: Query, steps: Steps) -> tuple[Likeness, Ground | None]:
-        """The question with its vector and its place; the ground, where it was read with them."""
+    async def _ask(self, organization: OrganizationId, query: Query, steps: Steps) -> Asked:
+        """The question with its vector, its place and its threshold; the ground, where it was read with them."""
+        asked = await self._aimed(organization, query, steps)
+        if query.threshold != AUTO:
+            return asked
+        with steps.step("scale"):
+            cut = await self.scales.cut(asked)
+        return replace(asked, ask=replace(asked.ask, threshold=cut.score), cut=cut)
+
+    async def _aimed(self, organization: OrganizationId, query: Query, steps: Steps) -> Asked:
         if query.scope.of_reference:
             with steps.step("reference"):
                 reference = await self._embedded_reference(organization, query)
@@ -308,13 +364,20 @@ class SearchEngine:
             place = Place([reference.dataset_id], reference.folder_path, query.scope.recursive)
             examples = [Resolved(vector, "image", image=reference.id)]
             ask = likeness(query, place, reference.space, examples, reference.stretch)
-            return ask, reference.ground if place.recursive else None  # which has the folders below, too
+            ground = reference.ground if place.recursive else None  # which has the folders below, too
+            return Asked(ask, reference.stretch, ground)
         has_picture = any(example.picture is not None for example in query.examples)
         early = await self._place(organization, query.scope, steps) if has_picture else None  # before it is read
         with steps.step(query.examples[0].step):
             space, examples = await resolve(self._sources, organization, query.examples)
+            text, fit = query.examples[0].text, None
+            if len(examples) == 1 and text is not None:
+                fit = await self.scales.fit(space, text, examples[0].vector)
         place = early or await self._place(organization, query.scope, steps)
-        return likeness(query, place, space.id, examples, space.stretch), None
+        ask = likeness(query, place, space.id, examples, space.stretch)
+        if len(examples) == 1 and text is not None:
+            return Asked(ask, 1.0, space=space, fit=fit)
+        return Asked(ask, space.stretch)
 
     async def by_tag(self, organization: OrganizationId, query: TagQuery) -> TagAnswer:
         """Images that carry the tags. Raises NotFoundError if `query.dataset` is unknown.
@@ -396,12 +459,23 @@ class SearchEngine:
 def likeness(query: Query, place: Place, space: SpaceId, examples: Sequence[Resolved], stretch: float) -> Likeness:
     """The question as the pipeline answers it."""
     aim = aim_of(examples, stretch)
-    least = query.threshold if query.threshold is not None else 0.0 if not aim.positives else -math.inf
+    given = query.threshold if query.threshold != AUTO else None  # which is put in later
+    least = given if given is not None else 0.0 if not aim.positives else -math.inf
     left_out = tuple(dict.fromkeys(one.image for one in examples if one.image is not None))
     return Likeness(
         Filter(place, query.conditions), space, aim.vector, least, query.limit, stretch=aim.stretch, kind=aim.kind,
         exact=query.exact, left_out=left_out, best=aim.best, positives=aim.positives,
     )  # fmt: skip
+
+
+def threshold_of(ask: Likeness, query: Query) -> float | None:
+    """The least score of a row, if there is one."""
+    return None if query.threshold is None else ask.threshold
+
+
+async def no_calibration(_space: Space) -> Calibration | None:
+    """For an engine that nobody gave any."""
+    return None
 
 
 def listing_of(query: Query, question: str) -> Listing:
@@ -425,5 +499,6 @@ def key_of(ask: Likeness, query: Query) -> str:
     datasets = None if everywhere else place.datasets
     return question_key(
         "likeness", ask.space, datasets, place.folder_path, place.recursive, ask.left_out, vector, ask.best,
-        ask.stretch, ask.threshold, ask.exact, asdict(ask.wanted.conditions), query.order, query.descending, query.top,
+        ask.stretch, query.threshold, ask.exact, asdict(ask.wanted.conditions), query.order, query.descending,
+        query.top,
     )  # fmt: skip

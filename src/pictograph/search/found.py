@@ -223,6 +223,10 @@ class Found:
     steps: Steps
     left_out: int = 0
     """Of those that were compared, the examples themselves."""
+    missed: Sequence[float] = ()
+    """Scores of the best images below the threshold, falling: those that were fetched and are no rows."""
+    missed_are_all: bool = True
+    """Whether there are no others."""
 
     @property
     def exact(self) -> bool:

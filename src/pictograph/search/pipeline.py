@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -53,6 +53,7 @@ from pictograph.search.table import (
     Counted,
     FreshImage,
     Ordered,
+    Sample,
     count_in_table,
     facets_in_table,
     fetch_rows,
@@ -62,6 +63,7 @@ from pictograph.search.table import (
     nearest_in_table,
     newest_in_table,
     ordered_in_table,
+    sample_in_table,
     similarities_of,
     undecided_in_table,
     values_of,
@@ -73,6 +75,8 @@ if TYPE_CHECKING:
     from pictograph.search.memory.view import View  # faiss comes with it: only where there is an index
 
 Answer = TypeVar("Answer")
+MOST_NEW: Final = 10
+"""The index samples a place alone, if so many times as many images as are new to it lie there."""
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 """Gives a connection: every time the same snapshot, or every time the newest state."""
 
@@ -91,6 +95,10 @@ class Proposed:
     scope_size: int
     scanned: int
     left_out: int
+    missed: Sequence[float]
+    """Scores of the best images below the threshold, falling."""
+    missed_are_all: bool
+    """Whether there are no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +171,7 @@ class Pipeline:
                 async with connect() as connection:
                     compared = await nearest_in_table(connection, ask, ground.folders)
             plan = plan_of(ask, 0, ground.without_index(ask.space))
-            return Proposed(*kept(ask, compared), plan, compared.scope_size, compared.scanned, compared.left_out)
+            return proposed_of(ask, compared, plan)
         fresh = Compared.nothing()
         if len(ground.fresh):
             with steps.step("fresh"):
@@ -185,9 +193,9 @@ class Pipeline:
             plan=plan.name, kind=ask.kind, beyond=ask.beyond, helpers=self._helpers,
         )  # fmt: skip
         ids, distances = np.concatenate([found.ids, fresh.ids]), np.concatenate([found.distances, fresh.distances])
-        merged = Compared(*nearest_first(ids, distances, limit, ask.beyond), 0, 0)
+        nearest = nearest_first(ids, distances, limit, ask.beyond)
         left_out = count_of(mask) - count_of(view.without(mask, examples)) + fresh.left_out
-        return Proposed(*kept(ask, merged), plan, count_of(place) + fresh.scope_size, meant, left_out)
+        return proposed_of(ask, Compared(*nearest, count_of(place) + fresh.scope_size, meant, left_out), plan)
 
     async def count(self, ask: Likeness, steps: Steps, ground: Ground | None = None) -> tuple[int, Found]:
         """How many images `nearest` would find, were there no limit: exactly; and how, without rows."""
@@ -226,6 +234,25 @@ class Pipeline:
         scanned = count_of(meant) + len(fresh.ids)
         left_out = count_of(meant) - count_of(mask) + fresh.left_out
         return Counted(within, count_of(place) + fresh.scope_size, scanned, left_out)
+
+    async def sample(self, place: Place, space: SpaceId, count: int) -> Sample:
+        """Vectors of `count` images of a place at random, or of all that it has; always the same of the same images.
+
+        What the index has not seen yet is left out where it has enough without: one image in ten is new, at most.
+        """
+        connect: Connect = lambda: self._database.connection("generic")  # noqa: E731
+        ground = await self._resolve(connect, place, Steps())
+        view = ground.view_of(space)
+        if view is not None:
+            taken = await self._in_thread(lambda: sample_of(view, place, ground, space, count))
+            if len(ground.fresh) * MOST_NEW <= taken.of:
+                return taken
+        async with connect() as connection:
+            return await sample_in_table(connection, Filter(place), ground.folders, space, count)
+
+    async def in_thread(self, call: Callable[[], Answer]) -> Answer:
+        """What `call` gives; it may compute for a while, and other questions go on."""
+        return await self._in_thread(call)
 
     # --- by tag, or whatever else the filter says: the newest first
 
@@ -413,21 +440,48 @@ def ids_of(ask: Likeness) -> Bytes:
     return bytes_of(b"".join(image.bytes for image in ask.left_out))
 
 
+def proposed_of(ask: Likeness, compared: Compared, plan: Plan) -> Proposed:
+    """Of the nearest those that are rows, and the scores of those that are below the threshold."""
+    ids, distances = without_examples(ask, compared)
+    scores = ask.scores(distances)
+    keep = scores >= ask.threshold
+    return Proposed(
+        ids[keep][: ask.limit], distances[keep][: ask.limit], plan, compared.scope_size, compared.scanned,
+        compared.left_out, scores[~keep].tolist(), len(compared.ids) < ask.limit + len(ask.left_out),
+    )  # fmt: skip
+
+
 def kept(ask: Likeness, compared: Compared) -> tuple[Bytes, Distances]:
     """Of the nearest those that are rows: no examples, at or above the threshold, `limit` at most."""
-    keep = ask.scores(compared.distances) >= ask.threshold
+    ids, distances = without_examples(ask, compared)
+    keep = ask.scores(distances) >= ask.threshold
+    return ids[keep][: ask.limit], distances[keep][: ask.limit]
+
+
+def without_examples(ask: Likeness, compared: Compared) -> tuple[Bytes, Distances]:
+    """Ids and distances of what is no example."""
+    others = np.ones(len(compared.ids), bool)
     for image in ask.left_out:
-        keep &= (compared.ids != np.frombuffer(image.bytes, np.uint8)).any(axis=1)
-    return compared.ids[keep][: ask.limit], compared.distances[keep][: ask.limit]
+        others &= (compared.ids != np.frombuffer(image.bytes, np.uint8)).any(axis=1)
+    return compared.ids[others], compared.distances[others]
 
 
 def found_as(proposed: Proposed, rows: list[Neighbour], steps: Steps) -> Found:
-    return Found(rows, proposed.plan, proposed.scope_size, proposed.scanned, True, steps, proposed.left_out)
+    return Found(
+        rows, proposed.plan, proposed.scope_size, proposed.scanned, True, steps, proposed.left_out,
+        proposed.missed, proposed.missed_are_all,
+    )  # fmt: skip
 
 
 def plain(values: Values) -> list[float | None]:
     """NaN as None."""
     return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+def sample_of(view: View, place: Place, ground: Ground, space: SpaceId, count: int) -> Sample:
+    """In a thread: of the index's rows of a place."""
+    mask = view.with_vectors(view.place(place, ground.folders, ground.fresh), space)
+    return Sample(view.sample(mask, space, count), count_of(mask))
 
 
 def newest_of(

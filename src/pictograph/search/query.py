@@ -16,6 +16,7 @@ from pictograph.search.pictures import Source
 from pictograph.store.names import canonical_folder
 from pictograph.store.pages import After
 from pictograph.types import (
+    AUTO,
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
@@ -29,6 +30,7 @@ from pictograph.types import (
     ImageId,
     TagCategory,
     TagMatch,
+    Threshold,
 )
 from pictograph.upload.box import Box
 
@@ -111,8 +113,8 @@ class Query:
     """A name of `ORDERS`, or `relevance`. None: by relevance with examples, the newest first without."""
     descending: bool = True
     """The best, newest, largest first. By relevance there is no other way."""
-    threshold: float | None = None
-    """The least score of a row; None cuts nothing."""
+    threshold: Threshold | None = None
+    """The least score of a row; None cuts nothing, `auto` what the scope, or the words, say (search/relevance.py)."""
     top: int | None = None
     """Only the best so many by relevance; None: all, or MAX_TOP where a fact orders what the threshold left."""
     limit: int = DEFAULT_LIMIT
@@ -122,6 +124,8 @@ class Query:
     """Only an exact answer will do, whatever it takes."""
     count_only: bool = False
     """How many there are, and no rows."""
+    percentiles: bool = False
+    """Whether the answer places its scores among those of random pairs of the scope."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -133,8 +137,13 @@ class Query:
             raise wrong_value(
                 "order_by", f"order_by must be one of {', '.join((RELEVANCE, *ORDERS))}, not {self.order_by!r}."
             )
-        if self.threshold is not None and not -1 <= self.threshold <= 1:
-            raise wrong_value("threshold", f"threshold must be between -1 and 1, not {self.threshold}.")
+        if self.threshold != AUTO:
+            if self.threshold is not None and not -1 <= self.threshold <= 1:
+                raise wrong_value("threshold", f"threshold must be between -1 and 1, or 'auto', not {self.threshold}.")
+        elif self.is_mixed:
+            raise wrong_value(
+                "threshold", "Scores of several examples with words among them have no scale: give a number."
+            )
         if self.top is not None and not 1 <= self.top <= MAX_TOP:
             raise wrong_value("top", f"top must be between 1 and {MAX_TOP}, not {self.top}.")
         if self.examples:
@@ -158,6 +167,7 @@ class Query:
         given = {
             "order_by": self.order == RELEVANCE,
             "threshold": self.threshold is not None,
+            "percentiles": self.percentiles,
             "top": self.top is not None,
         }
         for name, is_given in given.items():
@@ -170,6 +180,11 @@ class Query:
         return self.order_by or (RELEVANCE if self.examples else NEWEST)
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether there are several examples, and words among them."""
+        return len(self.examples) > 1 and any(example.text is not None for example in self.examples)
+
+    @property
     def is_listing(self) -> bool:
         """Whether a fact orders the rows."""
         return self.order != RELEVANCE
@@ -180,7 +195,7 @@ class SimilarQuery:
     """Which images look like this one?"""
 
     image_id: ImageId
-    threshold: float = DEFAULT_THRESHOLD
+    threshold: Threshold = DEFAULT_THRESHOLD
     limit: int = DEFAULT_LIMIT
     folder_path: str | None = None
     """None inherits the reference image's folder; `/` is the whole dataset. Folders below are included."""
@@ -196,6 +211,8 @@ class SimilarQuery:
     """Where to look instead of the reference image's dataset and folder: names or ids."""
     recursive: bool = True
     """With the folders below it."""
+    percentiles: bool = False
+    """Whether the answer places its scores among those of random pairs of the scope."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -210,6 +227,7 @@ class SimilarQuery:
         return Query(
             (Example(self.image_id, box=self.box),), scope, self.conditions,
             threshold=self.threshold, limit=self.limit, cursor=self.cursor, exact=self.exact,
+            percentiles=self.percentiles,
         )  # fmt: skip
 
 
@@ -223,7 +241,7 @@ class PictureQuery:
     """Name or id; None asks the whole organization."""
     folder_path: str | None = None
     """Only this folder of each dataset, with everything below it; None is all of it."""
-    threshold: float = DEFAULT_THRESHOLD
+    threshold: Threshold = DEFAULT_THRESHOLD
     limit: int = DEFAULT_LIMIT
     exact: bool = False
     """Only an exact answer will do, whatever it takes."""
@@ -235,6 +253,8 @@ class PictureQuery:
     """Instead of one: only these, by names or ids."""
     recursive: bool = True
     """With the folders below it."""
+    percentiles: bool = False
+    """Whether the answer places its scores among those of random pairs of the scope."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -248,6 +268,7 @@ class PictureQuery:
         return Query(
             (Example(picture=picture, box=self.box),), scope, self.conditions,
             threshold=self.threshold, limit=self.limit, cursor=self.cursor, exact=self.exact,
+            percentiles=self.percentiles,
         )  # fmt: skip
 
 
@@ -260,7 +281,7 @@ class TextQuery:
     """Name or id; None asks the whole organization."""
     folder_path: str | None = None
     """Only this folder of each dataset, with everything below it; None is all of it."""
-    threshold: float = DEFAULT_TEXT_THRESHOLD
+    threshold: Threshold = DEFAULT_TEXT_THRESHOLD
     limit: int = DEFAULT_LIMIT
     exact: bool = False
     """Only an exact answer will do, whatever it takes."""
@@ -272,6 +293,8 @@ class TextQuery:
     """Instead of one: only these, by names or ids."""
     recursive: bool = True
     """With the folders below it."""
+    percentiles: bool = False
+    """Whether the answer places its scores among those of random pairs of the scope."""
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
@@ -287,6 +310,7 @@ class TextQuery:
         return Query(
             (Example(text=self.text),), scope, self.conditions,
             threshold=self.threshold, limit=self.limit, cursor=self.cursor, exact=self.exact,
+            percentiles=self.percentiles,
         )  # fmt: skip
 
 
@@ -389,9 +413,11 @@ def normalized(labels: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(label.strip().lower() for label in labels))
 
 
-def check_threshold(threshold: float) -> None:
+def check_threshold(threshold: Threshold) -> None:
+    if threshold == AUTO:
+        return
     if math.isnan(threshold) or not 0 <= threshold <= 1:
-        raise wrong_value("threshold", f"threshold must be between 0 and 1, not {threshold}.")
+        raise wrong_value("threshold", f"threshold must be between 0 and 1, or 'auto', not {threshold!r}.")
 
 
 def check_match(match: str) -> None:

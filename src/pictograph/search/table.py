@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from pgvector import HalfVector
 
 from pictograph.db.pool import Connection
@@ -63,6 +64,16 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Some images of a place."""
+
+    vectors: npt.NDArray[np.float16]
+    """float16 (N, 1152)."""
+    of: int
+    """How many the place has."""
+
+
+@dataclass(frozen=True, slots=True)
 class FreshImage:
     """An image that a filter means, and that the index has not seen as it is."""
 
@@ -87,7 +98,6 @@ async def nearest_in_table(connection: Connection, ask: Likeness, folders: Seque
         "space": ask.space,
         "vector": HalfVector(ask.vector),
         "floor": ask.beyond.distance - CLOSE if ask.beyond else -3.0,
-        "ceiling": min(ask.farthest + CLOSE, 3.0),
         "left_out": list(ask.left_out),
     }
     fetch = wanted + SLACK
@@ -133,6 +143,15 @@ async def count_in_table(connection: Connection, ask: Likeness, folders: Sequenc
     return Counted(sure + close, scope_size, meant, left_out)
 
 
+async def sample_in_table(
+    connection: Connection, wanted: Filter, folders: Sequence[int] | None, space: SpaceId, count: int
+) -> Sample:
+    """Vectors of `count` images that are meant, or of all; always the same of the same images."""
+    conditions = where(wanted, folders, "image_embedding")
+    rows = await fetched(connection, conditions.into("sample"), conditions.values | {"space": space, "count": count})
+    return Sample(vectors_of([vector for _, vector in rows]), int(rows[0][0]) if rows else 0)
+
+
 async def fresh_vectors(connection: Connection, ask: Likeness, ground: Ground) -> Compared:
     """The images of the place that the index has not seen as they are, and the distances of those that are meant."""
     conditions = where(ask.wanted, ground.folders, "image_embedding")
@@ -162,8 +181,13 @@ async def similarities_of(connection: Connection, ask: Likeness, ids: Bytes) -> 
 
 def compared(rows: Sequence[tuple[bytes, bytes]], query: FloatArray) -> tuple[Bytes, Distances]:
     """Ids and cosine distances of (id, vector), each as PostgreSQL sends it."""
-    vectors = np.frombuffer(b"".join(vector for _, vector in rows), SENT)["vector"].astype(np.float16)
+    vectors = vectors_of([vector for _, vector in rows])
     return bytes_of(b"".join(image for image, _ in rows)), cosine_distances(vectors, query)
+
+
+def vectors_of(sent: Sequence[bytes]) -> npt.NDArray[np.float16]:
+    """float16 (N, 1152) from vectors as PostgreSQL sends them."""
+    return np.frombuffer(b"".join(sent), SENT)["vector"].astype(np.float16)
 
 
 async def fetched(connection: Connection, text: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
-from pictograph.encode.protocol import Encoder, FloatArray
+import numpy as np
+
+from pictograph.encode.protocol import Encoder, FloatArray, SightedEncoder
 from pictograph.errors import ValidationError
 from pictograph.spaces.registry import Space, names, other_encoder
 from pictograph.types import SpaceId
@@ -17,6 +20,25 @@ KEPT_AFTER_SWITCH_S: Final = 30.0
 """The reader of the space before: for searches that began before a switch."""
 REMEMBERED: Final = 1000
 """Texts whose vectors are kept: 4.6 kB each."""
+LEAST_LETTERS: Final = 3
+"""Of a word that is looked at by itself: not `a`, not `on`."""
+MOST_PARTS: Final = 12
+"""Words of a text that are looked at by themselves."""
+
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How near some words come to what their encoder has a sight of."""
+
+    cosine: float
+    """The highest that a picture of one thing would have with them."""
+    is_known: bool
+    """Whether they, or one word of them, name something that it has a sight of."""
+    known_from: float
+    """The cosine from which that is so."""
 
 
 class WordReaders:
@@ -62,6 +84,7 @@ class WordReader:
         self._encoder: Encoder | None = None
         self._thread = ThreadPoolExecutor(1, "words")
         self._remembered: OrderedDict[str, FloatArray] = OrderedDict()
+        self._reaches: OrderedDict[str, Reach | None] = OrderedDict()
         self._waiting = 0
         self._is_retired = False
 
@@ -70,18 +93,35 @@ class WordReader:
 
         Raises ValidationError if the encoder cannot read, SpaceMismatch if its files are no longer those of the space.
         """
-        words = " ".join(text.split()).lower()
+        words = plain(text)
         vector = self._remembered.get(words)
         if vector is None:
-            vector = await self._encoded(words)
-            self._remember(words, vector)
+            vector = (await self.vectors_of([words]))[0]
+            remember(self._remembered, words, vector)
         self._remembered.move_to_end(words)
         return vector
 
-    async def _encoded(self, words: str) -> FloatArray:
+    async def vectors_of(self, texts: Sequence[str]) -> FloatArray:
+        """float32 (N, 1152), unit rows. Raises as `vector_of` does."""
+        return await self._in_thread(lambda: self._opened().encode_texts(texts))
+
+    async def reach_of(self, text: str) -> Reach | None:
+        """How near the words come to what the encoder has a sight of; None if it does not say.
+
+        Raises as `vector_of` does.
+        """
+        words = plain(text)
+        if words not in self._reaches:
+            vector = await self.vector_of(words)
+            reach = await self._in_thread(lambda: reach_of(self._opened(), words, vector))
+            remember(self._reaches, words, reach)
+        self._reaches.move_to_end(words)
+        return self._reaches[words]
+
+    async def _in_thread(self, call: Callable[[], Result]) -> Result:
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, words)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
         finally:
             self._waiting -= 1
             self._end_if_unused()
@@ -99,13 +139,12 @@ class WordReader:
         """Ends the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _encode(self, words: str) -> FloatArray:
-        if self._encoder is None:
-            self._encoder = self._opened()
-        row: FloatArray = self._encoder.encode_texts([words])[0]
-        return row
-
     def _opened(self) -> Encoder:
+        if self._encoder is None:
+            self._encoder = self._open()
+        return self._encoder
+
+    def _open(self) -> Encoder:
         encoder = self._load()
         if not names(self.space, encoder.spec):
             raise other_encoder(self.space, encoder.spec, self.space.source)
@@ -116,7 +155,26 @@ class WordReader:
             )
         return encoder
 
-    def _remember(self, words: str, vector: FloatArray) -> None:
-        self._remembered[words] = vector
-        while len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
+
+def reach_of(encoder: Encoder, words: str, vector: FloatArray) -> Reach | None:
+    """None for an encoder that does not say. words: as `plain` has them; vector: theirs, float32 (1152,)."""
+    if not isinstance(encoder, SightedEncoder):
+        return None
+    cosine = float(encoder.reach(vector[np.newaxis])[0])
+    known = cosine >= encoder.known_from
+    parts = [part for part in words.split() if len(part) >= LEAST_LETTERS][:MOST_PARTS]
+    if not known and len(parts) > 1:  # a dog on grass is none of the things, but a dog is
+        known = bool((encoder.reach(encoder.encode_texts(parts)) >= encoder.known_from).any())
+    return Reach(cosine, known, encoder.known_from)
+
+
+def plain(text: str) -> str:
+    """The text as encoders are asked it: one blank between words, lower case."""
+    return " ".join(text.split()).lower()
+
+
+def remember(memory: OrderedDict[str, Result], words: str, value: Result) -> None:
+    """Keeps the value; the one asked longest ago gives way."""
+    memory[words] = value
+    while len(memory) > REMEMBERED:
+        memory.popitem(last=False)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import math
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from pictograph.errors import wrong_value
 from pictograph.search import query as questions
@@ -21,6 +22,7 @@ from pictograph.search.orders import ORDERS, RELEVANCE
 from pictograph.search.pictures import Source
 from pictograph.search.query import PictureQuery, SimilarQuery, TagQuery, TextQuery, parse_image_id, tag_filter
 from pictograph.types import (
+    AUTO,
     DEFAULT_LIMIT,
     DEFAULT_TEXT_THRESHOLD,
     DEFAULT_THRESHOLD,
@@ -50,7 +52,9 @@ ImageId = Annotated[str, Field(max_length=MAX_ID_SENT)]
 Words = Annotated[str, Field(max_length=MAX_TEXT)]
 DatasetName = Annotated[str, Field(max_length=MAX_NAMED)]
 Folder = Annotated[str, Field(max_length=MAX_FOLDER_SENT)]
-Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Percentiles = Annotated[
+    bool, Field(description="Say of each score, and of the threshold, where it lies among random pairs of the scope.")
+]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="The largest number of rows to return, at most 500.")]
 Exact = Annotated[bool, Field(description="Compare every vector, however long that takes.")]
 
@@ -60,6 +64,26 @@ def written_as_iso(text: Any) -> Any:
     if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])", str(text)):
         raise ValueError("write a time as ISO 8601 has it: 2026-11-01 or 2026-11-01T12:00:00Z")
     return text
+
+
+def number_or_auto(value: Any) -> Any:
+    """As a union would take it, but with one place and one message for what is neither."""
+    if value == AUTO:
+        return AUTO
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise ValueError("give a number from 0 to 1, or auto")
+    return number
+
+
+Threshold = Annotated[
+    float | Literal["auto"],
+    PlainValidator(number_or_auto),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "const": AUTO}]}),
+]
 
 
 def in_utc_without_zone(moment: datetime) -> datetime:
@@ -199,17 +223,23 @@ class SimilarAsked(PlaceAsked, BoxAsked):
     image_id: ImageId
     """UUID of the reference image."""
     threshold: Threshold = DEFAULT_THRESHOLD
-    """The lowest cosine similarity of a row; 0.6 is about visually related."""
+    """The lowest cosine similarity of a row; 0.6 is about visually related. `auto` takes what the scope gives."""
     directory_path: Folder | None = None
     """The folder to search. Absent: the reference's own, or with `dataset_names` all of them; `/`: the dataset."""
     limit: Limit = DEFAULT_LIMIT
     exact: Exact = False
     cursor: Cursor = None
+    percentiles: Percentiles = False
 
     def query(self) -> SimilarQuery:
         """The question, checked. Raises NotFoundError, ValidationError."""
         return SimilarQuery(
-            parse_image_id(self.image_id), self.threshold, cursor=self.cursor, box=self.part, **scope_of(self)
+            parse_image_id(self.image_id),
+            self.threshold,
+            cursor=self.cursor,
+            percentiles=self.percentiles,
+            **scope_of(self),
+            box=self.part,
         )
 
 
@@ -217,15 +247,21 @@ class PictureAsked(TagCountsAsked, BoxAsked):
     """Which images look like this picture? The picture is the body."""
 
     threshold: Threshold = DEFAULT_THRESHOLD
-    """The lowest cosine similarity of a row; 0.6 is about visually related."""
+    """The lowest cosine similarity of a row; 0.6 is about visually related. `auto` takes what the scope gives."""
     limit: Limit = DEFAULT_LIMIT
     exact: Exact = False
     cursor: Cursor = None
+    percentiles: Percentiles = False
 
     def query(self) -> PictureQuery:
         """The question, checked. Raises ValidationError."""
         return PictureQuery(
-            self.part, self.dataset_name, threshold=self.threshold, cursor=self.cursor, **scope_of(self)
+            self.part,
+            self.dataset_name,
+            threshold=self.threshold,
+            cursor=self.cursor,
+            percentiles=self.percentiles,
+            **scope_of(self),
         )
 
 
@@ -235,14 +271,22 @@ class TextAsked(TagCountsAsked):
     text: Words
     """Words that say what the images show."""
     threshold: Threshold = DEFAULT_TEXT_THRESHOLD
-    """The lowest cosine of a row, on the encoder's own scale."""
+    """The lowest cosine of a row, on the encoder's own scale. `auto` takes what the words give: see `fits_from`."""
     limit: Limit = DEFAULT_LIMIT
     exact: Exact = False
     cursor: Cursor = None
+    percentiles: Percentiles = False
 
     def query(self) -> TextQuery:
         """The question, checked. Raises ValidationError."""
-        return TextQuery(self.text, self.dataset_name, threshold=self.threshold, cursor=self.cursor, **scope_of(self))
+        return TextQuery(
+            self.text,
+            self.dataset_name,
+            threshold=self.threshold,
+            cursor=self.cursor,
+            percentiles=self.percentiles,
+            **scope_of(self),
+        )
 
 
 class ExplainAsked(PlaceAsked):
@@ -318,8 +362,8 @@ class QueryAsked(Body):
     `threshold` or `top` has cut."""
     descending: bool = True
     """The best, newest, largest first. Images of which the fact is not known come last either way."""
-    threshold: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] | None = None
-    """The least score of a row. Absent: nothing is cut."""
+    threshold: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] | Literal["auto"] | None = None
+    """The least score of a row. Absent: nothing is cut. `auto`: what the scope, or one example of words, says."""
     top: Annotated[int, Field(ge=1, le=MAX_TOP)] | None = None
     """Only the best so many by relevance."""
     limit: Limit = DEFAULT_LIMIT
@@ -327,6 +371,7 @@ class QueryAsked(Body):
     exact: Exact = False
     count_only: bool = False
     """Count the images, exactly, and return no rows."""
+    percentiles: Percentiles = False
 
     def query(self) -> questions.Query:
         """The question, checked. Raises NotFoundError, ValidationError."""
@@ -343,6 +388,7 @@ class QueryAsked(Body):
             self.cursor,
             self.exact,
             self.count_only,
+            self.percentiles,
         )
 
 

@@ -23,7 +23,9 @@ from pictograph.search.explain import Explanation
 from pictograph.search.found import Found, Hit, Neighbour
 from pictograph.search.orders import ORDERS, Order
 from pictograph.search.query import Example
+from pictograph.search.relevance import Relevance
 from pictograph.server.hosts import url_of
+from pictograph.server.present_relevance import percentiles, relevance
 from pictograph.services import Services
 from pictograph.spaces.registry import Space
 from pictograph.spaces.reindex import Progress
@@ -83,9 +85,13 @@ async def urls_for(request: Request, services: Services, caller: Caller) -> Pict
     return await services.signing.urls(caller, base)
 
 
-def similar_rows(rows: Sequence[Neighbour], urls: PictureUrls) -> list[JsonRow]:
-    """`wire.SimilarImage` of each, for `with_rows`."""
-    return [{**search_row(row, urls), "similarity": row.similarity} for row in rows]
+def similar_rows(rows: Sequence[Neighbour], urls: PictureUrls, said: Relevance | None = None) -> list[JsonRow]:
+    """`wire.SimilarImage` of each, for `with_rows`. said: of their scores."""
+    places = percentiles(said, [row.similarity for row in rows])
+    return [
+        {**search_row(row, urls), "similarity": row.similarity, "percentile": place}
+        for row, place in zip(rows, places, strict=True)
+    ]
 
 
 def tagged_rows(rows: Sequence[Hit], urls: PictureUrls) -> list[JsonRow]:
@@ -118,14 +124,17 @@ def query_rows(answer: QueryAnswer, urls: PictureUrls) -> list[JsonRow]:
     """`wire.QueryRow` of each, for `with_rows`."""
     values = answer.values or [None] * len(answer.rows)
     order = ORDERS.get(answer.query.order)
+    near = [row.similarity if isinstance(row, Neighbour) else None for row in answer.rows]
+    places = percentiles(answer.relevance, [one for one in near if one is not None]) or [None] * len(near)
     return [
         {
             **search_row(row, urls),
             "score": row.score if isinstance(row, Neighbour) else None,
-            "similarity": row.similarity if isinstance(row, Neighbour) else None,
+            "similarity": similarity,
+            "percentile": place,
             "order_value": None if value is None or order is None else order_value(value, order),
         }
-        for row, value in zip(answer.rows, values, strict=True)
+        for row, value, similarity, place in zip(answer.rows, values, near, places, strict=True)
     ]
 
 
@@ -146,7 +155,8 @@ def query_answer(answer: QueryAnswer) -> wire.QueryAnswer:
         formula=formula_of(query.examples),
         order_by=query.order,
         descending=query.descending,
-        threshold=query.threshold,
+        threshold=answer.threshold,
+        relevance=relevance(answer.relevance, answer.threshold),
         top=query.top,
         folder_path=answer.folder_path,
         unknown_values=answer.unknown,

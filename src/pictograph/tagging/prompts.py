@@ -52,8 +52,7 @@ class PromptTagger:
         self._labels = as_kept(calibration.label_vectors).T
         self._scale, self._bias = np.float32(calibration.logit_scale), np.float32(calibration.logit_bias)
         self._centres, deviations = centre_and_deviation(self._logits(calibration.background))
-        # One deviation for all labels: measured on 60 pictures, each label's own is mostly chance (docs/taxonomy.md).
-        self._deviation = np.float32(max(float(np.median(deviations)), LEAST_DEVIATION))
+        self._deviation = np.float32(common_deviation(deviations))
         self._by_pixels_alone = np.array([is_judged_by_pixels(label) for label in taxonomy.labels])
         labels = tuple(replace(label, conditions=conditions_beside_words(label)) for label in taxonomy.labels)
         self._pixels = PixelJudge(replace(taxonomy, labels=labels))
@@ -88,6 +87,31 @@ class PromptTagger:
         above = (logits - self._centres) / self._deviation
         outstanding = np.minimum(SLOPE * (above - SURE_AT), logits - np.float32(LEAST_LOGIT))
         return sigmoid(np.maximum(outstanding, logits))
+
+
+class FitJudge:
+    """From which cosine on pictures show what words say, by the same rule as labels are given. Of one space."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._scale, self._bias = calibration.logit_scale, calibration.logit_bias
+        self._background = as_kept(calibration.background)
+        labels = self._logits(as_kept(calibration.label_vectors).T)
+        self._deviation = common_deviation(centre_and_deviation(labels)[1])
+
+    def least_cosine(self, words: FloatArray) -> float:
+        """The cosine at which a label of these words would have the score 0.5. words: float32 (1152,)."""
+        centre = float(np.median(self._logits(words[:, np.newaxis])))
+        logit = min(max(centre + SURE_AT * self._deviation, LEAST_LOGIT), 0.0)
+        return (logit - self._bias) / self._scale
+
+    def _logits(self, words: FloatArray) -> FloatArray:
+        logits: FloatArray = np.float32(self._scale) * (self._background @ words) + np.float32(self._bias)
+        return logits
+
+
+def common_deviation(deviations: FloatArray) -> float:
+    """One for all labels: measured on 60 pictures, each label's own is mostly chance (docs/taxonomy.md)."""
+    return max(float(np.median(deviations)), LEAST_DEVIATION)
 
 
 def is_judged_by_pixels(label: Label) -> bool:

@@ -51,6 +51,8 @@ from pictograph.wire.search import (
     PictureAnswer,
     QueryAnswer,
     QueryRow,
+    Relevance,
+    ScoreScale,
     SearchExplanation,
     SearchFacts,
     SearchRow,

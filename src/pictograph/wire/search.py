@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat
@@ -38,8 +39,11 @@ class SimilarImage(SearchRow):
     brief: ClassVar[tuple[str, ...]] = ("similarity", "image_id", "filename", "folder_path", "tags")
 
     similarity: Annotated[float, Field(ge=0, le=1)]
-    """Cosine of the two embeddings, 0 to 1. Between pictures, about 0.6 and above is visually related. Between words
-    and a picture the scale is another one, and lower: compare such rows with each other only."""
+    """Cosine of the two embeddings, 0 to 1. Between pictures, about 0.6 and above is visually related; in a dataset of
+    one kind of picture nearly all pairs are. Between words and a picture the scale is another one, and lower: compare
+    such rows with each other only."""
+    percentile: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Of 100 random pairs of the scope, how many are less similar; null unless the question says `percentiles`."""
 
 
 class TaggedImage(SearchRow):
@@ -61,6 +65,53 @@ class OfTags(Wire):
     """Of those, the images at whose picture nobody has looked yet: their facts come, and the answer may change."""
 
 
+class ScoreScale(Wire):
+    """The scores of random pairs of a scope: of two of its pictures, or of an ordinary word and one of its pictures."""
+
+    pictures: int
+    """Pictures whose vectors were compared, at random."""
+    scope_size: int
+    """Pictures that the scope had then."""
+    pairs: int
+    """Random pairs whose scores these are."""
+    sampled_at: datetime
+    """At most ten minutes ago; sooner, if the scope has changed by a twentieth since."""
+    median: float
+    """The score that half of the random pairs reach."""
+    rare: float
+    """The score that one random pair in a hundred reaches."""
+    threshold_percentile: Annotated[float, Field(ge=0, le=100)]
+    """Of 100 random pairs, how many are below this answer's threshold."""
+    auto_threshold: float | None
+    """What `threshold=auto` would be between pictures; of words it is their own: see `fits_from`."""
+
+
+class Relevance(Wire):
+    """What an answer says of its scores."""
+
+    best: float | None
+    """The best score of all, also if it does not reach the threshold; null on later pages, and if there was none."""
+    just_below: int | None
+    """Images that miss the threshold narrowly, down to `just_below_from`; null if rows on other pages reach it."""
+    just_below_is: Literal["exact", "at_least"]
+    """`at_least`: not all images below the threshold were looked at."""
+    just_below_from: float
+    """The threshold less 0.05 between pictures, less 0.02 of words; 0 at least."""
+    auto: Literal["words", "gap", "rare", "too_few_pictures"] | None
+    """Where `threshold=auto` came from; null if the threshold was given. `words`: see `fits_from`. `gap`: the pairs of
+    the scope fall into two heaps, and it lies between. `rare`: one random pair in a hundred reaches it.
+    `too_few_pictures`: there are too few to say, so it is the default."""
+    fits_from: float | None
+    """Of words: the score from which an image shows what they say; null between pictures, or if that is not known."""
+    nothing_fits: bool | None
+    """Of words: whether no image shows what they say, whatever the rows; null if that is not known."""
+    nothing_fits_because: Literal["unknown_words", "not_here"] | None
+    """`unknown_words`: the encoder knows nothing that they name. `not_here`: it may, but no image that was considered
+    shows it."""
+    scale: ScoreScale | None = None
+    """Null unless the question says `percentiles`, or if there are too few pictures."""
+
+
 class SearchFacts(OfTags):
     """How an answer was found, and whether it is exact and complete."""
 
@@ -80,6 +131,8 @@ class SearchFacts(OfTags):
     """Milliseconds in the service, from the question to the rows; HTTP is not in it."""
     pagination: Pagination
     """Where the page is in the list. `total` is given if this page has every row; else the rows are not counted."""
+    relevance: Relevance | None = None
+    """What the scores are worth."""
 
 
 class TextAnswer(SearchFacts):
@@ -92,7 +145,7 @@ class TextAnswer(SearchFacts):
     text: str
     """The words of the question."""
     threshold: float
-    """The lowest cosine that a row could have."""
+    """The lowest score of a row; of `auto`, what it has become."""
 
 
 class PictureAnswer(SearchFacts):
@@ -114,7 +167,7 @@ class SimilarAnswer(SearchFacts):
     count: int
     """Rows of this page."""
     threshold: float
-    """The lowest similarity that a row could have."""
+    """The lowest score of a row; of `auto`, what it has become."""
     query_image_id: str
     """UUID of the reference."""
     folder_path: str
@@ -183,6 +236,9 @@ class QueryRow(SearchRow):
     """With one example its similarity; with several what the answer's `formula` gives. None without examples."""
     similarity: float | None
     """To the example, or to the nearest of several positive ones, 0 to 1. None without examples."""
+    percentile: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Of 100 random pairs of the scope, how many are less similar; null unless the question says `percentiles`, and
+    where some of several examples are words."""
     order_value: int | float | str | None
     """The fact that orders the rows; a time is ISO 8601. None by relevance, and where the fact is not known."""
 

@@ -16,6 +16,7 @@ from pictograph.tagging.measures import MEASURE_NAMES, measure_picture
 from pictograph.tagging.prompts import (
     WHITE_BORDER,
     WHITE_PLACES,
+    FitJudge,
     PromptTagger,
     conditions_beside_words,
     is_judged_by_pixels,
@@ -228,3 +229,13 @@ def test_whatever_the_vectors_scores_lie_in_0_to_1_and_tags_in_the_taxonomy(
     for tagged in ASSIGNER.tagged(found):
         for category in TAG_CATEGORIES:
             assert set(tagged.tags[category]) <= set(TAXONOMY.names(category))
+
+
+@pytest.mark.parametrize("bias", [BIAS, -8.0], ids=["by the background", "by the model's own probability"])
+def test_words_fit_from_the_cosine_at_which_a_label_of_them_has_the_score_one_half(bias: float) -> None:
+    made = calibration(bias=bias)
+    tagger, judge = PromptTagger(TAXONOMY, made), FitJudge(made)
+    for key in ("objects/dog", "scenes/forest"):
+        least = judge.least_cosine(made.label_vectors[TAXONOMY.index_of[key]])
+        assert score(key, showing(key, cosine=least + 0.002), tagger) > 0.5
+        assert score(key, showing(key, cosine=least - 0.002), tagger) < 0.5

@@ -49,11 +49,13 @@ from pictograph.search.memory.segment import EVERY_LABEL, Label, Ragged, Segment
 from pictograph.search.memory.segment_files import exact_index
 from pictograph.search.memory.values import VALUES, Values
 from pictograph.store.pages import After, Beyond
-from pictograph.types import SpaceId
+from pictograph.types import DIMENSION, SpaceId
 
 Result = TypeVar("Result")
 
 NO_DISTANCES: Final[FloatArray] = np.zeros(0, np.float32)
+NO_ENDS: Final = np.zeros(0, np.uint32)
+NO_VECTORS: Final = np.zeros((0, DIMENSION), np.float16)
 
 SLACK: Final = 64
 """Rows beyond the limit that a scan by product names at first."""
@@ -171,6 +173,22 @@ class View:
             ids.append(known_by[first])
             values.append(ours[first])
         return np.concatenate(ids), np.concatenate(values), unknown
+
+    def sample(self, mask: RowMask, space: SpaceId, count: int) -> npt.NDArray[np.float16]:
+        """Vectors, float16 (N, 1152), of `count` rows that are meant, or of all: those whose ids end lowest.
+
+        The last four bytes of an id are random, also of ids that were made together, so the sample is fair, and changes
+        only as the images do. All must have vectors in the space.
+        """
+        parts = [(self._segment(part), part.rows) for part in mask]
+        ends = [segment.facts.ids[rows, 12:].view(">u4").reshape(-1) for segment, rows in parts]
+        whole = np.concatenate([NO_ENDS, *ends])
+        last = np.partition(whole, count - 1)[count - 1] if len(whole) > count else np.iinfo(np.uint32).max
+        chosen = [
+            segment.vectors[space].float16[rows[ours <= last]]
+            for (segment, rows), ours in zip(parts, ends, strict=True)
+        ]
+        return np.concatenate([NO_VECTORS, *chosen])[:count]
 
     def facets(self, mask: RowMask, helpers: Executor | None = None) -> dict[Label, int]:
         """How many of the rows that are meant carry each tag; tags that none carries are left out."""

@@ -17,7 +17,7 @@ LEFT JOIN (
         WHERE r.space_id = %(space)s AND {place} AND {facts}
         OFFSET 0
     ) scored
-    WHERE distance >= %(floor)s AND distance <= %(ceiling)s
+    WHERE distance >= %(floor)s
     ORDER BY distance, image_id
     LIMIT %(limit)s
 ) nearest ON true

@@ -20,6 +20,7 @@ from pictograph.server.asked import (
     TextAsked,
 )
 from pictograph.server.idempotency import only_reads
+from pictograph.server.present_relevance import relevance
 
 router = APIRouter(prefix=f"{wire.API_PREFIX}/search", tags=["search"], route_class=KeyFirst)
 queries = APIRouter(prefix=router.prefix, tags=["search"], route_class=LargeJson)
@@ -38,16 +39,16 @@ async def similar(
     answer = wire.SimilarAnswer(
         results=[],
         count=len(found.rows),
-        threshold=asked.threshold,
+        threshold=found.threshold,
         query_image_id=str(query.image_id),
         folder_path=found.folder_path,
         pagination=present.pagination(found.total, found.next_cursor, limit=asked.limit),
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
+        relevance=relevance(found.relevance, found.threshold),
     )
-    return present.with_rows(
-        answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
-    )
+    urls = await present.urls_for(request, services, caller)
+    return present.with_rows(answer, present.similar_rows(found.rows, urls, found.relevance))
 
 
 @router.get("/by-text", response_model=wire.TextAnswer)
@@ -63,14 +64,14 @@ async def by_text(
         results=[],
         count=len(found.rows),
         text=asked.text,
-        threshold=asked.threshold,
+        threshold=found.threshold,
         pagination=present.pagination(found.total, found.next_cursor, limit=asked.limit),
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
+        relevance=relevance(found.relevance, found.threshold),
     )
-    return present.with_rows(
-        answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
-    )
+    urls = await present.urls_for(request, services, caller)
+    return present.with_rows(answer, present.similar_rows(found.rows, urls, found.relevance))
 
 
 @router.post("/by-image", response_model=wire.PictureAnswer, openapi_extra=PICTURE_BODY)
@@ -94,14 +95,14 @@ async def by_image(
     answer = wire.PictureAnswer(
         results=[],
         count=len(found.rows),
-        threshold=asked.threshold,
+        threshold=found.threshold,
         pagination=present.pagination(found.total, found.next_cursor, limit=asked.limit),
         **present.tag_notes(found.notes),
         **present.search_facts(found.found),
+        relevance=relevance(found.relevance, found.threshold),
     )
-    return present.with_rows(
-        answer, present.similar_rows(found.rows, await present.urls_for(request, services, caller))
-    )
+    urls = await present.urls_for(request, services, caller)
+    return present.with_rows(answer, present.similar_rows(found.rows, urls, found.relevance))
 
 
 @queries.post("/query", response_model=wire.QueryAnswer)
