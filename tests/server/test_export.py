@@ -12,6 +12,7 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,21 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
-from pictograph import AsyncClient, Client, ConflictError, ConnectionFailed, NotFoundError, ValidationError
+from pictograph import (
+    AsyncClient,
+    Client,
+    ConflictError,
+    ConnectionFailed,
+    NotFoundError,
+    RateLimitError,
+    ValidationError,
+)
+from pictograph.bulk import zipped
+from pictograph.bulk.export import Export
 from pictograph.client.exporting import job as jobs
 from pictograph.client.results import ExportReport
 from pictograph.localconfig import LocalConfig, write_config
+from pictograph.server.routes import exports
 from pictograph.types import OrganizationId
 from support.commands import runner
 from support.pictures import picture_bytes
@@ -212,6 +224,17 @@ def test_an_export_has_what_the_query_finds_in_its_order(
     assert (first.id in {row.image_id for row in rows}) is not bool(asked.get("examples"))
 
 
+def test_a_saved_query_is_exported_by_its_name(library: Client, tmp_path: Path) -> None:
+    library.queries.save("largest", objects=["car"], order_by="file_size", limit=2)
+    assert library.search.export(tmp_path / "o.txt", saved="largest").rows == 5
+    library.search.export(tmp_path / "same.txt", objects=["car"], order_by="file_size")
+    assert (tmp_path / "o.txt").read_text() == (tmp_path / "same.txt").read_text()
+    with pytest.raises(ValidationError, match="leave out filter"):
+        library.search.export(tmp_path / "p.txt", saved="largest", objects=["car"])
+    with pytest.raises(NotFoundError):
+        library.search.export(tmp_path / "p.txt", saved="no such query")
+
+
 def test_a_question_that_nothing_could_answer_is_refused(library: Client, raw: Raw, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="'cra'"):
         library.search.export(tmp_path / "o.csv", objects=["cra"])
@@ -387,6 +410,44 @@ def test_a_zip_is_made_by_the_service(library: Client, raw: Raw, tmp_path: Path)
     for asked, status in (({"filter": {"dataset_names": ["no"]}}, 404), ({"filtre": {}}, 422)):
         answer = raw.api("POST", "/search/export/zip", json={"query": asked})
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+
+
+def test_a_zip_holds_only_so_many_and_few_are_made_at_once(
+    library: Client, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipped, "MAX_ZIPPED", 3)
+    with pytest.raises(ValidationError, match=r"finds 5 images; one zip holds at most 3"):
+        library.search.export(tmp_path / "o.zip", objects=["car"])
+    (first,) = library.images.list("street", filename="a.jpg", folder_path="/")
+    monkeypatch.setattr(exports, "PAGE_OF_ZIP", 2)
+    page = Export.page
+
+    async def uncounted(self: Export, *given: Any, **named: Any) -> Any:
+        return replace(await page(self, *given, **named), total=None, total_is=None)
+
+    monkeypatch.setattr(Export, "page", uncounted)
+    report = library.search.export(tmp_path / "o.zip", examples=[first.id], threshold=-0.9, dataset_names=["street"])
+    assert (report.total, report.done, report.complete, report.success) == (None, 3, False, False)
+    monkeypatch.setattr(zipped, "MOST_AT_ONCE", 0)
+    with pytest.raises(RateLimitError, match="Ask again"):
+        library.search.export(tmp_path / "p.zip", top=1, examples=[first.id])
+    assert [it.name for it in tmp_path.iterdir()] == ["o.zip"]
+    assert service.services.zips.under_way == 0
+
+
+def test_a_file_that_the_library_has_lost_is_named_and_stops_nothing(
+    own_library: Client, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pictograph.client.asynchronous.LONGEST_FOR_FILE_S", 0.1)
+    monkeypatch.setattr("pictograph.client.synchronous.LONGEST_FOR_FILE_S", 0.1)
+    own_library.images.upload("street", picture_bytes(908), filename="lost.jpg")
+    own_library.datasets.wait_until_processed("street", timeout=60)
+    (lost,) = own_library.images.list("street", filename="lost.jpg")
+    service.run(service.services.blobs.delete(bytes.fromhex(lost.sha256 or "")))
+    for name in ("o.zip", "out"):
+        report = own_library.search.export(tmp_path / name, format="zip" if name == "o.zip" else "folder")
+        assert (report.rows, report.skipped, report.success) == (5, {"failed": 1, "no_bytes": 1}, False)
+        assert "lost.jpg" in {it.path.rpartition("/")[2] for it in report.examples}
 
 
 # --- interruptions

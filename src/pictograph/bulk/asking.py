@@ -33,7 +33,11 @@ def pages_of(search: SearchEngine, organization: OrganizationId, query: Query) -
     async def ask(cursor: str | None, limit: int) -> Answered:
         answer = await search.query(organization, replace(query, cursor=cursor, limit=limit))
         return Answered(
-            answer.rows, answer.next_cursor, answer.total, None if answer.total is None else "exact", answer.cut_off
+            rows=answer.rows,
+            next_cursor=answer.next_cursor,
+            total=answer.total,
+            total_is=None if answer.total is None else "exact" if answer.total_is_exact else "estimate",
+            cut_off=answer.cut_off,
         )
 
     return ask

@@ -47,7 +47,8 @@ class Zips:
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
-        self._under_way = 0
+        self.under_way = 0
+        """Zips that are made just now."""
 
     async def begin(self, first: ExportPage, turn: Turn, shown: Shown, *, original_names: bool) -> AsyncIterator[bytes]:
         """The zip, piece by piece. first: the first page, so that whatever is wrong with the query is said before.
@@ -60,14 +61,14 @@ class Zips:
                 f"The query finds {first.total} images; one zip holds at most {MAX_ZIPPED}. Ask for less (a folder, "
                 "`top`), or export them with `pictograph export --format folder` or `webdataset`.",
             )
-        if self._under_way >= MOST_AT_ONCE:
+        if self.under_way >= MOST_AT_ONCE:
             raise RateLimitError(
                 f"This server makes {MOST_AT_ONCE} zips already. Ask again when one is done.", retry_after_s=5
             )
         return self._pieces(first, turn, shown, original_names)
 
     async def _pieces(self, page: ExportPage, turn: Turn, shown: Shown, original_names: bool) -> AsyncIterator[bytes]:
-        self._under_way += 1
+        self.under_way += 1
         places = Places(one_spelling=not original_names)
         try:
             for name in (MANIFEST, REPORT):
@@ -84,7 +85,7 @@ class Zips:
             async for piece in in_threads(zipped.end(first, is_whole=is_whole)):
                 yield piece
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
             places.close()
 
 

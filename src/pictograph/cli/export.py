@@ -62,6 +62,7 @@ def export(
     datasets: Annotated[
         list[str] | None, typer.Option("--dataset", "-d", help="Only this dataset; repeat it for several.")
     ] = None,
+    saved: Annotated[str | None, typer.Option("--saved", help="A saved query, in place of a question.")] = None,
     like: Like = None,
     unlike: Unlike = None,
     words: WantedWords = None,
@@ -127,6 +128,7 @@ def export(
                     format=file_format.value if file_format else None,
                     dataset_names=[*([dataset] if dataset is not None else []), *(datasets or [])] or None,
                     recursive=not only_this_folder,
+                    saved=saved,
                     examples=examples_of(like, words, unlike, unwanted),
                     order_by=order_by,
                     descending=not ascending,

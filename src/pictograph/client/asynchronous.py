@@ -489,6 +489,7 @@ class AsyncSearch:
         path: str | PathLike[str],
         *,
         format: ExportFormat | None = None,
+        saved: str | None = None,
         examples: Sequence[Example | str] = (),
         order_by: str | None = None,
         descending: bool = True,
@@ -513,9 +514,9 @@ class AsyncSearch:
 
         path: a file, or the folder that is made. format: None goes by the path's name, `.csv` for instance, a folder
         that is there, or else Parquet. examples, order_by, descending, threshold, top, exact and filters: as `query`
-        takes them. The images are those that searches find, as they are when their page is read; those that are
-        uploaded after the export began are not in it. Run it again after an interruption: what is there is not fetched
-        again (resume=False begins anew; Parquet and zip always do).
+        takes them; or saved: the name of a saved query. The images are those that searches find, as they are when their
+        page is read; those that are uploaded after the export began are not in it. Run it again after an interruption:
+        what is there is not fetched again (resume=False begins anew; Parquet and zip always do).
         overwrite: files of others at the export's paths are replaced, which else stay and are told. link: where the
         library's blob store is on this disk (blob_folder, else where this machine's service has it), files are clones
         or read-only hard links; link=False copies. original_names: as they were before they were brought to one
@@ -528,6 +529,9 @@ class AsyncSearch:
         """
         order = calls.Order(order_by, descending, threshold, top, MAX_LIMIT, exact)
         file, question = given_path(path), calls.export_question(examples, order, filters)
+        if saved is not None:
+            calls.require_nothing_else(question)
+            question = calls.saved_question(await self._transport.send(calls.get_query(saved)))
         chosen = format_of(file, format)
         options = ExportOptions(
             overwrite=overwrite,

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -331,6 +331,23 @@ def export_question(examples: Sequence[Example | str], order: Order, filters: Qu
     asked = {"filter": filter_json(filters, QueryFilters), **asdict(order)}
     given = {name: value for name, value in asked.items() if value is not None and name not in ("limit", "count_only")}
     return {"examples": example_bodies(examples), **given} if examples else given
+
+
+ALWAYS_SAID: Final[Json] = {"filter": {}, "descending": True, "exact": False}
+"""By a question without anything."""
+
+
+def require_nothing_else(question: Json) -> None:
+    """Raises ValidationError for a question that comes beside a saved one."""
+    if question != ALWAYS_SAID:
+        asked = ", ".join(name for name, value in question.items() if ALWAYS_SAID.get(name) != value)
+        raise wrong_value("saved", f"A saved query is asked as it was saved: leave out {asked}, or leave out saved.")
+
+
+def saved_question(saved: wire.SavedQuery) -> Json:
+    """The query without its page."""
+    pages = ("limit", "cursor", "count_only")
+    return {name: value for name, value in saved.query.items() if name not in pages and value is not None}
 
 
 def export_page(question: Json, limit: int, cursor: str | None, *, vectors: bool) -> Call[Page]:
