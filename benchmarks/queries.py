@@ -4,7 +4,8 @@ python -m benchmarks queries [IMAGES]    default: 100000, which takes 2 GB of di
 
 The corpus of `python -m benchmarks search`, in an embedded database with its index, asked through the engine in this
 process, a few questions of each kind in turns. `recall` is the share of the true 50 nearest, by the same question with
-`exact=True`; it is none where nothing is estimated.
+`exact=True`; it is none where nothing is estimated. `cpu_ms` is processor time of the engine's process, without the
+database's: other work disturbs it less.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from benchmarks.common import percentiles_ms, report
+from benchmarks.common import median, percentiles_ms, report
 from benchmarks.search.__main__ import DEFAULT_CACHE
 from benchmarks.search.data import prepare
 from benchmarks.search.service import Inside
@@ -76,17 +77,20 @@ def measure(asker: Asker, images: Sequence[ImageId], size: int) -> None:
     """Prints a line for each kind."""
     random = np.random.default_rng(3)
     seconds: dict[str, list[float]] = {name: [] for name in ("by_similarity", *KINDS)}
+    cpu_ms: dict[str, list[float]] = {name: [] for name in seconds}
     for _ in range(ROUNDS):
         drawn = [images[int(place)] for place in random.choice(len(images), 5, replace=False)]
         asks: dict[str, Callable[[], object]] = {"by_similarity": partial(asker.plain, drawn[0])}
         asks |= {name: partial(asker.rows, kind(drawn)) for name, kind in KINDS.items()}
         for name, ask in asks.items():
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             ask()
             seconds[name].append(time.perf_counter() - started)
+            cpu_ms[name].append((time.process_time() - cpu) * 1000)
     recalls = {name: recall(asker, images, KINDS[name]) for name in ESTIMATED}
     for name, took in seconds.items():
-        report("queries", images=size, kind=name, limit=LIMIT, recall=recalls.get(name), **percentiles_ms(took[5:]))
+        times = {**percentiles_ms(took[5:]), "cpu_ms": median(cpu_ms[name][5:])}
+        report("queries", images=size, kind=name, limit=LIMIT, recall=recalls.get(name), **times)
 
 
 def recall(asker: Asker, images: Sequence[ImageId], kind: Callable[[Drawn], Query]) -> float:

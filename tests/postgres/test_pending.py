@@ -12,7 +12,7 @@ from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
 from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
 from pictograph.jobs.queue import URGENT, Backlog, Queue
 from pictograph.search import examples as module
-from pictograph.search.query import SimilarQuery
+from pictograph.search.query import Example, Query, SimilarQuery
 from pictograph.spaces.registry import lock_rules
 from pictograph.store.images import Images, archive_image, delete_image
 from pictograph.types import ImageId
@@ -70,6 +70,33 @@ async def test_past_the_wait_the_search_says_when_to_come_back(garden: Garden, m
     assert (caught.value.status, caught.value.code, caught.value.retryable) == (503, "embedding_pending", True)
     assert caught.value.retry_after_s
     assert str(reference) in caught.value.message
+
+
+async def test_a_query_waits_for_all_its_examples_and_hurries_them(
+    garden: Garden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    street = await garden.dataset()
+    ready = await garden.plant(street, "ready.jpg")
+    await garden.plant(street, "twin.jpg")
+    pending = [await garden.receive(street, f"{n}.jpg") for n in range(2)]
+    query = Query([Example(ready), *map(Example, pending)], limit=5)
+    asking = asyncio.create_task(engine_of(garden).query(garden.organization, query))
+    await asyncio.sleep(0.2)
+    async with garden.database.connection() as connection:
+        cursor = await connection.execute("SELECT image_id FROM job WHERE priority = %s", [URGENT])
+        assert set(await cursor.fetchall()) == {(image,) for image in pending}
+    await process(garden)
+    await asyncio.sleep(0.2)
+    assert not asking.done()
+    await process(garden)
+    assert [row.filename for row in (await asking).rows] == ["twin.jpg"]
+    late = await garden.receive(street, "late.jpg")
+    monkeypatch.setattr(module, "PENDING_WAIT_S", 0.2)
+    with pytest.raises(EmbeddingPending, match=str(late)):
+        await engine_of(garden).query(garden.organization, Query([Example(ready), Example(late, negative=True)]))
+    await fail(garden, "It is cut short.")
+    with pytest.raises(EmbeddingFailed, match="It is cut short"):
+        await engine_of(garden).query(garden.organization, Query([Example(ready), Example(late, negative=True)]))
 
 
 def test_the_wait_is_ten_seconds_as_promised() -> None:
