@@ -270,8 +270,8 @@ class AsyncSearch:
 
         examples: what images should be like, or unlike; a plain text is the id of an image, a picture that is not
         stored goes as `Example(picture=...)`. Without any, a fact orders the images. order_by: None is "relevance" with
-        examples and "created_at" without; "width", "height",
-        "file_size", "aspect"; with examples a fact needs threshold or top, which cut first. descending: the best,
+        examples and "created_at" without; "taken_at", "width", "height", "file_size", "aspect", "sharpness",
+        "brightness", "contrast"; with examples a fact needs threshold or top, which cut first. descending: the best,
         newest, largest first; images of which the fact is not known come last either way. threshold: least score;
         None cuts nothing, "auto" takes what the scope, or one example of words, says. percentiles: place every
         similarity among those of random pairs of the scope. top: only the best so many by relevance. limit: 1 to 500.
