@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from pictograph.encode.protocol import FloatArray
-from pictograph.errors import ValidationError
+from pictograph.errors import NotFoundError, ValidationError
 from pictograph.pipeline import Intake
 from pictograph.search import planner
+from pictograph.search.collections import KnownCollections
 from pictograph.search.filter import Conditions, Filter, Place, TagFilter
 from pictograph.search.found import Facets, Likeness, Steps, Undecided, Window, recall
 from pictograph.search.query import SimilarQuery, TagQuery, TextQuery, tag_filter
 from pictograph.store.blobs import BlobStore
+from pictograph.store.collections import Collections
 from pictograph.store.images import Images
 from pictograph.store.pages import After, Beyond
 from pictograph.store.tickets import Tickets
@@ -335,6 +337,39 @@ async def test_facts_names_and_tags_that_are_not_wanted_are_what_brute_force_giv
         seen, undecided = seen + len(meant), undecided + len(unknown)
     assert seen > 500
     assert undecided > 500
+
+
+async def test_the_images_of_a_collection_are_what_every_kind_of_search_finds(world: World) -> None:
+    garden, pipeline = world.garden, world.engine.pipeline
+    collections, known = Collections(garden.database), KnownCollections(garden.database)
+    await collections.create(garden.organization, "chosen")
+    members = {row.id for row in world.rows[::3]}
+    await collections.add(garden.organization, "chosen", list(members))
+
+    async def check() -> None:
+        for tags in (TagFilter(), tag_filter(objects=["car"])):
+            asked = await known.found(garden.organization, Conditions(tags, collection="chosen"))
+            meant = {row.id for row in world.rows if row.id in members and carries(row.tags, tags)}
+            assert meant
+            wanted = Filter(Place([one.id for one in world.datasets]), asked)
+            found = await pipeline.nearest(Likeness(wanted, garden.space, direction(1.0), 0.0, 500), Steps())
+            assert {row.id for row in found.rows} == {
+                row.id for row in world.rows if row.id in meant and row.vector is not None
+            }
+            page = await pipeline.newest(wanted, Window(500))
+            assert ({row.id for row in page.rows}, page.total) == (meant, len(meant))
+            assert (await pipeline.facets(wanted)).images == len(meant)
+
+    await check()
+    first = await known.found(garden.organization, Conditions(collection="chosen"))
+    assert (await known.found(garden.organization, Conditions(collection="chosen"))).members is first.members
+    members.add(world.rows[1].id)
+    members.remove(world.rows[0].id)
+    await collections.add(garden.organization, "chosen", [world.rows[1].id])
+    await collections.remove(garden.organization, "chosen", [world.rows[0].id])
+    await check()
+    with pytest.raises(NotFoundError, match="no collection 'other'"):
+        await known.found(garden.organization, Conditions(collection="other"))
 
 
 def test_bounds_and_names_that_make_no_sense_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -136,3 +137,32 @@ def test_more_images_than_one_request_takes_go_in_several(raw: Raw, client: Clie
     assert (change.changed, change.unchanged) == (0, 1001)
     body = {"image_ids": [str(uuid4()) for _ in range(1001)]}
     assert raw.api("POST", "/collections/dogs/images", json=body).status_code == 422
+
+
+def test_a_collection_is_a_filter_of_every_search_and_of_exports(
+    client: Client, images: list[ImageRow], tmp_path: Path
+) -> None:
+    client.datasets.wait_until_processed("street")
+    client.datasets.wait_until_processed("park")
+    client.collections.create("dogs")
+    client.collections.add("dogs", images[1:])
+    search = client.search
+    assert {row.image_id for row in search.query(collection="dogs")} == {image.id for image in images[1:]}
+    assert search.query(collection="dogs", dataset_names=["park"], count_only=True).total == 1
+    likely = search.query(examples=[images[0].id], collection="dogs", threshold=-1)
+    assert {row.image_id for row in likely} == {image.id for image in images[1:]}
+    near = search.by_similarity(images[0].id, threshold=0, collection="dogs")
+    assert [row.image_id for row in near] == [images[1].id]
+    assert search.tags(collection="dogs").images == 2
+    report = search.export(tmp_path / "dogs.jsonl", collection="dogs")
+    assert report.rows == len((tmp_path / "dogs.jsonl").read_text().splitlines()) == 2
+    first = search.query(collection="dogs", limit=1)
+    client.collections.add("dogs", images[0])
+    rest = search.query(collection="dogs", limit=5, cursor=first.next_cursor)
+    assert [row.image_id for row in (*first, *rest)] == [image.id for image in reversed(images)]
+    client.images.delete(images[2].id)
+    assert search.query(collection="dogs", count_only=True).total == 2
+    client.queries.save("found", collection="dogs", order_by="created_at")
+    assert [row.image_id for row in client.queries.run("found")] == [images[1].id, images[0].id]
+    with pytest.raises(NotFoundError, match="no collection 'cats'"):
+        search.query(collection="cats")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pictograph.bulk.export import Answered, Ask
 from pictograph.db.pool import Database
+from pictograph.search.collections import KnownCollections
 from pictograph.search.engine import SearchEngine
 from pictograph.search.filter import Filter, Place
 from pictograph.search.query import Query
@@ -14,9 +15,11 @@ from pictograph.store.folders import require_folder
 from pictograph.types import OrganizationId
 
 
-async def meant(database: Database, organization: OrganizationId, query: Query) -> Filter:
-    """The query's place and conditions. Raises NotFoundError."""
-    scope = query.scope
+async def meant(
+    database: Database, collections: KnownCollections, organization: OrganizationId, query: Query
+) -> Filter:
+    """The query's place and conditions. collections: finds the one that it names. Raises NotFoundError."""
+    scope, conditions = query.scope, await collections.found(organization, query.conditions)
     async with database.connection() as connection:
         if scope.datasets is None:
             datasets = await datasets_of(connection, organization)
@@ -24,7 +27,7 @@ async def meant(database: Database, organization: OrganizationId, query: Query) 
             datasets = [await resolve_dataset(connection, organization, name) for name in scope.datasets]
         await require_folder(connection, datasets, scope.folder_path)
     place = Place(list(dict.fromkeys(datasets)), scope.folder_path or "/", scope.recursive)
-    return Filter(place, query.conditions)
+    return Filter(place, conditions)
 
 
 def pages_of(search: SearchEngine, organization: OrganizationId, query: Query) -> Ask:

@@ -52,6 +52,7 @@ Filename = Annotated[
     str | None, typer.Option(help="A pattern for the whole name: 'IMG_*.jpg', '?' is one character; a and A are alike.")
 ]
 Camera = Annotated[str | None, typer.Option(help="A pattern for make and model: 'canon*'.")]
+Collection = Annotated[str | None, typer.Option(help="Only images of this collection.")]
 NO_FILTERS: Final[Filters] = {}
 
 
@@ -86,6 +87,7 @@ def chosen(
     states: States = None,
     filename: Filename = None,
     camera: Camera = None,
+    collection: Collection = None,
 ) -> Filters:
     """What the client takes for these options."""
     return {
@@ -119,6 +121,7 @@ def chosen(
         "states": states or None,
         "filename": filename,
         "camera": camera,
+        "collection": collection,
     }
 
 

@@ -64,6 +64,8 @@ class Filters(TypedDict, total=False):
     """Any of received, embedded, tagged, failed."""
     filename: str | None
     """A pattern that the whole name matches: `*` any characters, `?` one. A to Z match in either case."""
+    collection: str | None
+    """Name or UUID of a collection: only images that are in it."""
     camera: str | None
     """A pattern for make and model: `canon*`."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from pictograph.db.pool import Database
 from pictograph.jobs.queue import Backlog
 from pictograph.search.asked_tags import JudgedTags, TagNotes, notes_on
+from pictograph.search.collections import KnownCollections
 from pictograph.search.examples import Resolved, Sources, aim_of, resolve, vector_of_part, when_embedded
 from pictograph.search.explain import Explanation, explain
 from pictograph.search.filter import NO_CONDITIONS, Conditions, Filter, Place
@@ -207,6 +208,8 @@ class SearchEngine:
         """Answers what has its place and its vector."""
         self.scales = Scales(self.pipeline, words, calibration_of or no_calibration, ordinary_words)
         """What the scores of a scope are worth."""
+        self.collections = KnownCollections(database)
+        """Finds the collection that a question names; whoever asks the pipeline without this class does so first."""
         self._watchers: list[Callable[[Likeness, Found], None]] = []
 
     def watch(self, watcher: Callable[[Likeness, Found], None]) -> None:
@@ -222,6 +225,7 @@ class SearchEngine:
 
         Raises NotFoundError, ValidationError, EmbeddingFailed, or EmbeddingPending after ten seconds of waiting.
         """
+        query = replace(query, conditions=await self.collections.found(organization, query.conditions))
         steps = Steps()
         if not query.examples:
             return await self._listed(organization, query, steps)
@@ -340,7 +344,9 @@ class SearchEngine:
     async def explain(self, organization: OrganizationId, query: SimilarQuery | TextQuery) -> Explanation:
         """How the query is answered, and what every other way would have given. Raises as the search itself does."""
         steps = Steps()
-        asked = await self._ask(organization, query.whole, steps)
+        whole = query.whole
+        whole = replace(whole, conditions=await self.collections.found(organization, whole.conditions))
+        asked = await self._ask(organization, whole, steps)
         notes = await self._notes(asked.ask.wanted, (), asked.ask.space)
         return replace(await explain(self.pipeline, asked.ask, steps), notes=notes)
 
@@ -384,6 +390,7 @@ class SearchEngine:
 
         Raises ValidationError for a cursor of another question.
         """
+        query = replace(query, besides=await self.collections.found(organization, query.besides))
         place = await self._place(organization, query.whole.scope)
         asked = query.whole.scope
         datasets = None if asked.datasets is None else place.datasets  # one made meanwhile changes nothing
@@ -413,6 +420,7 @@ class SearchEngine:
         folder_path: only this folder of each dataset, with everything below it. conditions: only images that are so.
         Raises NotFoundError if the dataset is unknown, ValidationError for a path that no folder can have.
         """
+        conditions = await self.collections.found(organization, conditions)
         place = await self._place(organization, scope_of(dataset, folder_path, datasets, recursive=recursive))
         wanted = Filter(place, conditions)
         facets = await self.pipeline.facets(wanted)

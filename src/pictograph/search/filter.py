@@ -17,6 +17,7 @@ from typing import Any, Final
 from pictograph.errors import wrong_value
 from pictograph.naming import similar_names
 from pictograph.search.facts import FACTS
+from pictograph.search.members import Members
 from pictograph.search.pattern import checked_pattern
 from pictograph.types import DatasetId, ImageState, TagCategory, TagMatch, Tags
 
@@ -109,6 +110,11 @@ class Conditions:
     """A pattern: pattern.py."""
     camera: str | None = None
     """A pattern."""
+
+    collection: str | None = None
+    """Name or id of a collection that an image must be in."""
+    members: Members | None = None
+    """The images of that collection: search/collections.py finds them before anything is compiled."""
 
     def __post_init__(self) -> None:
         for _, least, most in self.bounds():

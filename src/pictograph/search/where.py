@@ -47,7 +47,7 @@ def where(wanted: Filter, folders: Sequence[int] | None, table: Table) -> Where:
     asked = wanted.conditions
     conditions, documents = tag_conditions(asked.tags)
     values |= documents
-    for part, more in (without_tags(asked.without), bounded(asked), named(asked)):
+    for part, more in (without_tags(asked.without), bounded(asked), named(asked), collected(asked)):
         conditions += part
         values |= more
     facts = " AND ".join(conditions).replace("{row}", "i" if table == "image_embedding" else "r")
@@ -88,6 +88,16 @@ def named(asked: Conditions) -> tuple[list[str], dict[str, Any]]:
         conditions.append(f"{SMALL_IN_SQL.format(value=f'{{row}}.{column}')} LIKE %({column})s")
         values[column] = like_of(pattern)
     return conditions, values
+
+
+def collected(asked: Conditions) -> tuple[list[str], dict[str, Any]]:
+    """In the collection."""
+    if asked.members is None:
+        if asked.collection is not None:
+            raise AssertionError("the collection was not looked for")
+        return [], {}
+    members = "SELECT FROM collection_image m WHERE m.collection_id = %(collection)s AND m.image_id = {row}.id"
+    return [f"EXISTS ({members})"], {"collection": asked.members.collection}
 
 
 def without_tags(tags: TagFilter) -> tuple[list[str], dict[str, str]]:

@@ -100,7 +100,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Names = Annotated[list[Label] | None, Field(max_length=20, description="Repeat the key for several.")]
 Pattern = Annotated[str, Field(max_length=MAX_NAMED)]
 MAX_PLACES = 1000
-OTHER_CONDITIONS = [field.name for field in fields(Conditions) if field.name not in ("tags", "without")]
+OTHER_CONDITIONS = [field.name for field in fields(Conditions) if field.name not in ("tags", "without", "members")]
 """They have the same names here."""
 
 
@@ -167,6 +167,8 @@ class Filters(BaseModel):
     A to Z match in either case, other letters as written."""
     camera: Pattern | None = None
     """A pattern for make and model: `canon*`."""
+    collection: Annotated[str, Field(min_length=1, max_length=MAX_NAMED)] | None = None
+    """Name or UUID of a collection: only images that are in it."""
 
     @property
     def conditions(self) -> Conditions:

@@ -42,6 +42,9 @@ PAGE: Final = SELECT.format(
 COUNT: Final = "SELECT count(*) FROM collection WHERE organization_id = %s"
 ID_BY_ID: Final = "SELECT id FROM collection WHERE organization_id = %(organization)s AND id = %(id)s"
 ID_BY_NAME: Final = "SELECT id FROM collection WHERE organization_id = %(organization)s AND name = %(name)s"
+VERSION: Final = "SELECT version FROM collection WHERE id = %s"
+IDS: Final = """
+SELECT coalesce(string_agg(uuid_send(image_id), ''), '') FROM collection_image WHERE collection_id = %s"""
 CREATE: Final = "INSERT INTO collection (id, organization_id, name) VALUES (%s, %s, %s)"
 RENAME: Final = "UPDATE collection SET name = %s, updated_at = now() WHERE id = %s"
 DELETE: Final = "DELETE FROM collection WHERE id = %s"
@@ -181,6 +184,20 @@ class Collections:
             rows, last = page_of(await fetch_all(connection, Member, IMAGES, values), limit)
             total = await fetch_value(connection, COUNT_IMAGES, [collection])
         return Listed(rows, total, cursor_after(After(last.added_at, last.id), question) if last else None)
+
+
+async def find_version(connection: Connection, organization: OrganizationId, reference: str) -> tuple[UUID, UUID]:
+    """Id and version of the collection with this id or name. Raises NotFoundError."""
+    collection = await resolve_collection(connection, organization, reference)
+    version: UUID | None = await fetch_value(connection, VERSION, [collection])
+    if version is None:
+        raise no_collection(reference)
+    return collection, version
+
+
+async def ids_of_members(connection: Connection, collection: UUID) -> bytes:
+    """The ids of its images, archived ones too: 16 bytes each, in no promised order."""
+    return bytes(await fetch_value(connection, IDS, [collection]))
 
 
 async def resolve_collection(connection: Connection, organization: OrganizationId, reference: str) -> UUID:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pictograph.search.facts import FACTS, Fact
 from pictograph.search.filter import Conditions
+from pictograph.search.members import Members
 from pictograph.search.memory.arrays import Array, Mask, microseconds
 from pictograph.search.memory.segment import STATES, Segment
 from pictograph.search.memory.values import VALUES
@@ -42,11 +43,21 @@ def verdicts(segment: Segment, start: int, stop: int, asked: Conditions) -> Iter
         yield Verdict(segment.carrying([(category, label) for label in labels], start, stop, every=every))
     yield from bounds(segment, slice(start, stop), asked)
     yield from names(segment, slice(start, stop), asked)
+    if asked.members is not None:
+        yield Verdict(members_of(segment, start, stop, asked.members))
     unwanted = [(category, label) for category, labels in asked.without.labels.items() for label in labels]
     if unwanted:
         is_tagged = segment.facts.state[start:stop] == STATES.index(ImageState.TAGGED)
         carried = segment.carrying(unwanted, start, stop, every=False)
         yield Verdict(is_tagged & ~carried, ~is_tagged & ~carried)
+
+
+def members_of(segment: Segment, start: int, stop: int, members: Members) -> Mask:
+    """Which rows are of a collection."""
+    rows = members.rows_in(segment.folder, lambda: segment.rows_of(members.ids))
+    mask = np.zeros(stop - start, bool)
+    mask[rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start] = True
+    return mask
 
 
 def bounds(segment: Segment, rows: slice, asked: Conditions) -> Iterator[Verdict]:

@@ -60,7 +60,7 @@ async def asked_for(services: Services, caller: Caller, query: Query) -> tuple[A
             "objects", f"The taxonomy has no tags {', '.join(map(repr, unknown))}: nothing could carry them."
         )
     organization = caller.organization_id
-    wanted = await meant(services.database, organization, query)
+    wanted = await meant(services.database, services.search.collections, organization, query)
     return pages_of(services.search, organization, query), wanted
 
 
