@@ -21,7 +21,7 @@ serve: .venv/server.stamp
 	@$(BIN)/pictograph serve $(ARGS)
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 check: .venv/dev.stamp
 	@BIN=$(BIN) scripts/check

@@ -17,7 +17,7 @@ from pictograph.db.pool import Database
 from support.databases import fresh_database
 from support.planting import Garden
 
-TEMPLATE = "pictograph_test_template"
+TEMPLATE = f"pictograph_test_template_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
 for number in (signal.SIGINT, signal.SIGQUIT):
     # A shell that starts the run in the background has them ignored, and all that a test starts would inherit that.
