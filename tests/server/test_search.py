@@ -181,7 +181,9 @@ def test_the_bounds_of_the_threshold_are_allowed(client: Client, planted: dict[s
     client.search.by_similarity(planted["reference.jpg"], threshold=threshold)
 
 
-@pytest.mark.parametrize("image_id", ["", "car.jpg", "12345", "x" * 3000, "\x00", "🚗", "../../x", "0b8e8ef5-8d0c-4c4e-9a53-6d2f7f1a2c11"])
+@pytest.mark.parametrize(
+    "image_id", ["", "car.jpg", "12345", "x" * 3000, "\x00", "🚗", "../../x", "0b8e8ef5-8d0c-4c4e-9a53-6d2f7f1a2c11"]
+)
 def test_what_is_no_image_is_not_found(client: Client, image_id: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         client.search.by_similarity(image_id)

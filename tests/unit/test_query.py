@@ -73,7 +73,9 @@ def test_other_wrong_values_are_named(field: str, value: Any) -> None:
     assert caught.value.field_errors[0]["loc"] == [field]
 
 
-@pytest.mark.parametrize("text", ["", "x", "12345", "\x00", "\ud800", "x" * 5000, "0b8e8ef5-8d0c-4c4e-9a53-6d2f7f1a2c11x"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "12345", "\x00", "\ud800", "x" * 5000, "0b8e8ef5-8d0c-4c4e-9a53-6d2f7f1a2c11x"]
+)
 def test_what_is_no_uuid_is_an_image_that_is_not_there(text: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         parse_image_id(text)
