@@ -345,7 +345,11 @@ class SkippedImage:
     """In words."""
 
 
-@dataclass(slots=True)
+BY_THEMSELVES: Final = ("path", "rows")
+"""Fields that an `ExportReport` shows always."""
+
+
+@dataclass(slots=True, repr=False)
 class ExportReport:
     """What was written, what was not, and why."""
 
@@ -394,6 +398,11 @@ class ExportReport:
     """When the export began, by the service's clock: images uploaded later are not in it."""
     resumed: bool = False
     """Whether it went on with an earlier one that was interrupted."""
+
+    def __repr__(self) -> str:
+        counts = ((item.name, getattr(self, item.name)) for item in fields(self) if item.name not in BY_THEMSELVES)
+        said = ", ".join(f"{name}={len(it) if isinstance(it, list) else it}" for name, it in counts if it)
+        return f"ExportReport({str(self.path)!r}, rows={self.rows}{said and f', {said}'}, success={self.success})"
 
     @property
     def success(self) -> bool:

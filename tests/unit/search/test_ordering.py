@@ -8,7 +8,8 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from pictograph.search.memory.ordering import VALUES, in_order
+from pictograph.search.memory.ordering import in_order
+from pictograph.search.memory.values import VALUES
 from pictograph.search.orders import ORDERS
 from pictograph.store.pages import At, cursor_at, read_at
 
