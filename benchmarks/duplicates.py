@@ -47,7 +47,7 @@ from pictograph.upload.perceptual_hash import perceptual_hash
 Change: TypeAlias = Callable[[Image.Image], Image.Image]
 
 RULE: Final = Rule.of(DEFAULT_THRESHOLD, DEFAULT_BITS)
-LONG_SIDE_PX: Final = 1024
+LONG_SIDE_PX: Final = 800
 CHECKED: Final = 100
 NO_PAIRS: Final = np.zeros((0, 2), np.int64)
 

@@ -14,6 +14,7 @@ from pictograph.bulk.zipped import Zips
 from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
+from pictograph.duplicates.service import NearDuplicates
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.encode.registry import describe_encoder, is_for_tests, load_encoder, source_of
 from pictograph.errors import ConfigurationError, wrong_value
@@ -91,6 +92,7 @@ class Services:
     export: Export
     zips: Zips
     index: MemoryIndex
+    duplicates: NearDuplicates
 
 
 @contextmanager
@@ -185,6 +187,7 @@ async def open_services(
             export=Export(database, spaces),
             zips=Zips(blobs),
             index=index,
+            duplicates=NearDuplicates(database, spaces, settings.data_folder),
         )
 
 

@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, Any] = {
     "image_id": UUID, "key_id": UUID, "dataset": "street", "dataset_name": "street", "name": "x", "new_name": "y",
     "description": "z", "filename": "a.jpg", "file": b"x", "objects": ["car"], "text": "a car", "encoder": "noop",
     "places": [], "picture": b"x", "label": "dog", "threshold": 0.3, "sources": vector_table([1.0]),
-    "collection": "dogs", "images": [UUID],
+    "collection": "dogs", "images": [UUID], "decision": "keep",
     "create_if_missing": False, "path": "nowhere.parquet",
 }  # fmt: skip
 

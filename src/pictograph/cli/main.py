@@ -11,6 +11,7 @@ import typer
 from pictograph.cli import (
     collections,
     datasets,
+    duplicates,
     export,
     history,
     images,
@@ -46,12 +47,14 @@ app.command(hidden=True)(service.serve_http)
 app.command(hidden=True)(service.encode_pictures)
 app.command()(service.worker)
 app.command()(service.index)
+app.command("find-duplicates", hidden=True)(service.find_duplicates)
 app.command()(service.status)
 app.command()(upload.upload)
 app.command("import")(vectors.import_vectors)
 app.command()(export.export)
 app.command()(history.history)
 app.command()(mcp.mcp)
+app.command()(duplicates.duplicates)
 app.command()(reindex.reindex)
 app.command(hidden=True)(tune.tune)
 app.add_typer(search.app, name="search")

@@ -188,6 +188,19 @@ def index(
     require_server().build_index(settings, exit_with_parent=exit_with_parent)
 
 
+def find_duplicates(
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+    exit_with_parent: ExitWithParent = False,
+) -> None:
+    """Find the near-duplicates that somebody waits for, then end. `serve` does it by itself."""
+    settings = Settings.load({name: value for name, value in locals().items() if name in Settings.__slots__})
+    set_up_logging(settings.log_level, role="duplicates", log_format=settings.log_format)
+    require_server().find_duplicates(settings, exit_with_parent=exit_with_parent)
+
+
 def warn_of_unknown_variables() -> None:
     for warning in unknown_variables():
         logger.warning(warning)

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from os import PathLike
 from types import TracebackType
-from typing import TypeVar, Unpack
+from typing import Literal, TypeVar, Unpack
 
 import httpx
 
@@ -52,7 +52,15 @@ from pictograph.client.origin import remembered
 from pictograph.client.patience import LONGEST_BUSY_S, LONGEST_FOR_FILE_S, POLL_S, Patience, pause_after
 from pictograph.client.pictures import BoxLike, PictureLike, picture_bytes
 from pictograph.client.progress import told
-from pictograph.client.results import ExportReport, ImportReport, ListPage, SearchResults, TaggedResults, UploadReport
+from pictograph.client.results import (
+    DuplicateGroups,
+    ExportReport,
+    ImportReport,
+    ListPage,
+    SearchResults,
+    TaggedResults,
+    UploadReport,
+)
 from pictograph.client.tasks import pause, run_blocking, side_by_side
 from pictograph.client.vectors import VectorBatch, VectorSource, batches_of, note, open_sources
 from pictograph.client.vectors import begun as begun_import
@@ -723,6 +731,56 @@ class AsyncDatasets:
     async def retry_failed(self, dataset: str) -> int:
         """Processes the failed images again; returns how many. Raises NotFoundError, ForbiddenError (below member)."""
         return await self._transport.send(calls.retry_failed_images(dataset))
+
+    async def near_duplicates(
+        self,
+        dataset: str,
+        folder_path: str | None = None,
+        *,
+        against: str | None = None,
+        against_folder: str | None = None,
+        threshold: float | None = None,
+        hash_distance: int | None = None,
+        limit: int = 50,
+        members: int = 100,
+        cursor: str | None = None,
+        wait: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> DuplicateGroups:
+        """Finds groups of near-duplicates: each image of a group is one of its representative, the one to keep.
+
+        for group in client.datasets.near_duplicates("street"):
+            print(group.representative.filename, group.because, [image.filename for image in group.others])
+
+        against: another dataset (with `against_folder`, a folder of it); then only images that are near-duplicates of
+        one there: what of `test` is in `train` too? threshold: the similarity of vectors that suffices alone, 0.5 to 1;
+        None is 0.96. hash_distance: in how many of 64 bits perceptual hashes may differ, 0 to 16; None is 10. limit: 1
+        to 200 groups; members: 2 to 1000 images listed of each. cursor: `next_cursor` of the page before.
+
+        wait: large places are worked on in the background the first time; True waits for that, and calls `progress`
+        with images done and to be done. Raises NotFoundError.
+        """
+        asked = calls.DuplicatesAsked(folder_path, against, against_folder, threshold, hash_distance)
+        while True:
+            found = await self._transport.send(calls.near_duplicates(dataset, asked, limit, members, cursor))
+            if progress:
+                progress(found.answer.done, found.answer.total)
+            if found.state != "running" or not wait:
+                return found
+            await pause(POLL_S)
+
+    async def decide_duplicates(
+        self,
+        images: calls.Pictured | Iterable[calls.Pictured],
+        decision: Literal["not_duplicates", "keep"],
+        *,
+        take_back: bool = False,
+    ) -> wire.DuplicateDecided:
+        """Remembers that no two of these images are near-duplicates, or that each is to be kept. By id or by row.
+
+        take_back: takes that back. At most 100 images. Raises NotFoundError, ValidationError.
+        """
+        return await self._transport.send(calls.decide_duplicates(images, decision, take_back))
 
     async def import_vectors(
         self,

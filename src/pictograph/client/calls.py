@@ -18,7 +18,7 @@ from pictograph.client.examples import Example, example_bodies
 from pictograph.client.exporting.page import Page, of_rows, of_vectors
 from pictograph.client.filters import DatasetFilters, Filters, QueryFilters, filter_json, filter_query
 from pictograph.client.pictures import BoxLike, box_query
-from pictograph.client.results import ListPage, SearchResults, TaggedResults
+from pictograph.client.results import DuplicateGroups, ListPage, SearchResults, TaggedResults
 from pictograph.client.retry import parse_retry_after
 from pictograph.client.vectors import VectorBatch
 from pictograph.errors import (
@@ -40,7 +40,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 Row_co = TypeVar("Row_co", covariant=True)
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 Query = Sequence[tuple[str, str]]
-Pictured: TypeAlias = str | uuid.UUID | wire.SearchRow | wire.Image
+Pictured: TypeAlias = str | uuid.UUID | wire.SearchRow | wire.Image | wire.DuplicateImage
 """An image: its id, or a row of a list or a search."""
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -451,6 +451,44 @@ def history_of_dataset(dataset: str, limit: int, cursor: str | None) -> Call[Lis
     return Call("GET", dataset_path(dataset, "history"), lambda r: listed(parse(wire.Page[wire.Write], r)), query)
 
 
+def near_duplicates(
+    dataset: str, asked: DuplicatesAsked, limit: int, members: int, cursor: str | None
+) -> Call[DuplicateGroups]:
+    least = None if asked.threshold is None else repr(float(asked.threshold))
+    query = given(
+        ("directory_path", asked.folder_path),
+        ("against", asked.against),
+        ("against_folder", asked.against_folder),
+        ("threshold", least),
+        ("hash_distance", None if asked.hash_distance is None else str(asked.hash_distance)),
+        ("limit", str(limit)),
+        ("members", str(members)),
+        ("cursor", cursor),
+    )
+    path = dataset_path(dataset, "near-duplicates")
+    return Call("GET", path, lambda r: DuplicateGroups(parse(wire.DuplicatesAnswer, r)), query)
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatesAsked:
+    """Which near-duplicates are meant; None: as the service has it."""
+
+    folder_path: str | None = None
+    against: str | None = None
+    against_folder: str | None = None
+    threshold: float | None = None
+    hash_distance: int | None = None
+
+
+def decide_duplicates(
+    images: Pictured | Iterable[Pictured], decision: str, take_back: bool
+) -> Call[wire.DuplicateDecided]:
+    body = {"image_ids": ids_of(images), "decision": decision, "take_back": take_back}
+    return Call(
+        "POST", api("duplicates", "decisions"), lambda r: parse(wire.Data[wire.DuplicateDecided], r).data, json=body
+    )
+
+
 def list_collections(limit: int, cursor: str | None) -> Call[ListPage[wire.Collection]]:
     query = [("limit", str(limit)), *given(("cursor", cursor))]
     return Call("GET", api("collections", ""), lambda r: listed(parse(wire.Page[wire.Collection], r)), query)
@@ -501,8 +539,11 @@ def collection_path(collection: str, *rest: str) -> str:
 
 def ids_of(images: Pictured | Iterable[Pictured]) -> list[str]:
     """Ids of images given by id or by row, each once. Raises ValidationError for what cannot be one."""
-    several = [images] if isinstance(images, str | uuid.UUID | wire.SearchRow | wire.Image) else images
-    named = [image.image_id if isinstance(image, wire.SearchRow | wire.Image) else image for image in several]
+    several = [images] if isinstance(images, Pictured) else images
+    named = [
+        image.image_id if isinstance(image, wire.SearchRow | wire.Image | wire.DuplicateImage) else image
+        for image in several
+    ]
     return list(dict.fromkeys(uuid_in("image_id", str(image)) for image in named))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final, TypeAlias
@@ -13,13 +13,13 @@ from typing import Any, Final, TypeAlias
 from pictograph.client import calls
 from pictograph.client.origin import ORIGINS, Origin
 from pictograph.client.patience import Patience
-from pictograph.client.results import Rows
+from pictograph.client.results import DuplicateGroups, Rows
 from pictograph.client.threads import side_by_side
 from pictograph.errors import ConfigurationError, PictographError, ValidationError
 from pictograph.shown import shown
 from pictograph.sniff import SNIFF_BYTES, content_type_of, sniff_format
 from pictograph.types import TAG_CATEGORIES
-from pictograph.wire import Collection, Dataset, Image, SearchRow
+from pictograph.wire import Collection, Dataset, DuplicateGroup, Image, SearchRow
 from pictograph.wire.base import Pictured
 
 MOST_CELLS: Final = 24
@@ -68,6 +68,8 @@ def html_of(thing: Pictured) -> str | None:
     """What a notebook shows of rows, an image or a dataset; None for what has no pictures: then it shows the text."""
     if isinstance(thing, SetOfImages):
         return grid_of_set(thing)
+    if isinstance(thing, DuplicateGroups | DuplicateGroup):
+        return grid_of_duplicates(thing)
     things: Sequence[Any] = thing if isinstance(thing, Rows) else [thing]
     if not things or not all(isinstance(item, SearchRow | Image | SetOfImages) for item in things):
         return None
@@ -86,6 +88,31 @@ def grid_of_set(things: SetOfImages) -> str:
     note = "" if images is not None else why_nothing(origin)
     cells = list(map(cell_of, images or []))
     return grid(said, cells, things.image_count if cells else 0, origin, note=note)
+
+
+def grid_of_duplicates(thing: DuplicateGroups | DuplicateGroup) -> str:
+    """Group after group, the image to keep first."""
+    groups = [thing] if isinstance(thing, DuplicateGroup) else list(thing)
+    said = (
+        f"DuplicateGroups: {thing.said}"
+        if isinstance(thing, DuplicateGroups)
+        else f"DuplicateGroup: {thing.size} images"
+    )
+    cells = [cell for number, group in enumerate(groups, start=1) for cell in cells_of_group(number, group)]
+    return grid(
+        f"{type(thing).__name__}: {said}",
+        cells[:MOST_CELLS],
+        sum(group.size for group in groups),
+        origin_of(thing, groups),
+    )
+
+
+def cells_of_group(number: int, group: DuplicateGroup) -> Iterator[Cell]:
+    """The images that are listed of one group."""
+    for image in (group.representative, *group.others):
+        place = f"{image.folder_path.rstrip('/')}/{image.filename}"
+        why = f"keep: {group.because}" if image is group.representative else image.found_by
+        yield Cell(image.filename, place, str(number), [why], image.image_id)
 
 
 def newest(things: SetOfImages, most: int, origin: Origin | None) -> Sequence[Image] | None:

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from pictograph.client.tables import fiftyone_dataset_of, frame_of, hf_dataset_of, paths_of
-from pictograph.wire import Image, Pagination, SearchFacts, SimilarImage, TagAnswer, TaggedImage
+from pictograph.wire import (
+    DuplicateGroup,
+    DuplicatesAnswer,
+    Image,
+    Pagination,
+    SearchFacts,
+    SimilarImage,
+    TagAnswer,
+    TaggedImage,
+)
 from pictograph.wire.base import Pictured, Wire
 
 Row = TypeVar("Row")
@@ -194,6 +203,46 @@ class TaggedResults(Rows[TaggedImage]):
     def said(self) -> str:
         """`50 of 1234 rows`."""
         return of_all(len(self), self.total)
+
+
+class DuplicateGroups(Pictured, list[DuplicateGroup]):
+    """Groups of near-duplicates: a list like any other, that says how fresh they are and what was not compared.
+
+    groups = client.datasets.near_duplicates("street")
+    extra = [image for group in groups for image in group.others if not image.keep]
+    """
+
+    def __init__(self, answer: DuplicatesAnswer) -> None:
+        super().__init__(answer.data)
+        self.answer = answer
+        """The whole answer, as it came."""
+        self.state = answer.state
+        """`complete`, `refreshing` (being made again), or `running`: nothing was found yet."""
+        self.found_at = answer.found_at
+        """The moment whose images the groups are of, UTC."""
+        self.images = answer.images
+        """Images of the place at that moment."""
+        self.not_hashed = answer.not_hashed
+        """Those of them whose perceptual hash is not known yet."""
+        self.not_embedded = answer.not_embedded
+        """Those of them without a vector."""
+        self.total = answer.pagination.total
+        """Groups on all pages."""
+        self.duplicates = answer.duplicates
+        """Images beside the representatives, in all groups."""
+        self.has_more = answer.pagination.has_more
+        """Whether groups follow these."""
+        self.next_cursor = answer.pagination.next_cursor
+        """Where the next page begins; None on the last one."""
+
+    @property
+    def said(self) -> str:
+        """`2 groups, 3 duplicates, complete`."""
+        groups = f"{len(self)} groups" if self.total in (None, len(self)) else f"{len(self)} of {self.total} groups"
+        return f"{groups}, {self.duplicates} duplicates, {self.state}"
+
+    def __repr__(self) -> str:
+        return brief_list("DuplicateGroups", self, self.said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,15 +36,17 @@ class Projection:
 
     middle: FloatArray
     """float32 (D,)."""
-    axes: FloatArray
-    """float32 (D, d): orthonormal columns."""
+    axes: FloatArray | None
+    """float32 (D, d): orthonormal columns; None: all dimensions stay as they are."""
 
     @classmethod
     def fitted(cls, sample: FloatArray, least_cosine: float, cosine: float) -> Projection:
         """The cheapest one for pairs of at least the least cosine, of which those of `cosine` are compared as a whole.
 
-        sample: float32 (N, D), unit rows, N >= 1.
+        sample: float32 (N, D), unit rows, N >= 1. Few vectors are sooner compared than the axes are found.
         """
+        if len(sample) < SAMPLED:
+            return cls(np.zeros(sample.shape[1], np.float32), None)
         middle = sample.mean(axis=0)
         around = (sample - middle).astype(np.float64)
         _, axes = np.linalg.eigh(around.T @ around)
@@ -65,10 +67,12 @@ class Projection:
     @property
     def width(self) -> int:
         """Dimensions of what `of` gives."""
-        return int(self.axes.shape[1]) + 1
+        return len(self.middle) if self.axes is None else int(self.axes.shape[1]) + 1
 
     def of(self, vectors: FloatArray) -> FloatArray:
-        """float32 (N, d + 1) of float32 (N, D): no two are farther apart than the vectors."""
+        """float32 (N, width) of float32 (N, D): no two are farther apart than the vectors."""
+        if self.axes is None:
+            return vectors
         around = vectors - self.middle
         near = around @ self.axes
         rest = np.einsum("ij,ij->i", around, around) - np.einsum("ij,ij->i", near, near)

@@ -18,6 +18,7 @@ from pictograph.search.sampling import RecallSampler
 from pictograph.server.admission import Admission
 from pictograph.server.background import beside, every, watch_lag
 from pictograph.server.described import describe, operation_id
+from pictograph.server.duplicating import DuplicatesProcess
 from pictograph.server.failures import install_error_handlers
 from pictograph.server.hosts import HostNames, KnownHosts
 from pictograph.server.indexing import IndexProcess
@@ -29,6 +30,7 @@ from pictograph.server.refusals import Refusals, RefuseUnknownKeys
 from pictograph.server.routes import (
     collections,
     datasets,
+    duplicates,
     exports,
     health,
     history,
@@ -78,6 +80,8 @@ ROUTERS: Final = (
     pictures.router,
     vectors.router,
     vectors.exports,
+    duplicates.router,
+    duplicates.decisions,
 )
 DESCRIPTION: Final = (
     "Image search for vision datasets: by likeness, by tag. Every error has the shape of `ErrorAnswer`."
@@ -166,6 +170,7 @@ async def whole_service(settings: Settings, conninfo: str) -> AsyncIterator[tupl
         open_services(settings, conninfo, picture_door=picture_door) as services,
         WorkerProcesses(settings, conninfo, services.spaces).running() as workers,
         IndexProcess(settings, conninfo, services.image_counts).running(),
+        DuplicatesProcess(settings, conninfo, services.duplicates).running(),
         housekeeping(services),
     ):
         yield services, lambda: workers.crew
@@ -196,6 +201,7 @@ async def housekeeping(services: Services) -> AsyncIterator[None]:
             logger.info("Deleted %d unused files", files)
         if answers := await services.requests.sweep():
             logger.info("Deleted %d answers that were kept for a day", answers)
+        await services.duplicates.forget_old()
 
     async def advance_reindex() -> None:
         if new := await services.reindex.advance():

@@ -15,6 +15,7 @@ from pictograph import wire
 from pictograph.bulk.arrow import Rows
 from pictograph.bulk.door import Verdicts
 from pictograph.bulk.export import Details, ExportPage, ExportRow
+from pictograph.duplicates.service import Answer, Asked, Group
 from pictograph.errors import WrongHost
 from pictograph.search.asked_tags import TagNotes
 from pictograph.search.engine import FacetAnswer, QueryAnswer
@@ -31,6 +32,7 @@ from pictograph.spaces.registry import Space
 from pictograph.spaces.reindex import Progress
 from pictograph.store.collections import Collection
 from pictograph.store.datasets import Dataset, DeletedDataset
+from pictograph.store.duplicates import Member
 from pictograph.store.history import Write
 from pictograph.store.images import Image, KnownImage, Replacement, Tagging
 from pictograph.store.keys import ApiKey, Caller
@@ -281,6 +283,73 @@ def tag_counts(found: FacetAnswer) -> wire.TagCounts:
         images=found.facets.images,
         **tag_notes(found.notes),
     )
+
+
+def duplicates(found: Answer, asked: Asked, urls: PictureUrls) -> wire.DuplicatesAnswer:
+    finding = found.finding
+    return wire.DuplicatesAnswer(
+        data=[duplicate_group(group, found, asked, urls) for group in found.groups],
+        pagination=pagination(found.total, found.next_cursor, limit=asked.limit),
+        duplicates=found.duplicates,
+        state=found.state,
+        done=finding.done,
+        total=finding.total,
+        found_at=finding.found_at,
+        images=finding.images,
+        not_hashed=finding.not_hashed,
+        not_embedded=finding.not_embedded,
+        threshold=found.threshold,
+        hash_distance=asked.hash_distance,
+        threshold_is_measured=found.is_calibrated,
+    )
+
+
+def duplicate_group(group: Group, found: Answer, asked: Asked, urls: PictureUrls) -> wire.DuplicateGroup:
+    first, *others = (duplicate_image(member, found, asked, urls) for member in group.members)
+    return wire.DuplicateGroup(
+        id=str(group.id),
+        size=group.size,
+        representative=first,
+        because=group.members[0].reason or "older",
+        others=others,
+        left_out=group.size - len(group.members),
+    )
+
+
+def duplicate_image(row: Member, found: Answer, asked: Asked, urls: PictureUrls) -> wire.DuplicateImage:
+    similarity = None if row.cosine is None else min(1.0, max(0.0, 1 - found.stretch * (1 - row.cosine)))
+    return wire.DuplicateImage(
+        image_id=str(row.id),
+        filename=row.filename,
+        folder_path=row.folder_path,
+        dataset_id=str(row.dataset_id),
+        found_by=found_by(row, similarity, found.threshold, asked.hash_distance),
+        hash_distance=row.bits,
+        mirrored=row.mirrored,
+        similarity=similarity,
+        keep=row.is_kept,
+        width=row.width or None,
+        height=row.height or None,
+        file_size=row.file_size,
+        content_type=row.content_type,
+        sharpness=row.sharpness,
+        created_at=row.created_at,
+        thumbnail_url=urls.thumbnail(row.id),
+        image_url=urls.original(row.id),
+    )
+
+
+def found_by(
+    row: Member, similarity: float | None, threshold: float, hash_distance: int
+) -> Literal["representative", "bytes", "hash", "vector", "both"]:
+    """What says that the image is a near-duplicate of its representative."""
+    if row.representative:
+        return "representative"
+    if row.same_bytes:
+        return "bytes"
+    if row.bits is not None and row.bits <= hash_distance:
+        return "hash"
+    return "vector" if similarity is not None and similarity >= threshold - 1e-6 else "both"
 
 
 def dataset(row: Dataset) -> wire.Dataset:

@@ -13,7 +13,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from pictograph.db.pool import Database
 from pictograph.errors import ConfigurationError
@@ -242,6 +245,30 @@ def build_index(settings: Settings, *, exit_with_parent: bool = False) -> None:
         when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     with contextlib.suppress(KeyboardInterrupt):
         keep_index(settings.database_url, settings.index_folder, settings.index_bytes, threading.Event())
+
+
+def find_duplicates(settings: Settings, *, exit_with_parent: bool = False) -> None:
+    """Carries out the findings of near-duplicates that are wanted, then ends; what it leaves, the next one begins."""
+    if not settings.database_url:
+        raise ConfigurationError("Near-duplicates are found in the database of a service: pass --database-url.")
+    conninfo, folder = settings.database_url, settings.data_folder
+    finding = import_module("pictograph.duplicates.finding")  # faiss: only where it is needed
+    end_at_sigterm()  # nothing is lost by stopping anywhere
+    if exit_with_parent:
+        when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    os.nice(5)  # requests and workers go first
+    folder.mkdir(parents=True, exist_ok=True)
+
+    async def work_off() -> None:
+        database = Database(conninfo, max_connections=2)
+        await database.open()
+        try:
+            await finding.DuplicateFinder(database, folder).work_off()
+        finally:
+            await database.close()
+
+    with contextlib.suppress(KeyboardInterrupt), ThreadpoolController().limit(limits=1):  # the finder has threads
+        asyncio.run(work_off())
 
 
 def end_at_sigterm() -> None:

@@ -21,6 +21,7 @@ from pictograph.errors import PictographError
 from pictograph.server.app import housekeeping
 from pictograph.server.background import every
 from pictograph.server.children import Child, keep_alive, running_child
+from pictograph.server.duplicating import DuplicatesProcess
 from pictograph.server.indexing import IndexProcess
 from pictograph.server.metrics import METRICS_FOLDER
 from pictograph.server.picture_process import PictureProcess
@@ -188,6 +189,7 @@ async def serve_with_several(
         crew = WorkerProcesses(settings, conninfo, services.spaces)
         workers = await opened.enter_async_context(crew.running())
         await opened.enter_async_context(IndexProcess(settings, conninfo, services.image_counts).running())
+        await opened.enter_async_context(DuplicatesProcess(settings, conninfo, services.duplicates).running())
         await opened.enter_async_context(housekeeping(services))
         door = await opened.enter_async_context(PictureProcess(settings).running())
         serving = ServingProcesses(settings, conninfo, listener, workers, Path(folder), door=door)

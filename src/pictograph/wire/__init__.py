@@ -27,6 +27,13 @@ from pictograph.wire.collections import (
     CollectionRename,
 )
 from pictograph.wire.datasets import Dataset, DatasetCreate, DatasetUpdate, DeletedDataset, Progress, Retried
+from pictograph.wire.duplicates import (
+    DuplicateDecided,
+    DuplicateDecision,
+    DuplicateGroup,
+    DuplicateImage,
+    DuplicatesAnswer,
+)
 from pictograph.wire.export import ExportedImage, ExportPage
 from pictograph.wire.history import NameChange, Write
 from pictograph.wire.images import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pictograph.duplicates import groups
+from pictograph.duplicates import groups, vectors
 from pictograph.duplicates.groups import Links, linked
 from pictograph.duplicates.hashes import HashIndex
 from pictograph.duplicates.measuring import Images
@@ -81,10 +81,11 @@ def as_dict(links: Links) -> dict[int, int]:
 
 
 @settings(deadline=None, max_examples=12)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([7, 64, 512]), st.sampled_from([0, 40]))
-def test_groups_are_those_of_comparing_every_pair(seed: int, block: int, told_apart: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.sampled_from([7, 64, 512]), st.sampled_from([0, 40]), st.sampled_from([1, 2000]))
+def test_groups_are_those_of_comparing_every_pair(seed: int, block: int, told_apart: int, sampled: int) -> None:
     images = library(seed, told_apart=told_apart)
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(vectors, "SAMPLED", sampled)  # with and without a projection
         patched.setattr(groups, "BLOCK", block)
         assert as_dict(linked(images, RULE, np.arange(len(images)))) == brute_force(images, RULE)
 
@@ -162,14 +163,17 @@ def near_hashes(seed: int) -> Hashes:
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.8, 0.9, 0.99]))
 def test_projected_vectors_near_enough_are_never_missed(seed: int, cosine: float) -> None:
     images = library(seed)
-    vectors = images.vectors.rows  # type: ignore[attr-defined]
-    projection = Projection.fitted(vectors, cosine, 0.99)
-    projected = projection.of(vectors)
+    rows = images.vectors.rows  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(vectors, "SAMPLED", 1)
+        projection = Projection.fitted(rows, cosine, 0.99)
+    assert projection.width < rows.shape[1]
+    projected = projection.of(rows)
     index = VectorIndex(projection.width, cosine)
-    index.add(projected, np.arange(len(vectors)))
+    index.add(projected, np.arange(len(rows)))
     by_index = index.near(projected)
     found = set(zip(by_index.places.tolist(), by_index.numbers.tolist(), strict=True))
-    near = vectors @ vectors.T >= cosine
+    near = rows @ rows.T >= cosine
     assert found >= set(zip(*(axis.tolist() for axis in np.nonzero(near)), strict=True))
     distances = squared(projected, projected)
     assert (distances[near] <= reach(cosine)).all()
