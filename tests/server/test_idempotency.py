@@ -27,6 +27,8 @@ UNKEYED = {("PUT", "/api/v1/uploads/{token}")}
 READING = {
     ("POST", f"{API_PREFIX}/images/which-exist"),
     ("POST", f"{API_PREFIX}/search/by-image"),
+    ("POST", f"{API_PREFIX}/search/query"),
+    ("POST", f"{API_PREFIX}/queries/{{query}}/run"),
     ("POST", f"{API_PREFIX}/search/export"),
     ("POST", f"{API_PREFIX}/search/export/zip"),
 }

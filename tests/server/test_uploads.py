@@ -322,8 +322,9 @@ def test_three_steps_give_the_same_image_as_one(raw: Raw, client: Client, street
     assert stored.status_code == 200
     registered = register(raw, "three.jpg", "/a/b")
     assert registered.status_code == 201
-    one = client.images.upload("street", data, filename="one.jpg", folder_path="/a/b")
-    three = client.images.get(registered.json()["data"]["id"])
+    uploaded = client.images.upload("street", data, filename="one.jpg", folder_path="/a/b")
+    client.datasets.wait_until_processed("street", timeout=60)
+    one, three = client.images.get(uploaded.id), client.images.get(registered.json()["data"]["id"])
     unlike = {
         "id", "image_id", "filename", "created_at", "updated_at", "image_url", "thumbnail_url", "tag_scores", "state",
         "image_auto_tags",

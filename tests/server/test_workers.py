@@ -20,7 +20,7 @@ def workers() -> list[int]:
     found = []
     for children in Path("/proc/self/task").glob("*/children"):
         for pid in map(int, children.read_text().split()):
-            if b"--beat-to" in (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0"):
+            if {b"worker", b"--beat-to"} <= set((Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")):
                 found.append(pid)
     return found
 

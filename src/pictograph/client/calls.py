@@ -333,7 +333,7 @@ def export_question(examples: Sequence[Example | str], order: Order, filters: Qu
     return {"examples": example_bodies(examples), **given} if examples else given
 
 
-ALWAYS_SAID: Final[Json] = {"filter": {}, "descending": True, "exact": False}
+ALWAYS_SAID: Final[Json] = {"filter": {}, "descending": True, "exact": False, "percentiles": False}
 """By a question without anything."""
 
 
