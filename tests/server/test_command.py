@@ -365,7 +365,8 @@ def test_a_file_that_changed_is_named_and_is_exit_code_1(command: Command, photo
     assert code == 1
     assert "1 were there already but archived" in out
     assert "1 differ from the images of their names" in out
-    assert changed.name in out
+    again = command("upload", photos, "--dataset", "street", "--json")  # tables may fold a long path
+    assert changed.name in again[1]
     code, out, _ = command("upload", photos, "--dataset", "street", "--json")
     report = json.loads(out)
     assert (code, report["skipped"], report["restored"]) == (1, 2, 0)

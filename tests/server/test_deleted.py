@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from pictograph import Client, NotFoundError
@@ -18,12 +20,13 @@ TOLD_FOR_A_DAY = ["answered_request.image_id"]
 def test_an_image_that_was_uploaded_shown_searched_and_deleted_leaves_nothing(
     service: Service, client: Client, street: Dataset
 ) -> None:
-    image = client.images.upload("street", picture_bytes(7001), filename="very secret name.jpg")
+    name = f"secret {uuid4().hex}"
+    image = client.images.upload("street", picture_bytes(7001), filename=f"{name}.jpg")
     twin = client.images.upload("street", picture_bytes(7002), filename="other.jpg")
     client.datasets.wait_until_processed("street", timeout=60)
     assert client.images.thumbnail(image.id)
     assert client.search.by_similarity(image.id, threshold=0)
-    wanted = (image.id, image.sha256, "very secret name")
+    wanted = (image.id, image.sha256, name)
     assert len(traces(service.database_url, *wanted)) > 3
 
     client.images.delete(image.id, permanent=True)
