@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pictograph.search.memory.arrays import COARSE_BYTES, FINE_BYTES, NO_ROWS, Array, Bytes, Mask, Rows, halves
+from pictograph.search.memory.arrays import COARSE_BYTES, FINE_BYTES, Array, Bytes, Mask, Rows, halves
 from pictograph.types import DIMENSION, ImageState, SpaceId
 
 STATES: Final = tuple(ImageState)
@@ -256,7 +256,7 @@ class MappedVectors:
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment as it lies on the disk, mapped; made by `segment_files.open_segment`."""
+    """A segment as it lies on the disk, mapped; made by `segment_files.undecidedsegment`."""
 
     folder: Path
     facts: Facts
@@ -325,16 +325,23 @@ class Segment:
     def places_of(self, ids: Bytes) -> tuple[Rows, Rows]:
         """Rows of these ids, uint8 (M, 16), that are here, and for each of them which of the ids it has."""
         high, low = halves(ids)
-        first = np.searchsorted(self.id_heads, high)
+        place = np.searchsorted(self.id_heads, high)
         after = np.searchsorted(self.id_heads, high, side="right")
-        rows, places = [NO_ROWS], [NO_ROWS]
-        for step in range(int((after - first).max(initial=0))):  # as a rule one: ids that begin alike are rare
-            asked = np.flatnonzero(first + step < after)
-            ours = self.by_id[first[asked] + step].astype(np.int64)
-            same = halves(self.facts.ids[ours])[1] == low[asked]
-            rows.append(ours[same])
-            places.append(asked[same])
-        return np.concatenate(rows), np.concatenate(places)
+        end = after.copy()
+        while len(
+            undecided := np.flatnonzero(place < end)
+        ):  # ids of one millisecond begin alike: halve them
+            middle = (place[undecided] + end[undecided]) // 2
+            is_less = self._tails(middle) < low[undecided]
+            place[undecided[is_less]] = middle[is_less] + 1
+            end[undecided[~is_less]] = middle[~is_less]
+        found = np.flatnonzero(place < after)
+        found = found[self._tails(place[found]) == low[found]]
+        return self.by_id[place[found]].astype(np.int64), found
+
+    def _tails(self, places: Rows) -> npt.NDArray[np.uint64]:
+        """The last 8 bytes of the ids at these places of `by_id`, as numbers."""
+        return halves(self.facts.ids[self.by_id[places]])[1]
 
     def filename(self, row: int) -> str:
         """The name of a row's file."""
