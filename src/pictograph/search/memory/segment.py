@@ -328,9 +328,7 @@ class Segment:
         place = np.searchsorted(self.id_heads, high)
         after = np.searchsorted(self.id_heads, high, side="right")
         end = after.copy()
-        while len(
-            undecided := np.flatnonzero(place < end)
-        ):  # ids of one millisecond begin alike: halve them
+        while len(undecided := np.flatnonzero(place < end)):  # ids of one millisecond begin alike: halve them
             middle = (place[undecided] + end[undecided]) // 2
             is_less = self._tails(middle) < low[undecided]
             place[undecided[is_less]] = middle[is_less] + 1
