@@ -505,8 +505,8 @@ def key_of(ask: Likeness, query: Query) -> str:
     everywhere = query.scope.datasets is None and not query.scope.of_reference  # one made meanwhile changes nothing
     vector = hashlib.sha256(ask.vector.tobytes()).hexdigest()
     datasets = None if everywhere else place.datasets
+    conditions = None if ask.wanted.conditions.are_none else asdict(ask.wanted.conditions)
     return question_key(
         "likeness", ask.space, datasets, place.folder_path, place.recursive, ask.left_out, vector, ask.best,
-        ask.stretch, query.threshold, ask.exact, asdict(ask.wanted.conditions), query.order, query.descending,
-        query.top,
+        ask.stretch, query.threshold, ask.exact, conditions, query.order, query.descending, query.top,
     )  # fmt: skip

@@ -103,7 +103,7 @@ def tagged_rows(rows: Sequence[Hit], urls: PictureUrls) -> list[JsonRow]:
 
 def search_row(row: Hit, urls: PictureUrls) -> JsonRow:
     """`wire.SearchRow` with all the names that it has for published clients; making the model takes twice as long."""
-    image, dataset = row.id, row.dataset_id
+    image, dataset = str(row.id), row.dataset_id
     return {
         "image_id": image,
         "filename": row.filename,
