@@ -30,9 +30,9 @@ from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.writer import Encoding, finish_images, save_encodings
 from pictograph.jobs.queue import Claim, Queue
 from pictograph.jobs.worker import Worker
+from pictograph.spaces.encodings import Encoding, finish_images, save_encodings
 from pictograph.spaces.registry import Spaces, lock_rules
 from pictograph.types import DIMENSION, Sha256, SpaceId, Tags
 

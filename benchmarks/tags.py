@@ -43,13 +43,13 @@ from pictograph.db.embedded import EmbeddedPostgres
 from pictograph.db.migrate import migrate
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.writer import Encoding, finish_images, save_encodings
 from pictograph.search.filter import Conditions, Filter, Place, TagFilter
 from pictograph.search.found import Hit, Window
 from pictograph.search.memory.builder import DEFAULT_BYTES, Builder
 from pictograph.search.memory.index import MemoryIndex
 from pictograph.search.memory.process import keep_index
 from pictograph.search.pipeline import Pipeline
+from pictograph.spaces.encodings import Encoding, finish_images, save_encodings
 from pictograph.spaces.registry import Spaces, lock_rules
 from pictograph.types import DIMENSION, DatasetId, Sha256, SpaceId, TagCategory, TagMatch, Tags
 

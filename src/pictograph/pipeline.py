@@ -23,14 +23,6 @@ from pictograph.errors import (
     DatabaseStopping,
     NotFoundError,
 )
-from pictograph.index.writer import (
-    Encoding,
-    finish_images,
-    known_encodings,
-    lock_waiting,
-    remove_from_index,
-    save_encodings,
-)
 from pictograph.ingest.failures import retry_or_fail
 from pictograph.ingest.judging import Model, TagRules, describe, tagged
 from pictograph.ingest.looking import Looking
@@ -42,6 +34,14 @@ from pictograph.jobs.queue import (
     enqueue,
     enqueue_all,
     enqueue_replacements,
+)
+from pictograph.spaces.encodings import (
+    Encoding,
+    finish_images,
+    known_encodings,
+    lock_waiting,
+    remove_from_index,
+    save_encodings,
 )
 from pictograph.spaces.registry import lock_rules, share_rules
 from pictograph.store.blobs import BlobStore

@@ -13,10 +13,10 @@ import pytest
 
 from pictograph.db.migrate import migrate, packaged_migrations
 from pictograph.errors import DatabaseAway
-from pictograph.index.writer import Encoding, save_encodings
 from pictograph.ingest.sweep import FORGOTTEN_AFTER_SWEEPS, SWEEP_GRACE
 from pictograph.pipeline import Intake
 from pictograph.server.app import SWEEP_EVERY_S
+from pictograph.spaces.encodings import Encoding, save_encodings
 from pictograph.store.blobs import BlobStore
 from pictograph.store.counts import ImageCounts
 from pictograph.store.datasets import Dataset, Datasets

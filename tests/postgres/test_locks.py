@@ -16,9 +16,9 @@ from pictograph.bulk.door import VectorDoor
 from pictograph.db.pool import Connection, Database
 from pictograph.encode.protocol import EncoderSpec
 from pictograph.errors import ConflictError, NotFoundError
-from pictograph.index.writer import Encoding, fail_images, finish_images, lock_waiting, save_encodings
 from pictograph.jobs.queue import Queue
 from pictograph.pipeline import Intake
+from pictograph.spaces.encodings import Encoding, fail_images, finish_images, lock_waiting, save_encodings
 from pictograph.spaces.registry import Spaces, lock_rules
 from pictograph.spaces.reindex import Reindex
 from pictograph.store.blobs import BlobStore

@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 
 from pictograph.errors import EmbeddingFailed, EmbeddingPending, NotFoundError
-from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
 from pictograph.jobs.queue import URGENT, Backlog, Queue
 from pictograph.search import examples as module
 from pictograph.search.query import Example, Query, SimilarQuery
+from pictograph.spaces.encodings import Encoding, fail_images, finish_images, save_encodings
 from pictograph.spaces.registry import lock_rules
 from pictograph.store.images import Images, archive_image, delete_image
 from pictograph.types import ImageId

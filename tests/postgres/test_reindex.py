@@ -13,9 +13,9 @@ import pytest
 
 from pictograph.encode.noop import SPEC
 from pictograph.errors import ConflictError, SpaceMismatch
-from pictograph.index.writer import Encoding, fail_images, finish_images, known_encodings, save_encodings
 from pictograph.jobs.queue import Claim, Queue
 from pictograph.search.query import SimilarQuery, TagQuery
+from pictograph.spaces.encodings import Encoding, fail_images, finish_images, known_encodings, save_encodings
 from pictograph.spaces.registry import Space, Spaces, lock_rules
 from pictograph.spaces.reindex import Progress, Reindex, lacking_images
 from pictograph.store.datasets import Dataset

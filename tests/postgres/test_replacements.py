@@ -10,9 +10,9 @@ import pytest
 
 from pictograph.encode.noop import SPEC
 from pictograph.encode.protocol import EncoderSpec
-from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
 from pictograph.jobs.queue import Backlog, Queue
 from pictograph.pipeline import Intake
+from pictograph.spaces.encodings import Encoding, fail_images, finish_images, save_encodings
 from pictograph.spaces.registry import lock_rules
 from pictograph.spaces.reindex import Reindex
 from pictograph.store.blobs import BlobStore

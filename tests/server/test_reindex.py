@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pictograph import Client, ConflictError, ForbiddenError, ValidationError
-from pictograph.index.writer import fail_images
 from pictograph.jobs.queue import Queue
 from pictograph.services import start_reindex
+from pictograph.spaces.encodings import fail_images
 from pictograph.spaces.registry import lock_rules
 from pictograph.types import Role
 from pictograph.wire import Reindex

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from pictograph.db.pool import Database
 from pictograph.encode.noop import SPEC
-from pictograph.index.writer import Encoding, fail_images, finish_images, save_encodings
 from pictograph.jobs.queue import enqueue
+from pictograph.spaces.encodings import Encoding, fail_images, finish_images, save_encodings
 from pictograph.spaces.registry import Spaces, lock_rules
 from pictograph.store.datasets import Dataset, Datasets
 from pictograph.store.images import Images, Place, Upload, insert_image

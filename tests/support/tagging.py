@@ -12,8 +12,8 @@ import numpy as np
 
 from pictograph.db.pool import Connection
 from pictograph.encode.protocol import FloatArray
-from pictograph.index.writer import Encoding, finish_images, save_encodings
 from pictograph.ingest.judging import tagged
+from pictograph.spaces.encodings import Encoding, finish_images, save_encodings
 from pictograph.spaces.registry import lock_rules
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images

@@ -21,7 +21,7 @@ from pictograph.db.binary_copy import Column, constant, copy_rows, halfvecs, int
 from pictograph.db.pool import KEEP_PLANS, Connection
 from pictograph.db.rows import fetch_column
 from pictograph.errors import NotFoundError, SpaceMismatch, WriteConflict
-from pictograph.index.writer import known_encodings
+from pictograph.spaces.encodings import known_encodings
 from pictograph.spaces.registry import lock_rules
 from pictograph.store.facts import VERSION
 from pictograph.store.images import MAKE_FOLDERS

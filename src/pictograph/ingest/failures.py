@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Final
 
 from pictograph.db.pool import Connection
-from pictograph.index.writer import fail_images
 from pictograph.ingest.pictures import Outage, TooHeavyForBatch
 from pictograph.jobs.queue import Claim, Job, put_back, retry_later, set_aside
 from pictograph.jobs.retry import delay_before_retry
+from pictograph.spaces.encodings import fail_images
 from pictograph.spaces.registry import SpaceRules
 from pictograph.types import ImageId
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from pictograph.encode.batching import joined
 from pictograph.encode.protocol import Encoded, Encoder
-from pictograph.index.writer import Encoding
 from pictograph.ingest.pictures import Ready
+from pictograph.spaces.encodings import Encoding
 from pictograph.tagging.assign import Assigner
 from pictograph.tagging.protocol import Tagger
 from pictograph.tagging.taxonomy import Taxonomy

@@ -1,7 +1,7 @@
 """New bytes for an image that keeps its id, and with it whatever people said of it.
 
 An image that is found goes on answering with its old bytes until a worker has finished the new ones, which then
-exchanges them (index/writer.py). One that no search finds (archived, failed, not processed yet) takes them at once.
+exchanges them (spaces/encodings.py). One that no search finds (archived, failed, not processed yet) takes them at once.
 """
 
 from __future__ import annotations

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import psycopg
 import pytest
 
-from pictograph.index.writer import (
+from pictograph.jobs.queue import Backlog, Claim, Queue, retry_later
+from pictograph.jobs.retry import delay_before_retry
+from pictograph.spaces.encodings import (
     Encoding,
     fail_images,
     finish_images,
@@ -18,8 +20,6 @@ from pictograph.index.writer import (
     remove_from_index,
     save_encodings,
 )
-from pictograph.jobs.queue import Backlog, Claim, Queue, retry_later
-from pictograph.jobs.retry import delay_before_retry
 from pictograph.spaces.registry import lock_rules
 from pictograph.store.datasets import Dataset
 from pictograph.store.images import Images, Tagging, archive_image
