@@ -92,7 +92,7 @@ def test_what_cannot_be_asked_or_decided_is_said(
     with pytest.raises(NotFoundError):
         client.datasets.near_duplicates("nowhere")
     with pytest.raises(NotFoundError):
-        client.datasets.near_duplicates("street", "/nowhere")
+        client.datasets.near_duplicates("street", folder_path="/nowhere")
     with pytest.raises(ValidationError):
         client.datasets.near_duplicates("street", hash_distance=17)
     with pytest.raises(ValidationError):

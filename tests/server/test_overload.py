@@ -277,6 +277,7 @@ WITH_BODY = [
     ("POST", f"{API_PREFIX}/collections/{{collection}}/images", JSON),
     ("POST", f"{API_PREFIX}/collections/{{collection}}/images/remove", JSON),
     ("PUT", f"{API_PREFIX}/queries/{{query}}", JSON),
+    ("POST", f"{API_PREFIX}/duplicates/decisions", JSON),
 ]
 
 

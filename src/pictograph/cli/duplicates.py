@@ -63,7 +63,7 @@ def duplicates(
         with progress_bar("Comparing") as bar:
             found = client.datasets.near_duplicates(
                 dataset,
-                folder,
+                folder_path=folder,
                 against=against,
                 against_folder=against_folder,
                 threshold=threshold,

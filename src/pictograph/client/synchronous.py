@@ -730,8 +730,8 @@ class Datasets:
     def near_duplicates(
         self,
         dataset: str,
-        folder_path: str | None = None,
         *,
+        folder_path: str | None = None,
         against: str | None = None,
         against_folder: str | None = None,
         threshold: float | None = None,
