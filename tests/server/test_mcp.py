@@ -99,7 +99,7 @@ async def test_each_tool_answers_an_agent_over_standard_input(
     server = by_stdio(service, service.key(organization, "member"), tmp_path, "--allow-write")
     async with Agent(server, read_timeout_seconds=60) as agent:
         tools = [tool.name for tool in (await agent.list_tools()).tools]
-        assert tools == ["datasets", "facets", "search", "contact_sheet", "get_image", "upload"]
+        assert tools == ["datasets", "facets", "search", "contact_sheet", "get_image", "near_duplicates", "upload"]
         assert await said(agent, "datasets") == "1 datasets. This is everything.\nstreet 30 images"
         facets = await said(agent, "facets", dataset="street")
         assert "objects: car 3" in facets
@@ -107,7 +107,21 @@ async def test_each_tool_answers_an_agent_over_standard_input(
         assert "objects: none" in await said(agent, "facets", prefix="z")
         await searches(agent, images)
         await looks(agent, images)
+        await compares(agent, images)
         await writes(agent, tmp_path)
+
+
+async def compares(agent: Agent, images: list[ImageRow]) -> None:
+    found = await said(agent, "near_duplicates", dataset="street")
+    head, *lines = found.splitlines()
+    assert head == "1 groups; 2 images beside those to keep. This is everything."
+    assert lines[0].startswith("1 keep #")
+    assert lines[0].endswith("/00.jpg 320x200 (older)")
+    assert [line.partition(" by ")[2] for line in lines[1:3]] == ["bytes", "bytes"]
+    assert "There are: street" in await refused(agent, "near_duplicates", dataset="stret")
+    assert "No near-duplicates: this is everything." in await said(
+        agent, "near_duplicates", dataset="street", folder="/night"
+    )
 
 
 async def searches(agent: Agent, images: list[ImageRow]) -> None:
@@ -211,7 +225,7 @@ async def test_over_http_each_key_sees_its_own(
             _, text = await seen(agent, "contact_sheet", cells=12)
             handle = text.splitlines()[1].split()[1]
             await seen(agent, "get_image", image=handle)
-            assert [tool.name for tool in (await agent.list_tools()).tools][-1] == "get_image"
+            assert [tool.name for tool in (await agent.list_tools()).tools][-1] == "near_duplicates"
         stranger = service.key(service.organization(), "viewer")
         async with asking(url, **{"X-API-Key": stranger}) as agent:
             assert "no dataset" in await said(agent, "datasets")

@@ -168,6 +168,28 @@ class Tools:
         """Look at one image, or closely at a part of it, and read what is known of it."""
         return shown_with(*await self._ask(context, lambda session: session.get_image(image, max_px=max_px, box=box)))
 
+    async def near_duplicates(
+        self,
+        context: Context,
+        dataset: Annotated[str, Described(description="Name.")],
+        folder: Folder = "",
+        against: Annotated[
+            str, Described(description="Another dataset: what of the first is in it too (leakage).")
+        ] = "",
+        threshold: Annotated[
+            float | None, Described(ge=0, le=1, description="Similarity that suffices alone; default 0.96.")
+        ] = None,
+        max_tokens: Annotated[int, Described(ge=100, le=20_000)] = 2000,
+        cursor: Cursor = "",
+    ) -> str:
+        """Find images that are the same picture again: resized, cropped, mirrored. Groups with the image to keep."""
+        return await self._ask(
+            context,
+            lambda session: session.near_duplicates(
+                dataset, folder=folder, against=against, threshold=threshold, max_tokens=max_tokens, cursor=cursor
+            ),
+        )
+
     async def upload(
         self,
         context: Context,
@@ -209,7 +231,10 @@ def make_server(session_of: SessionOf, *, allow_write: bool, local_files: bool) 
     """
     server = BriefServer("pictograph", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING")
     tools = Tools(session_of, local_files=local_files)
-    for tool in (tools.datasets, tools.facets, tools.search, tools.contact_sheet, tools.get_image):
+    reading = (
+        tools.datasets, tools.facets, tools.search, tools.contact_sheet, tools.get_image, tools.near_duplicates
+    )  # fmt: skip
+    for tool in reading:
         server.add_tool(tool, annotations=READS, structured_output=False)
     if allow_write:
         server.add_tool(tools.upload, annotations=ADDS, structured_output=False)

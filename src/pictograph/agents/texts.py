@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from pictograph.client.results import DuplicateGroups
 from pictograph.shown import shown
 from pictograph.types import TAG_CATEGORIES
-from pictograph.wire import SearchRow
+from pictograph.wire import DuplicateGroup, DuplicateImage, SearchRow
 
 MINUTES: Final = len("2026-11-01T12:00")
 BYTES_A_TOKEN: Final = 4
@@ -127,3 +128,57 @@ def worth_of(answer: Any) -> list[str]:
 
 def near(names: Sequence[str] | None) -> str:
     return f" Nearest: {', '.join(names)}." if names else ""
+
+
+def group_of(
+    number: int, group: DuplicateGroup, handle: Callable[[str], str], dataset: Callable[[str], str] | None
+) -> str:
+    """A line for the image to keep, and one for each other: `1 keep #6a1b8d20 /a.jpg 640x480 (larger)`."""
+
+    def named(image: DuplicateImage) -> str:
+        within = f"[{dataset(image.dataset_id)}] " if dataset else ""
+        path = f"{image.folder_path.rstrip('/')}/{image.filename}"
+        size = f" {image.width}x{image.height}" if image.width else ""
+        return f"{handle(image.image_id)} {within}{path}{size}"
+
+    lines = [f"{number} keep {named(group.representative)} ({group.because})"]
+    lines += [f"  {named(image)} by {found_by(image)}" for image in group.others]
+    if group.left_out:
+        lines.append(f"  and {group.left_out} more of this group")
+    return "\n".join(map(shown, lines))
+
+
+def found_by(image: DuplicateImage) -> str:
+    """`bytes`, `hash 3 bits, mirrored, similarity 0.97`."""
+    said = [image.found_by if image.hash_distance is None else f"{image.found_by} {image.hash_distance} bits"]
+    said += ["mirrored"] if image.mirrored else []
+    said += [] if image.similarity is None else [f"similarity {image.similarity:.2f}"]
+    return ", ".join(said) if image.found_by != "bytes" else "bytes"
+
+
+def head_of_groups(groups: DuplicateGroups, *, first: bool) -> str:
+    """How many groups are shown, of how many, and how to go on; or that this is everything."""
+    if groups.state == "running":
+        return f"Still comparing: {groups.answer.done:,} of {groups.answer.total:,} images. Ask again in some seconds."
+    if not groups:
+        return "No near-duplicates: this is everything." if first else "No more groups: that was everything."
+    if groups.next_cursor is None:
+        end = "This is everything." if first else "These are the last: that is everything."
+    else:
+        end = f"next: cursor={groups.next_cursor}"
+    of = f" of {groups.total:,}" if groups.total is not None and groups.total > len(groups) else ""
+    return f"{len(groups)} groups{of}; {groups.duplicates:,} images beside those to keep. {end}"
+
+
+def notes_of_groups(groups: DuplicateGroups) -> list[str]:
+    """What was not compared, and how old the answer is."""
+    said = []
+    if groups.state == "refreshing":
+        said.append(f"As of {groups.found_at:%Y-%m-%d %H:%M} UTC; being made again meanwhile.")
+    if groups.not_hashed:
+        said.append(f"{groups.not_hashed:,} images have no perceptual hash yet: found by bytes and vector alone.")
+    if groups.not_embedded:
+        said.append(f"{groups.not_embedded:,} images have no vector: found by bytes and nearly equal hashes alone.")
+    if not groups.answer.threshold_is_measured:
+        said.append("The default threshold was measured with another encoder: look at some groups first.")
+    return said

@@ -13,7 +13,7 @@ from pictograph.agents.handles import Handles
 from pictograph.client import AsyncClient
 from pictograph.client.filters import DatasetFilters
 from pictograph.client.pictures import box_query
-from pictograph.client.results import SearchResults
+from pictograph.client.results import DuplicateGroups, SearchResults
 from pictograph.errors import BadImage, NoBytes, NotFoundError, wrong_value
 from pictograph.naming import similar_names
 from pictograph.shown import shown
@@ -29,6 +29,9 @@ ORDERED_FIELDS: Final[Sequence[Field]] = ("path", "score", "fact", "tags")
 AT_ONCE: Final = 8
 """Thumbnails that are fetched beside each other for a sheet."""
 MOST_DATASETS: Final = 200
+MOST_GROUPS: Final = 50
+MOST_MEMBERS: Final = 10
+"""Of a group of near-duplicates, beside its representative."""
 SMALLEST_PX: Final = 64
 LARGEST_PX: Final = 1024
 
@@ -120,6 +123,37 @@ class Session:
             f"{row.file_size:,} bytes, {row.state}, uploaded {row.created_at:%Y-%m-%d %H:%M} UTC. "
             f"{'Part of it is shown. ' if part else ''}Tags: {scores or 'none'}. Open: {row.image_url}"
         )
+
+    async def near_duplicates(
+        self, dataset: str, *, folder: str, against: str, threshold: float | None, max_tokens: int, cursor: str
+    ) -> str:
+        """Groups as lines, as many as the budget allows: the image to keep, and why, then the others."""
+        near = self.client.datasets.near_duplicates
+
+        async def page(limit: int) -> DuplicateGroups:
+            return await near(
+                dataset, folder_path=folder or None, against=against or None, threshold=threshold, limit=limit,
+                members=MOST_MEMBERS, cursor=cursor or None, wait=False,
+            )  # fmt: skip
+
+        found = await self.named(page(MOST_GROUPS))
+        lines = await self.group_lines(found)
+        fit = texts.fitting(lines, max_tokens)
+        if fit < len(lines):
+            found = await page(fit)  # for the cursor that stands behind the last group that fits
+            lines = await self.group_lines(found)
+        return "\n".join([texts.head_of_groups(found, first=not cursor), *lines, *texts.notes_of_groups(found)])
+
+    async def group_lines(self, groups: DuplicateGroups) -> list[str]:
+        """A text of some lines for each group."""
+        images = [image for group in groups for image in (group.representative, *group.others)]
+        for image in images:
+            await self.dataset_name(image.dataset_id)
+        several = len({image.dataset_id for image in images}) > 1
+        return [
+            texts.group_of(number, group, self.handles.give, self._names.__getitem__ if several else None)
+            for number, group in enumerate(groups, 1)
+        ]
 
     async def upload(self, dataset: str, file: str | bytes, filename: str | None, folder: str) -> str:
         """Where the picture is now."""

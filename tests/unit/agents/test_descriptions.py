@@ -44,4 +44,6 @@ async def test_no_tool_has_structured_output_which_would_hide_its_picture(server
 
 async def test_without_leave_to_write_no_tool_writes() -> None:
     tools = await make_server(nobody, allow_write=False, local_files=True).list_tools()
-    assert [tool.name for tool in tools] == ["datasets", "facets", "search", "contact_sheet", "get_image"]
+    assert [tool.name for tool in tools] == [
+        "datasets", "facets", "search", "contact_sheet", "get_image", "near_duplicates",
+    ]  # fmt: skip
