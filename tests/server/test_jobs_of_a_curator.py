@@ -158,6 +158,31 @@ def test_leakage_between_train_and_test(curator: Client) -> None:
     assert leaked == {"smaller.jpg": "scissors-orange.jpg", "mirrored.jpg": "castle-chambord.jpg"}
 
 
+def test_near_duplicates_between_two_datasets_and_what_was_decided_of_them(curator: Client) -> None:
+    def leaks() -> dict[str, str]:
+        groups = curator.datasets.near_duplicates("test", against="train")
+        assert (groups.state, groups.not_hashed, groups.not_embedded) == ("complete", 0, 0)
+        return {other.filename: group.representative.filename for group in groups for other in group.others}
+
+    assert leaks() == {"smaller.jpg": "scissors-orange.jpg", "mirrored.jpg": "castle-chambord.jpg"}
+    pair = [image_id(curator, "mirrored", "test"), image_id(curator, "castle-chambord")]
+    curator.datasets.decide_duplicates(pair, "not_duplicates")
+    assert leaks() == {"smaller.jpg": "scissors-orange.jpg"}
+    curator.datasets.decide_duplicates(pair, "not_duplicates", take_back=True)
+    assert len(leaks()) == 2
+
+
+def test_words_for_which_nothing_is_there_are_told_from_words_that_fit(curator: Client) -> None:
+    fits = curator.search.by_text("a castle", dataset_name="train", threshold="auto")
+    assert fits.relevance is not None
+    assert not fits.relevance.nothing_fits
+    assert names(fits)
+    assert all(name.startswith("castle") for name in names(fits)[:2])
+    nonsense = curator.search.by_text("flurbl gnarzt", dataset_name="train", threshold="auto")
+    assert nonsense.relevance is not None
+    assert (nonsense.relevance.nothing_fits, list(nonsense)) == (True, [])
+
+
 def test_how_many_are_there_without_fetching_them(curator: Client) -> None:
     rows = curator.search.query(dataset_names=["train"], folder_path="/city", count_only=True)
     assert (list(rows), rows.total) == ([], 5)
@@ -213,6 +238,16 @@ def test_by_filename_size_camera_and_without_a_tag(curator: Client) -> None:
     assert with_tag
     assert without
     assert sorted(with_tag + without) == sorted(name.rpartition("/")[2] for name in TRAIN)
+
+
+def test_the_examples_of_the_page_on_near_duplicates_run(curator: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (PHOTOS.parents[1] / "docs" / "duplicates.md").read_text(encoding="utf-8")
+    first, second, *_ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {"client": curator}
+    exec(first.replace('"street"', '"train"'), names)
+    assert capsys.readouterr().out.startswith("complete ")
+    exec(second.partition("\n")[0], names)
+    assert [group.representative.filename for group in names["leaks"]] == ["castle-chambord.jpg", "scissors-orange.jpg"]
 
 
 def test_the_examples_of_the_docs_run(curator: Client, capsys: pytest.CaptureFixture[str]) -> None:
