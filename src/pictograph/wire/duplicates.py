@@ -95,8 +95,9 @@ class DuplicatesAnswer(Wire):
     """`complete`: of the images that were there at `found_at`. `refreshing`: likewise, and being made again. `running`:
     nothing was found yet, because the first run is not finished."""
     done: int = 0
+    """Of a run that goes on: images that were compared."""
     total: int = 0
-    """Of a run: images compared, of so many that are to be."""
+    """Of a run that goes on: images that are to be compared."""
     found_at: datetime | None = None
     """The moment whose images the groups are of, UTC; null before the first run has ended."""
     images: int = 0
