@@ -578,7 +578,7 @@ def with_time_zone(field: str, moment: datetime) -> datetime:
 
 
 def end_signed_urls() -> Call[None]:
-    return Call("POST", f"{wire.KEYS_PREFIX}/end-signed-urls", lambda _: None)
+    return Call("POST", api("signed-urls", "end"), lambda _: None)
 
 
 def revoke_key(key_id: str) -> Call[None]:

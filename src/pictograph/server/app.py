@@ -69,6 +69,7 @@ ROUTERS: Final = (
     datasets.router,
     images.router,
     keys.router,
+    keys.signed,
     names.router,
     reindex.router,
     history.router,

@@ -66,7 +66,7 @@ NAMES_A_THING: Final = frozenset(
         "key_id",
         "label",
     }
-    | {"organization_id", "path", "token"}
+    | {"organization_id", "path", "query", "token"}
 )
 """Parameters and fields that can name what does not exist."""
 IN_A_STATE: Final = ("/search/", "/thumbnail", "/tags")

@@ -1,4 +1,4 @@
-"""`/api-keys`: make, list, revoke; and whose key this is."""
+"""`/api-keys`: make, list, revoke; and whose key this is. `/signed-urls`: end them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pictograph.server.inputs import Cursor
 from pictograph.types import MAX_NAMED
 
 router = APIRouter(prefix=wire.KEYS_PREFIX, tags=["api keys"], route_class=KeyFirst)
+signed = APIRouter(prefix=f"{wire.API_PREFIX}/signed-urls", tags=["api keys"], route_class=KeyFirst)
 
 
 @router.get("/", response_model=wire.ApiKeys)
@@ -55,7 +56,7 @@ async def create_key(services: ServicesDep, caller: Admin, body: wire.ApiKeyCrea
     )
 
 
-@router.post("/end-signed-urls")
+@signed.post("/end")
 async def end_signed_urls(services: ServicesDep, _: Operator) -> dict[str, bool]:
     """Ends every URL of a picture that was given out: a new secret signs those of later answers."""
     await services.signing.rotate()
